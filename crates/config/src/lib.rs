@@ -1,0 +1,12 @@
+//! `keepalived.conf`: from text to typed configuration, with every finding of one run.
+//!
+//! ```text
+//! files ─ source ─▶ lexer + expand ─▶ tree ─▶ build (by the registry) ─▶ typed ─ ids ─▶ stable ids
+//! ```
+//!
+//! Pure: files, directories and environment come through [`source::Host`].
+
+pub mod diagnostic;
+pub mod source;
+pub mod tree;
+pub mod typed;

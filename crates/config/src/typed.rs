@@ -1,0 +1,96 @@
+//! A configuration that can run: what the parent keeps, and slices for its children.
+
+use std::collections::BTreeMap;
+
+use kr_model::check::{Checker, CheckerGlobal};
+use kr_model::global::Global;
+use kr_model::lvs::{IpvsGlobal, RealServer, VirtualServer};
+use kr_model::script::Script;
+use kr_model::vrrp::{Instance, VrrpGlobal};
+use kr_model::{CheckerId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+
+/// A whole configuration. Two that are equal mean the same, object by object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// For the parent.
+    pub global: Global,
+    /// For the VRRP process.
+    pub vrrp: VrrpGlobal,
+    /// For the checker process.
+    pub checker: CheckerGlobal,
+    /// For the IPVS process.
+    pub ipvs: IpvsGlobal,
+    /// `vrrp_instance` blocks.
+    pub instances: BTreeMap<InstanceId, InstanceEntry>,
+    /// `virtual_server` blocks.
+    pub virtual_servers: BTreeMap<VirtualServerId, VirtualServerEntry>,
+    /// `real_server` blocks.
+    pub real_servers: BTreeMap<RealServerId, RealServerEntry>,
+    /// Checker blocks.
+    pub checkers: BTreeMap<CheckerId, CheckerEntry>,
+    /// Programs that any of them names; equal ones are one.
+    pub scripts: BTreeMap<ScriptId, Script>,
+}
+
+/// An instance with what only the parent may know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceEntry {
+    /// The slice of the VRRP process.
+    pub instance: Instance,
+    /// `notify_master`, `notify_backup`, `notify_fault`, `notify_stop`.
+    pub notify: InstanceNotify,
+    /// `smtp_alert`, with the defaults worked out.
+    pub mail: bool,
+}
+
+/// Scripts of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstanceNotify {
+    /// `notify_master`.
+    pub master: Option<ScriptId>,
+    /// `notify_backup`.
+    pub backup: Option<ScriptId>,
+    /// `notify_fault`.
+    pub fault: Option<ScriptId>,
+    /// `notify_stop`.
+    pub stop: Option<ScriptId>,
+    /// `notify`: after each of the others, with `INSTANCE NAME STATE PRIORITY` appended.
+    pub any: Option<ScriptId>,
+}
+
+/// A virtual server with what only the parent may know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualServerEntry {
+    /// The slice of the IPVS process.
+    pub virtual_server: VirtualServer,
+    /// `quorum_up`.
+    pub quorum_up: Option<ScriptId>,
+    /// `quorum_down`.
+    pub quorum_down: Option<ScriptId>,
+    /// `smtp_alert`, default off.
+    pub mail: bool,
+}
+
+/// A real server with what only the parent may know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealServerEntry {
+    /// The slice of the IPVS process.
+    pub real_server: RealServer,
+    /// `notify_up`.
+    pub notify_up: Option<ScriptId>,
+    /// `notify_down`.
+    pub notify_down: Option<ScriptId>,
+    /// `smtp_alert`, default on.
+    pub mail: bool,
+}
+
+/// A checker with what only the parent may know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckerEntry {
+    /// The slice of the checker process.
+    pub checker: Checker,
+    /// Whose health it is.
+    pub real_server: RealServerId,
+    /// `misc_path` of a `MISC_CHECK`.
+    pub script: Option<ScriptId>,
+}

@@ -1,0 +1,46 @@
+//! The one place that reads a clock.
+
+use kr_model::Instant;
+use nix::time::{ClockId, clock_gettime};
+
+/// The monotonic clock of the host. Daemons read it once per wake-up and hand the value down.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock(());
+
+impl Clock {
+    /// The clock.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(())
+    }
+
+    /// Now. Falls back to zero when the kernel has no monotonic clock, which no Linux lacks.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC) else {
+            return Instant::ZERO;
+        };
+        let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+        let micros = u64::try_from(time.tv_nsec() / 1_000).unwrap_or(0);
+        Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
+    }
+
+    /// Seconds of Unix time (UTC), for log lines and mail headers only.
+    #[must_use]
+    pub fn unix_seconds(&self) -> i64 {
+        clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |time| time.tv_sec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_does_not_run_backwards() {
+        let clock = Clock::new();
+        let a = clock.now();
+        assert!(clock.now() >= a);
+        assert!(clock.unix_seconds() > 1_700_000_000);
+    }
+}

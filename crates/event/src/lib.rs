@@ -1,0 +1,197 @@
+//! The loop of every daemon: one mio poll, one deadline with microsecond resolution, one clock.
+//!
+//! A daemon registers descriptors under tokens of its own, then repeats: take the earliest
+//! `poll_timeout()` of its machines, [`EventLoop::wait`], handle what is ready. Edge-triggered: a ready
+//! descriptor must be read until it would block, or be served again before the next wait.
+
+pub mod clock;
+pub mod signals;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use kr_model::Instant;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use nix::errno::Errno;
+use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+pub use clock::Clock;
+pub use signals::Signals;
+
+/// Token of the loop's own timer; the others are the daemon's.
+const TIMER: Token = Token(usize::MAX);
+
+/// Descriptors handled per wake-up; more stay ready for the next.
+const EVENTS: usize = 1024;
+
+/// What a wait found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// The token the descriptor was registered under.
+    pub token: Token,
+    /// There is something to read, or the other end is closed.
+    pub readable: bool,
+    /// There is room to write, or a connection ended in success or failure.
+    pub writable: bool,
+}
+
+/// A mio poll with a precise deadline.
+#[derive(Debug)]
+pub struct EventLoop {
+    poll: Poll,
+    events: Events,
+    timer: TimerFd,
+    armed: Option<Instant>,
+}
+
+impl EventLoop {
+    /// A loop with nothing registered.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptor.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+        )?;
+        let fd = timer.as_fd().as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), TIMER, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            timer,
+            armed: None,
+        })
+    }
+
+    /// Watches a descriptor for reading and writing, edge-triggered.
+    ///
+    /// # Errors
+    /// When the kernel refuses (already registered, limits).
+    pub fn register(&self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.register_for(fd, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Watches a descriptor for the given interest only, edge-triggered.
+    ///
+    /// # Errors
+    /// When the kernel refuses (already registered, limits).
+    pub fn register_for(
+        &self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&fd.as_raw_fd()), token, interest)
+    }
+
+    /// Stops watching a descriptor; needed only when it stays open.
+    ///
+    /// # Errors
+    /// When it was not registered.
+    pub fn deregister(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.poll
+            .registry()
+            .deregister(&mut SourceFd(&fd.as_raw_fd()))
+    }
+
+    /// Sleeps until a descriptor is ready or `deadline` is reached, and returns what is ready. An empty
+    /// answer means that the deadline was reached, or a signal interrupted the sleep.
+    ///
+    /// # Errors
+    /// When polling fails, which is a fault of this program.
+    pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<Ready>> {
+        self.arm(deadline)?;
+        match self.poll.poll(&mut self.events, None) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        let mut ready = Vec::new();
+        let mut expired = false;
+        for event in &self.events {
+            if event.token() == TIMER {
+                expired = true;
+                continue;
+            }
+            ready.push(Ready {
+                token: event.token(),
+                readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+                writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+            });
+        }
+        if expired {
+            self.disarm_after_expiry()?;
+        }
+        Ok(ready)
+    }
+
+    /// Sets the timer, only when the deadline differs from the one that is set.
+    fn arm(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        if self.armed == deadline {
+            return Ok(());
+        }
+        match deadline {
+            None => self.timer.unset()?,
+            Some(at) => {
+                // Zero would switch the timer off; a deadline in the past fires at once.
+                let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX).max(1);
+                self.timer.set(
+                    Expiration::OneShot(TimeSpec::microseconds(micros)),
+                    TimerSetTimeFlags::TFD_TIMER_ABSTIME,
+                )?;
+            }
+        }
+        self.armed = deadline;
+        Ok(())
+    }
+
+    fn disarm_after_expiry(&mut self) -> io::Result<()> {
+        self.armed = None;
+        // The timer is non-blocking and readable: this only clears its count.
+        match self.timer.wait() {
+            Ok(()) | Err(Errno::EAGAIN) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_deadline_wakes_the_loop_within_a_millisecond_or_so() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        let at = clock.now().saturating_add(Duration::from_micros(2_500));
+        assert_eq!(events.wait(Some(at)).unwrap(), []);
+        assert!(clock.now() >= at);
+        // The same deadline again, now in the past, must not sleep for ever.
+        assert_eq!(events.wait(Some(at)).unwrap(), []);
+    }
+
+    #[test]
+    fn a_ready_descriptor_is_reported_under_its_token() {
+        let mut events = EventLoop::new().unwrap();
+        let (mut a, b) = UnixStream::pair().unwrap();
+        events
+            .register_for(b.as_fd(), Token(7), Interest::READABLE)
+            .unwrap();
+        a.write_all(b"x").unwrap();
+        let ready = events.wait(None).unwrap();
+        assert_eq!(ready.len(), 1);
+        assert_eq!(ready[0].token, Token(7));
+        assert!(ready[0].readable);
+    }
+}

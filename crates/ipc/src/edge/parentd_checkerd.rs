@@ -1,0 +1,54 @@
+//! Parent and checker process.
+
+use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Mail};
+use kr_model::script::ScriptOutcome;
+use kr_model::{CheckerId, Generation};
+use serde::{Deserialize, Serialize};
+
+/// What the parent says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToCheckerd {
+    /// A configuration follows.
+    Begin(Generation),
+    /// Its global part, exactly once.
+    Global(Box<CheckerGlobal>),
+    /// One checker.
+    Checker(Box<Checker>),
+    /// What a predecessor of this process last published of a checker of this configuration.
+    Resume(CheckerSnapshot),
+    /// The configuration is complete.
+    Commit(Generation),
+    /// The end of the channel to the IPVS process comes with this message and replaces an older one.
+    Ipvsd,
+    /// The program of a `MISC_CHECK` ended.
+    ScriptEnded {
+        /// The checker that asked.
+        checker: CheckerId,
+        /// Number of the run, as it was asked for.
+        run: u64,
+        /// How it ended.
+        outcome: ScriptOutcome,
+    },
+    /// Deliver this mail.
+    Mail(Box<Mail>),
+    /// Deliver the mail that waits, then exit.
+    Stop,
+}
+
+/// What the checker process says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromCheckerd {
+    /// The configuration is in force.
+    Ready(Generation),
+    /// A checker as it is now; the parent keeps the latest for a successor and for dumps.
+    Snapshot(CheckerSnapshot),
+    /// Run the program of this `MISC_CHECK`.
+    RunScript {
+        /// The checker; the parent knows its program, user and time limit.
+        checker: CheckerId,
+        /// Number of the run, given back with the outcome.
+        run: u64,
+    },
+    /// The IPVS process broke the protocol of its channel, which is closed.
+    IpvsdMisbehaved,
+}

@@ -1,0 +1,85 @@
+//! Parent and IPVS process.
+
+use kr_model::lvs::{IpvsGlobal, PoolSnapshot, RealServer, VirtualServer};
+use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
+use serde::{Deserialize, Serialize};
+
+/// What the parent says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToIpvsd {
+    /// A configuration follows.
+    Begin(Generation),
+    /// Its global part, exactly once.
+    Global(IpvsGlobal),
+    /// One virtual server; its real servers follow.
+    VirtualServer(Box<VirtualServer>),
+    /// One real server.
+    RealServer(Box<RealServer>),
+    /// What a predecessor of this process last published of a pool of this configuration.
+    Resume(Box<PoolSnapshot>),
+    /// The configuration is complete.
+    Commit(Generation),
+    /// The end of the channel to the checker process comes with this message and replaces an older
+    /// one.
+    Checkerd,
+    /// Leave cleanly: the table is removed as configured, exit.
+    Stop,
+}
+
+/// What the IPVS process says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromIpvsd {
+    /// The configuration is in force in the kernel, as far as the kernel took it.
+    Ready(Generation),
+    /// A pool as it is now; the parent keeps the latest for a successor and for dumps.
+    Snapshot(Box<PoolSnapshot>),
+    /// A real server went up or down: scripts are due.
+    RealServerChanged {
+        /// The real server.
+        real_server: RealServerId,
+        /// Alive.
+        up: bool,
+        /// Why it is said.
+        reason: ServerReason,
+    },
+    /// A checker's verdict changed: mail is due.
+    CheckerChanged {
+        /// The checker.
+        checker: CheckerId,
+        /// Healthy.
+        up: bool,
+        /// The verdict changed the real server too.
+        with_server: bool,
+    },
+    /// A virtual server gained or lost quorum: scripts and mail are due.
+    QuorumChanged {
+        /// The virtual server.
+        virtual_server: VirtualServerId,
+        /// It has quorum.
+        up: bool,
+        /// Weight of its living real servers.
+        weight: u64,
+        /// Why it is said.
+        reason: ServerReason,
+    },
+    /// Whether the kernel's IPVS can be programmed, said at start and at every change.
+    Kernel {
+        /// It can.
+        usable: bool,
+    },
+    /// The checker process broke the protocol of its channel, which is closed.
+    CheckerdMisbehaved,
+}
+
+/// Why a change of a server or a quorum is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerReason {
+    /// Its checks, or their sum, changed.
+    Checks,
+    /// The process installs it for the first time.
+    Start,
+    /// The daemon stops (only with `omega`).
+    Shutdown,
+    /// A reload removes it.
+    Removed,
+}

@@ -1,0 +1,42 @@
+//! Parent and VRRP process.
+
+use kr_model::vrrp::{Cause, Instance, Snapshot, State, VrrpGlobal};
+use kr_model::{Generation, InstanceId};
+use serde::{Deserialize, Serialize};
+
+/// What the parent says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToVrrpd {
+    /// A configuration follows.
+    Begin(Generation),
+    /// Its global part, exactly once.
+    Global(VrrpGlobal),
+    /// One instance.
+    Instance(Box<Instance>),
+    /// What a predecessor of this process last published of an instance of this configuration.
+    Resume(Box<Snapshot>),
+    /// The configuration is complete.
+    Commit(Generation),
+    /// Leave cleanly: priority 0, addresses removed as configured, exit.
+    Stop,
+}
+
+/// What the VRRP process says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromVrrpd {
+    /// The configuration is in force.
+    Ready(Generation),
+    /// An instance as it is now; the parent keeps the latest for a successor and for dumps.
+    Snapshot(Box<Snapshot>),
+    /// An instance changed its state: scripts and mail are due.
+    Transition {
+        /// The instance.
+        instance: InstanceId,
+        /// Its new state.
+        to: State,
+        /// Its effective priority.
+        priority: u8,
+        /// Why.
+        cause: Cause,
+    },
+}

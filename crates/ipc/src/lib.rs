@@ -1,0 +1,12 @@
+//! Messages between the processes: one file per edge with an enum for each direction, a codec that
+//! holds the only use of bincode, and a channel whose type says which enum goes which way.
+//!
+//! Every message is hostile until it was decoded within its bounds and checked against what the
+//! receiver configured. A message that fails ends the channel ([`ChannelError::Malformed`]).
+
+pub mod channel;
+pub mod codec;
+pub mod edge;
+
+pub use channel::{Channel, ChannelError};
+pub use codec::{CodecError, MAX_FRAME};

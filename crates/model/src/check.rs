@@ -1,0 +1,232 @@
+//! Health checks: what the checker process is given, and what it publishes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::CheckerId;
+use crate::time::Instant;
+use crate::units::{IfName, Port, Weight};
+
+/// One checker block with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checker {
+    /// Identity, kept over reloads while the server stays and the block is equal.
+    pub id: CheckerId,
+    /// Name in logs: `TCP_CHECK of [10.0.0.2]:tcp:80 in [10.0.0.1]:tcp:80`.
+    pub label: String,
+    /// What is done.
+    pub probe: Probe,
+    /// When it is done.
+    pub timing: Timing,
+    /// Taken as failed until the first success.
+    pub alpha: bool,
+    /// `log_all_failures`: also failures that change nothing.
+    pub log_all_failures: bool,
+}
+
+/// When a checker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// `delay_loop`: from the end of an attempt to the start of the next.
+    pub delay_loop: Duration,
+    /// `retry`: further attempts after a failure before the checker goes down.
+    pub retry: u32,
+    /// `delay_before_retry`.
+    pub delay_before_retry: Duration,
+    /// `warmup`: the first run comes 1 s plus a random part of this after start.
+    pub warmup: Duration,
+}
+
+/// What a checker does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probe {
+    /// `TCP_CHECK`: a connection can be made.
+    Tcp(Connection),
+    /// `HTTP_GET` and `SSL_GET`.
+    Http(HttpProbe),
+    /// `SMTP_CHECK`: greeting, HELO and QUIT, on each host in turn.
+    Smtp {
+        /// `helo_name`.
+        helo: String,
+        /// The server itself, or the `host` blocks; at least one.
+        hosts: Vec<Connection>,
+    },
+    /// `MISC_CHECK`: a program of the operator, run by the parent.
+    Misc {
+        /// `misc_dynamic`: exit codes 2 to 255 set the weight to the code less 2.
+        dynamic: bool,
+        /// `misc_timeout`.
+        timeout: Duration,
+    },
+}
+
+impl Probe {
+    /// The keyword of the block.
+    #[must_use]
+    pub const fn keyword(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "TCP_CHECK",
+            Self::Http(HttpProbe { tls: None, .. }) => "HTTP_GET",
+            Self::Http(HttpProbe { tls: Some(_), .. }) => "SSL_GET",
+            Self::Smtp { .. } => "SMTP_CHECK",
+            Self::Misc { .. } => "MISC_CHECK",
+        }
+    }
+}
+
+/// How a network check reaches its server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Where to (`connect_ip`, `connect_port`, else the real server).
+    pub target: SocketAddr,
+    /// `bindto`.
+    pub source: Option<IpAddr>,
+    /// `bind_port`, old spelling `bindport`.
+    pub source_port: Option<Port>,
+    /// `bind_if`.
+    pub interface: Option<IfName>,
+    /// `fwmark` of the check's packets; 0 is none.
+    pub mark: u32,
+    /// `connect_timeout`: for the connection, and again for each later read.
+    pub timeout: Duration,
+}
+
+/// `HTTP_GET` / `SSL_GET`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// How to reach the server.
+    pub connection: Connection,
+    /// Present in `SSL_GET`.
+    pub tls: Option<TlsOptions>,
+    /// `http_protocol`.
+    pub version: HttpVersion,
+    /// Pages to fetch, in order; at least one.
+    pub urls: Vec<Url>,
+    /// `fast_recovery`: no delay between pages while coming up.
+    pub fast_recovery: bool,
+}
+
+/// TLS of an `SSL_GET`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsOptions {
+    /// Server name sent, already chosen from `sni_name` and the virtual hosts when `enable_sni` is on.
+    /// A url may name another one.
+    pub server_name: Option<String>,
+    /// `tls_compliant`: close with a close_notify.
+    pub close_notify: bool,
+}
+
+/// `http_protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// HTTP/1.0 without a Connection header (the default).
+    V1_0,
+    /// HTTP/1.0 with `Connection: close`.
+    V1_0Close,
+    /// HTTP/1.1 with `Connection: close`.
+    V1_1,
+}
+
+/// A `url` block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Url {
+    /// `path`, placed into the request as it is.
+    pub path: String,
+    /// Value of the Host header: `virtualhost` of url, checker, real or virtual server, else
+    /// `address:port`.
+    pub host: String,
+    /// Server name of this url when `enable_sni` is on and the url has its own `virtualhost`.
+    pub server_name: Option<String>,
+    /// `digest`: MD5 of the body.
+    pub digest: Option<[u8; 16]>,
+    /// `status_code`: accepted codes as inclusive ranges; empty means 200 to 299.
+    pub status: Vec<StatusRange>,
+}
+
+/// An inclusive range of HTTP status codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRange {
+    /// First code.
+    pub first: u16,
+    /// Last code.
+    pub last: u16,
+}
+
+/// Settings of the checker process that belong to no checker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerGlobal {
+    /// Mail settings, when complete.
+    pub mail: Option<MailSettings>,
+    /// `SSL { ca }` as PEM text: when given, certificates are verified against it.
+    pub trusted_authorities: Option<Vec<u8>>,
+    /// `SSL { certificate, key }` as PEM text, shown to servers that ask.
+    pub client_identity: Option<ClientIdentity>,
+}
+
+/// A client certificate chain and its key, PEM.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientIdentity {
+    /// Certificate chain.
+    pub certificates: Vec<u8>,
+    /// Private key.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientIdentity(********)")
+    }
+}
+
+/// Where notification mail goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailSettings {
+    /// `smtp_server`: address or name.
+    pub server: String,
+    /// Its port, 25 by default.
+    pub port: Port,
+    /// `smtp_helo_name`, else the host's name.
+    pub helo: String,
+    /// `notification_email_from`.
+    pub from: String,
+    /// `notification_email`; at least one.
+    pub to: Vec<String>,
+    /// `smtp_connect_timeout`: of the connection and of each later step.
+    pub timeout: Duration,
+}
+
+/// A mail to send; the parent writes it, the checker process delivers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// Subject line.
+    pub subject: String,
+    /// Body text.
+    pub body: String,
+}
+
+/// What the checker process publishes of a checker at every change, and gets back after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckerSnapshot {
+    /// The checker.
+    pub id: CheckerId,
+    /// Healthy.
+    pub up: bool,
+    /// It has given a result since it was configured.
+    pub has_run: bool,
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// When the next attempt is due.
+    pub next_at: Instant,
+    /// Index of the url (or host) to try next.
+    pub step: u16,
+    /// Consecutive steps passed on the way up.
+    pub passed: u16,
+    /// Weight asked for by the last run of a dynamic check.
+    pub weight: Option<Weight>,
+    /// Attempts made, ever.
+    pub attempts: u64,
+    /// Attempts failed, ever.
+    pub failed_attempts: u64,
+}

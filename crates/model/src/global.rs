@@ -1,0 +1,49 @@
+//! Settings of the daemon itself, which only the parent needs.
+
+use std::time::Duration;
+
+use crate::script::ScriptUser;
+
+/// `global_defs` and root keywords that the parent acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Global {
+    /// `router_id`, else the host's name: the subject prefix of mail.
+    pub router_id: String,
+    /// `instance`: label of pid files and logs.
+    pub instance_name: Option<String>,
+    /// `use_pid_dir`.
+    pub use_pid_dir: bool,
+    /// `child_wait_time`: from asking a child to stop to killing it. Default 5 s.
+    pub child_wait_time: Duration,
+    /// `script_user`.
+    pub script_user: Option<ScriptUser>,
+    /// `enable_script_security`.
+    pub script_security: bool,
+    /// `no_email_faults`.
+    pub no_fault_mail: bool,
+    /// `no_checker_emails`.
+    pub no_checker_mail: bool,
+    /// Accounts of the child processes.
+    pub accounts: Accounts,
+}
+
+/// `vrrpd_user`, `checkerd_user`, `ipvsd_user`: own keywords; accounts the children run under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accounts {
+    /// Default `keepalived-vrrp`.
+    pub vrrpd: String,
+    /// Default `keepalived-check`.
+    pub checkerd: String,
+    /// Default `keepalived-ipvs`.
+    pub ipvsd: String,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            vrrpd: "keepalived-vrrp".to_owned(),
+            checkerd: "keepalived-check".to_owned(),
+            ipvsd: "keepalived-ipvs".to_owned(),
+        }
+    }
+}

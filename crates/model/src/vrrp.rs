@@ -1,0 +1,352 @@
+//! Virtual routers: the typed `vrrp_instance`, and what the VRRP process publishes of each.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::InstanceId;
+use crate::net::{Cidr, Family};
+use crate::time::Instant;
+use crate::units::{AdvertInterval, IfName, Priority, Vrid};
+
+/// Protocol version of an instance (`version`, `vrrp_version`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Version {
+    /// RFC 3768.
+    V2,
+    /// RFC 5798 / 9568.
+    V3,
+}
+
+/// One `vrrp_instance`, complete and valid: defaults filled in, names resolved to values.
+///
+/// Holds nothing of scripts or mail: those stay with the parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Identity, kept over reloads while VRID, family, interface and unicast source stay.
+    pub id: InstanceId,
+    /// Name of the block, for logs.
+    pub name: String,
+    /// Protocol version.
+    pub version: Version,
+    /// Family of the addresses in the adverts.
+    pub family: Family,
+    /// Interface that adverts are sent on.
+    pub interface: IfName,
+    /// Virtual router id.
+    pub vrid: Vrid,
+    /// Base priority.
+    pub priority: Priority,
+    /// What `state` asks for at start; only an owner becomes master at once.
+    pub wanted: WantedState,
+    /// Interval of own adverts.
+    pub advert_interval: AdvertInterval,
+    /// Where adverts go and whence they are accepted.
+    pub transport: Transport,
+    /// Version 2 authentication.
+    pub authentication: Authentication,
+    /// When a better backup takes over from a worse master.
+    pub preemption: Preemption,
+    /// Adverts that must be missed before a backup takes over (`down_timer_adverts`), 1 to 100.
+    pub down_timer_adverts: u8,
+    /// `virtual_ipaddress`: sent in adverts and set while master.
+    pub addresses: Vec<VirtualAddress>,
+    /// `virtual_ipaddress_excluded`: set while master, not sent.
+    pub excluded: Vec<VirtualAddress>,
+    /// Gratuitous ARP and unsolicited neighbour advertisements.
+    pub announce: Announce,
+    /// False with `dont_track_primary`: the own interface being down is no fault.
+    pub track_primary: bool,
+    /// False with `lower_prio_no_advert`: a master does not answer an advert of lower priority.
+    pub answer_lower_priority: bool,
+    /// `higher_prio_send_advert`: one last own advert before yielding to a higher priority.
+    pub advert_before_yielding: bool,
+    /// `skip_check_adv_addr`: the address list of an advert is compared only for a new master.
+    pub check_addresses_once: bool,
+}
+
+/// What `state` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WantedState {
+    /// `state MASTER`.
+    Master,
+    /// `state BACKUP`, the default below priority 255.
+    Backup,
+}
+
+/// Where adverts go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// To a multicast group on the instance's interface.
+    Multicast {
+        /// The group, by default 224.0.0.18 or ff02::12.
+        group: IpAddr,
+        /// `mcast_src_ip`; `None` is the interface's first address.
+        source: Option<IpAddr>,
+    },
+    /// To each peer.
+    Unicast {
+        /// `unicast_src_ip`; `None` is the interface's first address.
+        source: Option<IpAddr>,
+        /// `unicast_peer`.
+        peers: Vec<Peer>,
+    },
+}
+
+/// A unicast peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Least TTL accepted from it.
+    pub min_ttl: u8,
+    /// Largest TTL accepted from it.
+    pub max_ttl: u8,
+}
+
+/// Version 2 authentication (RFC 2338; removed from later RFCs, still in the field).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Authentication {
+    /// None.
+    None,
+    /// `auth_type PASS`: the password in clear text, zero padded.
+    Password(Secret),
+    /// `auth_type AH`: HMAC-MD5 in an authentication header.
+    Header(Secret),
+}
+
+/// Eight bytes that must not be shown: `Debug` prints stars.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(pub [u8; 8]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("********")
+    }
+}
+
+/// When a backup of higher priority takes over from a master of lower priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preemption {
+    /// At the next master-down time (the default).
+    Immediate,
+    /// `preempt_delay`: this long after the first advert of lower priority.
+    Delayed(Duration),
+    /// `nopreempt`.
+    Never,
+}
+
+/// One line of `virtual_ipaddress`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualAddress {
+    /// The address and its prefix length (with `peer`: that of the peer).
+    pub address: Cidr,
+    /// `dev`; `None` is the instance's interface.
+    pub device: Option<IfName>,
+    /// `scope`, as the kernel's number: 0 global, 200 site, 253 link, 254 host, 255 nowhere.
+    pub scope: u8,
+    /// `brd` / `broadcast`, with `+` and `-` already worked out.
+    pub broadcast: Option<Ipv4Addr>,
+    /// `label`, at most 15 bytes.
+    pub label: Option<IfName>,
+    /// `peer`.
+    pub peer: Option<IpAddr>,
+    /// Kernel address flags.
+    pub flags: AddressFlags,
+    /// False with `no_track`: interface and deletion of this address are nobody's fault.
+    pub tracked: bool,
+    /// `preferred_lft` of an IPv6 address; `None` is forever.
+    pub preferred_lifetime: Option<Duration>,
+}
+
+/// Flags of an address line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressFlags {
+    /// `home`: `IFA_F_HOMEADDRESS`.
+    pub home: bool,
+    /// Duplicate address detection is left on (the line says `-nodad`).
+    pub detect_duplicates: bool,
+    /// `mngtmpaddr`: `IFA_F_MANAGETEMPADDR`.
+    pub manage_temporary: bool,
+    /// `noprefixroute`: `IFA_F_NOPREFIXROUTE`.
+    pub no_prefix_route: bool,
+    /// `autojoin`: `IFA_F_MCAUTOJOIN`.
+    pub autojoin: bool,
+}
+
+/// Gratuitous ARP / unsolicited neighbour advertisement settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announce {
+    /// `garp_master_repeat`: per address in the set sent on becoming master, at least 1. Default 5.
+    pub repeat: u32,
+    /// `garp_master_delay`: until the second set; zero sends none. Default 5 s.
+    pub delay: Duration,
+    /// `garp_master_refresh`: period of the refresh while master; zero is off, the default.
+    pub refresh: Duration,
+    /// `garp_master_refresh_repeat`: per address in a refresh, at least 1. Default 1.
+    pub refresh_repeat: u32,
+    /// `garp_lower_prio_repeat`: per address after an advert of lower priority. Default 5.
+    pub lower_priority_repeat: u32,
+    /// `garp_lower_prio_delay`: until the second set of those; zero sends none. Default 5 s.
+    pub lower_priority_delay: Duration,
+    /// `garp_interval` / `gna_interval`: least time between two packets; zero is unlimited.
+    pub interval: Duration,
+}
+
+/// Settings of the VRRP process that belong to no instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VrrpGlobal {
+    /// `vrrp_startup_delay`: adverts are ignored for this long after the first start.
+    pub startup_delay: Duration,
+    /// `-V`: addresses stay at exit.
+    pub keep_addresses_at_exit: bool,
+    /// `dynamic_interfaces`: a missing interface is a fault of its instances, not an error.
+    pub dynamic_interfaces: bool,
+}
+
+/// State of an instance as others see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Not decided yet.
+    Init,
+    /// Another router is, or shall be, master.
+    Backup,
+    /// This router holds the addresses.
+    Master,
+    /// Something that the instance needs is missing.
+    Fault,
+    /// The daemon is ending.
+    Stop,
+}
+
+impl State {
+    /// The word that scripts, FIFOs and mail use.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Init => "INIT",
+            Self::Backup => "BACKUP",
+            Self::Master => "MASTER",
+            Self::Fault => "FAULT",
+            Self::Stop => "STOP",
+        }
+    }
+}
+
+/// Why an instance is in its state: the `why` of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// The process or the instance starts.
+    Start,
+    /// No advert of a master came for the master-down time.
+    MasterSilent {
+        /// How late the timer was served, beyond its deadline.
+        late: Duration,
+    },
+    /// The master said that it stops (priority 0) and nobody better took over.
+    MasterResigned,
+    /// This router is the address owner.
+    Owner,
+    /// An advert won the election against us.
+    BetterMaster {
+        /// Its sender.
+        source: IpAddr,
+        /// Its priority.
+        priority: u8,
+    },
+    /// An interface that the instance needs went down.
+    InterfaceDown,
+    /// An interface that the instance needs does not exist.
+    InterfaceMissing,
+    /// The interface has no address to send from.
+    NoSourceAddress,
+    /// The last reason for a fault went away.
+    FaultCleared,
+    /// A virtual address could not be set.
+    AddressRefused,
+    /// The daemon was told to stop, or a reload removed the instance.
+    Shutdown,
+}
+
+/// Counters of an instance, with the names of the statistics dump.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each name is the statistics dump's own label")]
+pub struct Counters {
+    pub advert_received: u64,
+    pub advert_sent: u64,
+    pub become_master: u64,
+    pub release_master: u64,
+    pub packet_length_errors: u64,
+    pub ttl_errors: u64,
+    pub version_errors: u64,
+    pub checksum_errors: u64,
+    pub invalid_type_received: u64,
+    pub advert_interval_errors: u64,
+    pub address_list_errors: u64,
+    pub invalid_auth_type: u64,
+    pub auth_type_mismatch: u64,
+    pub auth_failures: u64,
+    pub priority_zero_received: u64,
+    pub priority_zero_sent: u64,
+}
+
+/// What the VRRP process publishes of an instance at every change, and gets back after a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The instance.
+    pub id: InstanceId,
+    /// State with what only that state has.
+    pub role: Role,
+    /// Effective priority.
+    pub priority: Priority,
+    /// Counters.
+    pub counters: Counters,
+    /// When the state was entered.
+    pub since: Instant,
+    /// Why the state was entered.
+    pub cause: Cause,
+}
+
+/// State of an instance with the data that a successor process needs to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Not started.
+    Init,
+    /// Waiting.
+    Backup {
+        /// When this router takes over unless an advert comes.
+        master_down_at: Instant,
+        /// The master last heard and its priority.
+        master: Option<(IpAddr, u8)>,
+        /// The advert interval in force (version 3 learns it from the master).
+        interval: AdvertInterval,
+        /// When `preempt_delay` runs out, while it runs.
+        preempt_at: Option<Instant>,
+    },
+    /// Holding the addresses.
+    Master {
+        /// When the next own advert is due.
+        advert_at: Instant,
+    },
+    /// Something is missing.
+    Fault,
+}
+
+impl Role {
+    /// The plain state.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        match self {
+            Self::Init => State::Init,
+            Self::Backup { .. } => State::Backup,
+            Self::Master { .. } => State::Master,
+            Self::Fault => State::Fault,
+        }
+    }
+}
+
+/// Default multicast group of VRRP over IPv4 (RFC 9568 section 5.1.1.2).
+pub const MULTICAST_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// Default multicast group of VRRP over IPv6 (RFC 9568 section 5.1.2.2).
+pub const MULTICAST_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);

@@ -1,0 +1,3 @@
+//! What needs `unsafe`, each a safe function over one system call or two.
+
+pub mod fd;
