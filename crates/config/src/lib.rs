@@ -7,6 +7,7 @@
 //! Pure: files, directories and environment come through [`source::Host`].
 
 pub mod diagnostic;
+pub mod memory;
 pub mod source;
 pub mod tree;
 pub mod typed;
