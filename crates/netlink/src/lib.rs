@@ -1,5 +1,9 @@
-//! Netlink on neli's plain sockets (its router would start a thread): links and addresses through
-//! rtnetlink, services through the IPVS generic netlink family.
+//! Netlink on plain sockets with neli's message types (neli's router would start a thread): links and
+//! addresses through rtnetlink, services through the IPVS generic netlink family.
+//!
+//! [`socket`] is common to both: it takes datagrams of the kernel only, and splits them into messages
+//! within their bounds before neli reads a body.
 
 pub mod ipvs;
 pub mod route;
+pub mod socket;
