@@ -1,1 +1,23 @@
-//! Placeholder.
+//! VRRP without sockets and clocks: the election of every virtual router of one process.
+//!
+//! The VRRP process turns what the kernel says into [`Input`]s, gives each to [`Router::handle`] with the
+//! time, carries out every [`Action`] that [`Router::poll_action`] has, and sleeps until
+//! [`Router::poll_timeout`]. Version 2 follows RFC 3768, with the passwords of RFC 2338 and the
+//! extensions of keepalived.conf.
+//!
+//! What a driver has to keep:
+//! * [`Input::Link`] and [`Input::Source`] of every interface come before the first
+//!   [`Input::Configure`]; an interface never mentioned is taken as missing.
+//! * All packets that wait on the sockets come before [`Input::Timer`]: a process that was stopped for a
+//!   while then hears the master before it decides that the master is gone.
+//! * All actions are carried out, in their order, before the next input.
+
+mod action;
+mod event;
+mod input;
+mod router;
+
+pub use action::Action;
+pub use event::{Event, EventKind, Severity};
+pub use input::{Input, LinkState, PacketHeader};
+pub use router::Router;

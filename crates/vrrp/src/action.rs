@@ -1,0 +1,60 @@
+//! What the router wants done.
+
+use std::net::IpAddr;
+
+use kr_model::InstanceId;
+use kr_model::units::IfName;
+use kr_model::vrrp::{Cause, Snapshot, State};
+
+use crate::event::Event;
+
+/// One thing to do. A failure is not told back: the next input about the link or the address says enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send an advert.
+    SendAdvert {
+        /// Whose advert.
+        instance: InstanceId,
+        /// Where out.
+        interface: IfName,
+        /// The sender in the packet.
+        source: IpAddr,
+        /// The group or the peer.
+        destination: IpAddr,
+        /// Time to live, also in `packet`.
+        ttl: u8,
+        /// IPv4: the whole packet with its header.
+        packet: Vec<u8>,
+    },
+    /// Make the kernel hold all addresses of the instance (virtual and excluded), or none of them.
+    SetAddresses {
+        /// Whose addresses.
+        instance: InstanceId,
+        /// All or none.
+        present: bool,
+    },
+    /// Send one gratuitous ARP or one unsolicited neighbour advertisement.
+    Announce {
+        /// Whose address.
+        instance: InstanceId,
+        /// Where out.
+        device: IfName,
+        /// What is announced.
+        address: IpAddr,
+    },
+    /// Keep this for a successor process and for dumps.
+    Publish(Box<Snapshot>),
+    /// The state changed: scripts and mail are due.
+    Transition {
+        /// Whose state.
+        instance: InstanceId,
+        /// The new state.
+        to: State,
+        /// Effective priority.
+        priority: u8,
+        /// Why.
+        cause: Cause,
+    },
+    /// Something worth a log line.
+    Event(Event),
+}

@@ -1,0 +1,78 @@
+//! What the VRRP process tells the router.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use kr_model::InstanceId;
+use kr_model::net::Family;
+use kr_model::units::IfName;
+use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// A configuration comes into force: at the start, and at every reload. The difference to the running
+    /// set is worked out inside; instances that are equal in both notice nothing.
+    Configure {
+        /// Settings of the process.
+        global: VrrpGlobal,
+        /// All instances.
+        instances: BTreeMap<InstanceId, Instance>,
+        /// What a predecessor of this process last published; empty at a first start and at a reload.
+        resume: BTreeMap<InstanceId, Snapshot>,
+    },
+    /// An IP packet with protocol 112 (or 51) arrived. `payload` is what follows the IP header, as far as
+    /// the header's total length goes.
+    Packet {
+        /// Where it came in.
+        interface: &'a IfName,
+        /// What its IP header says.
+        header: PacketHeader,
+        /// The message.
+        payload: &'a [u8],
+    },
+    /// State of a link: of every interface at the start, and at every change.
+    Link {
+        /// The interface.
+        interface: IfName,
+        /// Its state now.
+        state: LinkState,
+    },
+    /// The address to send from on an interface: its first address that is not a virtual one of ours.
+    Source {
+        /// The interface.
+        interface: IfName,
+        /// Which family this is about.
+        family: Family,
+        /// The address; `None` when there is none (any more).
+        address: Option<IpAddr>,
+    },
+    /// The time of [`Router::poll_timeout`](crate::Router::poll_timeout) has come.
+    Timer,
+    /// Leave: a master says priority 0 and gives its addresses back, unless they are to stay.
+    Shutdown,
+}
+
+/// The fields of an IP header that VRRP looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketHeader {
+    /// Sender.
+    pub source: IpAddr,
+    /// Where it was sent to.
+    pub destination: IpAddr,
+    /// Time to live or hop limit as received.
+    pub ttl: u8,
+    /// 112 for VRRP, 51 for an authentication header.
+    pub protocol: u8,
+}
+
+/// Whether a link can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkState {
+    /// Up and running.
+    Up,
+    /// Exists, and is down or without carrier.
+    Down,
+    /// Does not exist.
+    Missing,
+}
