@@ -1,1 +1,14 @@
-//! Placeholder.
+//! What tests and `cargo xtask` need around the daemons: hosts, processes, packets. Never part of a daemon.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run in real time, on threads, and start programs"
+)]
+
+pub mod binaries;
+pub mod capture;
+pub mod keepalived;
+pub mod netns;
+pub mod process;
+pub mod wait;
+pub mod web;

@@ -1,0 +1,159 @@
+//! Frames as a host sees them, and VRRP packets made by hand.
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::netns::Host;
+
+/// `ETH_P_ALL` as the kernel wants it in `socket(2)`: in network order.
+const EVERY_PROTOCOL: i32 = 0x0300;
+
+/// VRRP's IP protocol number.
+const VRRP: u8 = 112;
+
+/// 224.0.0.18, where adverts go.
+pub const VRRP_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+
+/// A frame and when it was seen.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// When it was read.
+    pub at: Instant,
+    /// From the Ethernet header on.
+    pub bytes: Vec<u8>,
+}
+
+/// Collects the frames of all interfaces of a host, sent and received, until dropped.
+#[derive(Debug)]
+pub struct Capture {
+    frames: Arc<Mutex<Vec<Frame>>>,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    /// Starts to collect frames for which `wanted` is true.
+    ///
+    /// # Errors
+    /// When the packet socket is refused.
+    pub fn start(host: &Host, wanted: impl Fn(&[u8]) -> bool + Send + 'static) -> io::Result<Self> {
+        let mut socket = host.enter(|| {
+            Socket::new(
+                Domain::PACKET,
+                Type::RAW,
+                Some(Protocol::from(EVERY_PROTOCOL)),
+            )
+        })??;
+        socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+        let frames = Arc::new(Mutex::new(Vec::new()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let (frames, ended) = (Arc::clone(&frames), Arc::clone(&ended));
+            move || {
+                let mut buffer = vec![0; 65_536];
+                while !ended.load(Ordering::Relaxed) {
+                    let Ok(length) = socket.read(&mut buffer) else {
+                        continue;
+                    };
+                    let Some(bytes) = buffer.get(..length).filter(|bytes| wanted(bytes)) else {
+                        continue;
+                    };
+                    let frame = Frame {
+                        at: Instant::now(),
+                        bytes: bytes.to_vec(),
+                    };
+                    frames
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(frame);
+                }
+            }
+        });
+        Ok(Self {
+            frames,
+            ended,
+            thread: Some(thread),
+        })
+    }
+
+    /// What has been collected so far, oldest first.
+    #[must_use]
+    pub fn frames(&self) -> Vec<Frame> {
+        self.frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Whether a frame is an IPv4 VRRP packet.
+#[must_use]
+pub fn is_vrrp(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&[0x08, 0x00]) && frame.get(23) == Some(&VRRP)
+}
+
+/// The IPv4 source address of a frame.
+#[must_use]
+pub fn source(frame: &[u8]) -> Option<Ipv4Addr> {
+    let bytes: [u8; 4] = frame.get(26..30)?.try_into().ok()?;
+    Some(Ipv4Addr::from(bytes))
+}
+
+/// Whether a frame is an ARP announcement of `address`: sender and target are both it.
+#[must_use]
+pub fn announces(frame: &[u8], address: Ipv4Addr) -> bool {
+    frame.get(12..14) == Some(&[0x08, 0x06])
+        && frame.get(28..32) == Some(&address.octets())
+        && frame.get(38..42) == Some(&address.octets())
+}
+
+/// Sends `payload` as the body of IPv4 packets of protocol 112 to the VRRP group.
+#[derive(Debug)]
+pub struct VrrpSender {
+    socket: Socket,
+}
+
+impl VrrpSender {
+    /// Opens a raw socket in `host` that sends from its address `from` with this TTL.
+    ///
+    /// # Errors
+    /// When the host has no such address or raw sockets are refused.
+    pub fn open(host: &Host, from: Ipv4Addr, ttl: u32) -> io::Result<Self> {
+        let socket = host.enter(|| {
+            Socket::new(
+                Domain::IPV4,
+                Type::RAW,
+                Some(Protocol::from(i32::from(VRRP))),
+            )
+        })??;
+        socket.bind(&SocketAddr::V4(SocketAddrV4::new(from, 0)).into())?;
+        socket.set_multicast_if_v4(&from)?;
+        socket.set_multicast_ttl_v4(ttl)?;
+        socket.set_multicast_loop_v4(false)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends one packet.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn send(&self, payload: &[u8]) -> io::Result<()> {
+        let to = SocketAddr::V4(SocketAddrV4::new(VRRP_GROUP, 0));
+        self.socket.send_to(payload, &to.into()).map(drop)
+    }
+}
