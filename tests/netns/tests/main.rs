@@ -1,0 +1,10 @@
+//! Real packets between two hosts: ours and the distribution's keepalived as peers.
+//!
+//! Every election test runs in both directions; the pair (stock, stock) shows that the test itself holds.
+
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
+
+mod adverts;
+mod crash;
+mod election;
+mod hostile;
