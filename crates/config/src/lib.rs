@@ -8,6 +8,7 @@
 
 pub mod diagnostic;
 pub mod memory;
+pub mod registry;
 pub mod source;
 pub mod tree;
 pub mod typed;

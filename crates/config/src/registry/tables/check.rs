@@ -1,0 +1,215 @@
+//! Health checkers.
+
+use super::{Block, Keyword, MANY, PLANNED, SUPPORTED, keywords};
+
+keywords! {
+    CHECK:
+    in Connection {
+    SUPPORTED (1, 1) "connect_ip" "connect_ip IPADDR" ["real server address"] ["family must match bindto"]
+        "Address the check is sent to.";
+    SUPPORTED (1, 1) "connect_port" "connect_port PORT" ["real server port"] ["1..65535"]
+        "Port the check is sent to; the port of the real server also for SMTP_CHECK.";
+    SUPPORTED (1, 1) "bindto" "bindto IPADDR" ["none"] ["family must match connect_ip"]
+        "Source address of the check.";
+    SUPPORTED (1, 1) "bind_port" "bind_port PORT" ["ephemeral"] ["1..65535"]
+        "Source port of the check; only effective together with bindto.";
+    SUPPORTED (1, 1) "bind_if" "bind_if IFNAME" ["none"] ["max 15 characters; required for IPv6 link-local targets"]
+        "Binds the socket to the interface (SO_BINDTODEVICE).";
+    SUPPORTED (1, 1) "connect_timeout" "connect_timeout SECONDS" ["real server, then virtual server, then 5 s"] ["0.000001 .. 4294.967295 s"]
+        "Timeout of connect and of each read step.";
+    SUPPORTED (1, 1) "fwmark" "fwmark INT" ["0 = none"] ["0..4294967295"]
+        "Firewall mark of the packets of the check.";
+    }
+    in Timing {
+    SUPPORTED (1, 1) "retry" "retry INT" ["real/virtual server, else 1 (DNS_CHECK 3, MISC_CHECK 0)"] ["0..4294967295"]
+        "Extra attempts after a failure before the checker goes down; not used while it is already down, nor (except SMTP_CHECK) for the very first check.";
+    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["real/virtual server, else 1 s (HTTP/SSL 3 s, DNS_CHECK = delay_loop)"] ["0 .. ~1.8e13 s"]
+        "Wait before a retry.";
+    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["real/virtual server, else delay_loop of the checker"] ["0 .. ~1.8e13 s"]
+        "Maximum random delay, added to a fixed 1 s, before the first run after start or reload.";
+    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["real server, virtual server, 60 s"] ["0.000001 .. ~1.8e13 s"]
+        "Interval between checks.";
+    SUPPORTED (0, 1) "alpha" "alpha [BOOL]" ["real server, virtual server, off"] ["on|off|true|false|yes|no"]
+        "Consider this checker failed until its first success.";
+    SUPPORTED (0, 1) "log_all_failures" "log_all_failures [BOOL]" ["off"] ["on|off|true|false|yes|no"]
+        "Per-checker version of checker_log_all_failures.";
+    }
+    in HttpSsl {
+    SUPPORTED (1, 1) "nb_get_retry" "nb_get_retry INT" [""] ["0..4294967295"]
+        "Old name of retry.";
+    SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["real server, then virtual server"] [""]
+        "Host header for urls without their own; also an SNI candidate.";
+    SUPPORTED (1, 1) "http_protocol" "http_protocol 1.0|1.0C|1.0c|1.1" ["1.0"] ["exact spelling"]
+        "Request version; 1.0C and 1.1 add a Connection: close header.";
+    SUPPORTED (0, 1) "enable_sni" "enable_sni [BOOL]" ["off"] ["on|off|true|false|yes|no"]
+        "SSL_GET: sends the server name: sni_name, else virtualhost of url, checker, real server or virtual server.";
+    SUPPORTED (0, 1) "sni_name" "sni_name [NAME]" ["none"] [""]
+        "Explicit SNI; also switches enable_sni on (2.4+).";
+    SUPPORTED (0, 1) "fast_recovery" "fast_recovery [BOOL]" ["off"] ["on|off|true|false|yes|no"]
+        "Checks the urls back-to-back, without delay_loop between them, while the checker is coming up.";
+    SUPPORTED (0, 0) "url" "url { }" ["at least one required"] ["any number, tested in order"]
+        "One page to fetch; a url without path is ignored; a checker without urls is dropped.";
+    }
+    in SslGet {
+    SUPPORTED (0, 1) "tls_compliant" "tls_compliant [BOOL]" ["off"] ["on|off|true|false|yes|no"]
+        "Ends the TLS session with a close_notify, for all urls.";
+    }
+    in Url {
+    SUPPORTED (1, 1) "path" "path STRING" ["required"] ["request must fit in 2047 bytes"]
+        "Request target placed verbatim in the GET line.";
+    SUPPORTED (1, 1) "digest" "digest HEX" ["none"] ["exactly 32 hex digits"]
+        "MD5 the body must have (bytes after the header, limited to Content-Length).";
+    SUPPORTED (1, MANY) "status_code" "status_code CODE|MIN-MAX ..." ["200-299"] ["100..599"]
+        "Accepted status codes; several lines accumulate.";
+    SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["checker, real server, virtual server"] [""]
+        "Host header (sent as is, no port appended) and SNI candidate for this url.";
+    PLANNED (0, MANY) "regex" "regex PCRE2" ["none"] ["one, quoted; build option"]
+        "Pattern that must match the received data.";
+    PLANNED (0, MANY) "regex_no_match" "regex_no_match" ["off"] ["needs regex"]
+        "Inverts the test: a match is a failure.";
+    PLANNED (0, MANY) "regex_options" "regex_options OPTION ..." ["none"] ["see values; unknown ones silently ignored"]
+        "PCRE2 compile options.";
+    PLANNED (0, MANY) "regex_min_offset" "regex_min_offset BYTES" ["0"] [">=0"]
+        "Do not search before this offset of the received stream.";
+    PLANNED (0, MANY) "regex_max_offset" "regex_max_offset BYTES" ["none"] [">= min offset (else both are dropped)"]
+        "A match must start at or before this offset.";
+    PLANNED (0, MANY) "regex_stack" "regex_stack START MAX" ["PCRE2 default"] ["START <= MAX"]
+        "PCRE2 JIT stack sizes; the largest values given anywhere are used.";
+    }
+    in SslUrl {
+    PLANNED (0, MANY) "tls_compliant" "tls_compliant [BOOL]" ["off"] ["on|off|true|false|yes|no"]
+        "close_notify for this url only.";
+    }
+    in RegexOption {
+    PLANNED (0, MANY) "allow_empty_class" "allow_empty_class" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "alt_bsux" "alt_bsux" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "auto_callout" "auto_callout" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "caseless" "caseless" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "dollar_endonly" "dollar_endonly" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "dotall" "dotall" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "dupnames" "dupnames" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "extended" "extended" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "firstline" "firstline" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "match_unset_backref" "match_unset_backref" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "multiline" "multiline" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "never_ucp" "never_ucp" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "never_utf" "never_utf" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "no_auto_capture" "no_auto_capture" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "no_auto_possess" "no_auto_possess" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "no_dotstar_anchor" "no_dotstar_anchor" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "no_start_optimize" "no_start_optimize" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "ucp" "ucp" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "ungreedy" "ungreedy" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "utf" "utf" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "never_backslash_c" "never_backslash_c" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "alt_circumflex" "alt_circumflex" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "alt_verbnames" "alt_verbnames" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    PLANNED (0, MANY) "use_offset_limit" "use_offset_limit" ["off"] [""]
+        "Sets the PCRE2 compile option of the same name.";
+    }
+    in HttpProtocol {
+    SUPPORTED (0, MANY) "1.0" "1.0" ["default"] [""]
+        "HTTP/1.0 without Connection header.";
+    SUPPORTED (0, MANY) "1.0C" "1.0C | 1.0c" [""] [""]
+        "HTTP/1.0 with Connection: close.";
+    SUPPORTED (0, MANY) "1.1" "1.1" [""] [""]
+        "HTTP/1.1 with Connection: close.";
+    }
+    in SmtpCheck {
+    SUPPORTED (1, 1) "helo_name" "helo_name NAME" ["smtpchecker.keepalived.org"] ["one word or quoted"]
+        "Argument of HELO.";
+    SUPPORTED (0, 0) "host" "host { connection and timing keywords }" ["the real server"] ["deprecated"]
+        "Probes this address instead of the real server; with several blocks all must succeed.";
+    }
+    in DnsCheck {
+    PLANNED (0, MANY) "type" "type RRTYPE" ["SOA"] ["A NS CNAME SOA MX TXT AAAA RRSIG DNSKEY, any case"]
+        "Query type.";
+    PLANNED (0, MANY) "name" "name DOMAIN" ["root (.)"] ["no empty labels"]
+        "Query name; a trailing dot is optional.";
+    }
+    in DnsType {
+    PLANNED (0, MANY) "A" "A" [""] ["any case"]
+        "Query type number 1.";
+    PLANNED (0, MANY) "NS" "NS" [""] ["any case"]
+        "Query type number 2.";
+    PLANNED (0, MANY) "CNAME" "CNAME" [""] ["any case"]
+        "Query type number 5.";
+    PLANNED (0, MANY) "SOA" "SOA" ["default"] ["any case"]
+        "Query type number 6.";
+    PLANNED (0, MANY) "MX" "MX" [""] ["any case"]
+        "Query type number 15.";
+    PLANNED (0, MANY) "TXT" "TXT" [""] ["any case"]
+        "Query type number 16.";
+    PLANNED (0, MANY) "AAAA" "AAAA" [""] ["any case"]
+        "Query type number 28.";
+    PLANNED (0, MANY) "RRSIG" "RRSIG" [""] ["any case"]
+        "Query type number 46.";
+    PLANNED (0, MANY) "DNSKEY" "DNSKEY" [""] ["any case"]
+        "Query type number 48.";
+    }
+    in MiscCheck {
+    SUPPORTED (1, 1) "misc_path" "misc_path CMD" ["required"] ["quote when it has arguments; backslash escapes allowed"]
+        "Program and arguments to run for each check; started directly, in its own process group.";
+    SUPPORTED (1, 1) "misc_timeout" "misc_timeout SECONDS" ["delay_loop of the virtual server"] ["0..4294 (0 = the default)"]
+        "After this time the process group gets SIGTERM, two seconds later SIGKILL, and the run counts as failed.";
+    SUPPORTED (0, 0) "misc_dynamic" "misc_dynamic" ["off"] [""]
+        "Exit codes 2..255 are success and set the weight to the code less 2; 0 restores the configured weight, 1 is failure.";
+    SUPPORTED (1, 3) "user" "user USER [[:]GROUP]" ["script_user"] ["existing account; unknown drops the checker"]
+        "Account the program runs under.";
+    }
+    in UdpCheck {
+    PLANNED (0, MANY) "payload" "payload HEX" ["32 bytes of fixed filler text"] ["hex digits, spaces allowed, a lone digit is one byte"]
+        "Datagram content.";
+    PLANNED (0, MANY) "require_reply" "require_reply [HEX]" ["off"] ["hex; x or X = any nibble"]
+        "Requires a datagram within connect_timeout; with data, the common prefix must match and the length limits apply.";
+    PLANNED (0, MANY) "min_reply_length" "min_reply_length INT" ["0"] ["0..65535"]
+        "Smallest accepted reply; only looked at when require_reply has data.";
+    PLANNED (0, MANY) "max_reply_length" "max_reply_length INT" ["255"] ["0..65535"]
+        "Largest accepted reply; same remark.";
+    }
+    in BfdCheck {
+    PLANNED (0, MANY) "name" "name BFD_INSTANCE" ["required"] ["declared earlier, max 31 chars, once per real server"]
+        "BFD session to follow; up exactly while the session state is Up.";
+    PLANNED (0, MANY) "alpha" "alpha [BOOL]" ["real server setting"] ["on|off|true|false|yes|no"]
+        "Down until the first Up event.";
+    }
+    in FileCheck {
+    PLANNED (0, MANY) "track_file" "track_file NAME" ["required"] ["declared earlier in the file"]
+        "track_file to follow.";
+    PLANNED (0, MANY) "weight" "weight INT [reverse|noreverse]" ["weight of the track_file (1)"] ["-2147483647..2147483647"]
+        "0: non-zero content is a failure (reverse: zero is).";
+    }
+    in Ssl {
+    PLANNED (0, MANY) "password" "password STRING" ["none"] [""]
+        "Pass phrase offered when the private key is encrypted.";
+    SUPPORTED (1, 1) "ca" "ca FILE" ["none"] ["PEM"]
+        "Authorities that the certificates of the servers are verified against; without it nothing is verified. keepalived loads it but never verifies.";
+    SUPPORTED (1, 1) "certificate" "certificate FILE" ["none"] ["PEM chain"]
+        "Client certificate sent if the real server asks for one.";
+    SUPPORTED (1, 1) "key" "key FILE" ["none"] ["PEM"]
+        "Private key of that certificate.";
+    }
+}

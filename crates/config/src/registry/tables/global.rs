@@ -1,0 +1,320 @@
+//! `global_defs`.
+
+use super::{
+    Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_DBUS, NO_IPTABLES, NO_SNMP, OWN_NAMES,
+    PARENT_READS_ONCE, PLANNED, SUPPORTED, keywords,
+};
+
+keywords! {
+    GLOBAL:
+    in GlobalDefs {
+    OWN_NAMES (0, MANY) "process_names" "process_names" ["off"] [""]
+        "Renames the four processes to keepalived, keepalived_vrrp, keepalived_lvs (the manual page says keepalived_ipvs) and keepalived_bfd.";
+    OWN_NAMES (0, MANY) "process_name" "process_name NAME" ["program name"] ["at most 15 characters, longer is cut"]
+        "Name of the parent process in /proc/comm.";
+    OWN_NAMES (0, MANY) "vrrp_process_name" "vrrp_process_name NAME" ["program name"] ["at most 15 characters, longer is cut"]
+        "Name of the VRRP child process.";
+    OWN_NAMES (0, MANY) "checker_process_name" "checker_process_name NAME" ["program name"] ["at most 15 characters, longer is cut"]
+        "Name of the health-checker child process.";
+    OWN_NAMES (0, MANY) "lvs_process_name" "lvs_process_name NAME" [""] [""]
+        "Old spelling of checker_process_name (deprecated 12/07/20).";
+    OWN_NAMES (0, MANY) "bfd_process_name" "bfd_process_name NAME" ["program name"] ["at most 15 characters, longer is cut"]
+        "Name of the BFD child process.";
+    PLANNED (0, MANY) "use_symlink_paths" "use_symlink_paths [BOOL]" ["false"] [""]
+        "Script paths keep the symbolic links they were written with; otherwise each script path is resolved to its real path before it is checked and run.";
+    PLANNED (0, MANY) "set_supplementary_groups" "set_supplementary_groups [BOOL]" ["false"] [""]
+        "Scripts whose user is given without : also get the supplementary groups of that user.";
+    SUPPORTED (1, 1) "router_id" "router_id STRING" ["local host name"] [""]
+        "Text used as the identity of this host in mail subjects, SNMP and the data dump.";
+    SUPPORTED (1, 1) "notification_email_from" "notification_email_from ADDRESS" ["login-user@local-host"] [""]
+        "Envelope and header sender of every notification mail.";
+    SUPPORTED (1, 2) "smtp_server" "smtp_server HOST [PORT]" ["PORT 25"] ["one server"]
+        "Mail relay, an address or a name; without it no mail is sent.";
+    SUPPORTED (1, 1) "smtp_helo_name" "smtp_helo_name NAME" ["local host name"] [""]
+        "Name given in the HELO command.";
+    SUPPORTED (1, 1) "smtp_connect_timeout" "smtp_connect_timeout SECONDS" ["30"] ["0..4294 (0 becomes 1)"]
+        "Time allowed to connect to the mail server before the delivery is given up.";
+    SUPPORTED (0, MANY) "notification_email" "notification_email { ADDRESS ... }" ["none"] [""]
+        "Receivers of notification mail, one per line. Addresses accumulate; with an empty list no mail is sent.";
+    SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["unset (means off unless a specific setting says otherwise)"] [""]
+        "Default for smtp_alert of sync groups, instances, virtual servers and real servers.";
+    PLANNED (0, MANY) "startup_script" "startup_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command run by the parent before children are started; keepalived waits for it.";
+    PLANNED (0, MANY) "startup_script_timeout" "startup_script_timeout SECONDS" ["10"] ["1..1000"]
+        "Time after which the start-up command is killed.";
+    PLANNED (0, MANY) "shutdown_script" "shutdown_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command run after the children have stopped and before the parent ends.";
+    PLANNED (0, MANY) "shutdown_script_timeout" "shutdown_script_timeout SECONDS" ["10"] ["1..1000"]
+        "Time after which the shutdown command is killed.";
+    PLANNED (0, MANY) "max_auto_priority" "max_auto_priority [PRIORITY]" ["0 (off)"] ["-1..99"]
+        "Highest SCHED_RR priority that keepalived may raise itself to while timers run late.";
+    PLANNED (0, MANY) "min_auto_priority_delay" "min_auto_priority_delay MICROSECONDS" ["1000000"] ["1..10000000"]
+        "Lateness of a timer above which the real-time priority is raised by one step.";
+    SUPPORTED (0, 1) "smtp_alert_vrrp" "smtp_alert_vrrp [BOOL]" ["unset, value of smtp_alert is used"] [""]
+        "Default of smtp_alert for VRRP objects only.";
+    SUPPORTED (0, 1) "smtp_alert_checker" "smtp_alert_checker [BOOL]" ["unset, value of smtp_alert is used"] [""]
+        "Default of smtp_alert for health-checker objects only.";
+    SUPPORTED (0, 1) "checker_log_all_failures" "checker_log_all_failures [BOOL]" ["false"] [""]
+        "Log every checker failure and not only the change.";
+    SUPPORTED (0, 1) "dynamic_interfaces" "dynamic_interfaces [allow_if_changes]" ["off"] [""]
+        "Accept instances whose interfaces do not exist yet; they are in FAULT until the interface appears.";
+    SUPPORTED (0, 0) "no_email_faults" "no_email_faults" ["off"] [""]
+        "Do not send mail when an object enters FAULT.";
+    PLANNED (0, MANY) "default_interface" "default_interface NAME" ["eth0"] [""]
+        "Interface used by static addresses that name no interface.";
+    PLANNED (0, MANY) "disable_local_igmp" "disable_local_igmp" ["off"] [""]
+        "Writes 0 to net.ipv4.igmp_link_local_mcast_reports at start (old value put back at stop), so the kernel sends no IGMP report for 224.0.0.x groups and the firewall rules that move IGMP of IPv4 VMACs are not made.";
+    PLANNED (0, MANY) "v3_checksum_as_v2" "v3_checksum_as_v2" ["off"] [""]
+        "Default for the instance keyword of the same name.";
+    PLANNED (0, MANY) "lvs_timeouts" "lvs_timeouts [tcp S] [tcpfin S] [udp S]" ["kernel values"] ["0..2678400 seconds each"]
+        "IPVS connection timers, set with one system-wide call.";
+    SUPPORTED (0, 0) "lvs_flush" "lvs_flush" ["off"] [""]
+        "Remove the whole kernel IPVS table when starting.";
+    SUPPORTED (0, 1) "lvs_flush_on_stop" "lvs_flush_on_stop [VS]" ["off"] ["VS or nothing"]
+        "Empties the whole IPVS table at stop; with VS only removes own services, not destination by destination.";
+    SUPPORTED (0, 1) "lvs_flush_onstop" "lvs_flush_onstop [VS]" ["off"] [""]
+        "Old spelling of lvs_flush_on_stop.";
+    PLANNED (0, MANY) "lvs_sync_daemon" "lvs_sync_daemon IFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDR]" ["kernel values"] ["id 0..255, maxlen 1..65507, port 1..65535, ttl 1..255"]
+        "Runs the IPVS connection synchronisation daemon: as master while INSTANCE is master, as backup otherwise (both without INSTANCE).";
+    SUPPORTED (1, 1) "vrrp_mcast_group4" "vrrp_mcast_group4 ADDR" ["224.0.0.18"] ["IPv4 multicast"]
+        "Multicast group of IPv4 adverts.";
+    PLANNED (0, MANY) "vrrp_mcast_group6" "vrrp_mcast_group6 ADDR" ["ff02::12"] ["IPv6 multicast"]
+        "Multicast group of IPv6 adverts.";
+    SUPPORTED (1, 1) "vrrp_garp_master_delay" "vrrp_garp_master_delay SECONDS" ["5"] ["0..4294"]
+        "Delay before the second set of gratuitous ARP/NA after becoming master. 0 means no second set.";
+    SUPPORTED (1, 1) "vrrp_garp_master_repeat" "vrrp_garp_master_repeat N" ["5"] ["0..4294967295 (0 becomes 1)"]
+        "How many gratuitous ARP/NA per address are sent at once when becoming master, and again after the delay.";
+    SUPPORTED (1, 1) "vrrp_garp_master_refresh" "vrrp_garp_master_refresh SECONDS" ["0 (off)"] ["0..4294967295"]
+        "Period of the refresh while master.";
+    SUPPORTED (1, 1) "vrrp_garp_master_refresh_repeat" "vrrp_garp_master_refresh_repeat N" ["1"] ["0..4294967295 (0 becomes 1)"]
+        "Number of gratuitous ARP/NA per address in each refresh.";
+    SUPPORTED (1, 1) "vrrp_garp_lower_prio_delay" "vrrp_garp_lower_prio_delay SECONDS" ["value of garp_master_delay"] ["0..4294"]
+        "Delay before the second set after an advert of lower priority arrived while master.";
+    SUPPORTED (1, 1) "vrrp_garp_lower_prio_repeat" "vrrp_garp_lower_prio_repeat N" ["value of garp_master_repeat"] ["0..2147483647"]
+        "Number of gratuitous ARP/NA per address sent when a lower priority advert arrives while master; 0 sends none.";
+    SUPPORTED (1, 1) "vrrp_down_timer_adverts" "vrrp_down_timer_adverts N" ["3"] ["1..100"]
+        "Number of advert intervals after which a silent master is taken to be gone.";
+    SUPPORTED (1, 1) "vrrp_garp_interval" "vrrp_garp_interval SECONDS" ["0 (no gap)"] ["0.000001..4294"]
+        "Least time between two gratuitous ARP packets sent on one interface.";
+    SUPPORTED (1, 1) "vrrp_gna_interval" "vrrp_gna_interval SECONDS" ["0"] ["0.000001..4294"]
+        "Same for unsolicited neighbour advertisements.";
+    SUPPORTED (0, 1) "vrrp_min_garp" "vrrp_min_garp [BOOL]" ["off"] [""]
+        "A single gratuitous ARP or NA per address: repeat 1, no delayed set, no refresh, where these are still at their defaults.";
+    PLANNED (0, MANY) "vrrp_garp_extra_if" "vrrp_garp_extra_if [all] SECONDS" ["off"] ["1..86400"]
+        "Repeat gratuitous ARP/NA for addresses that are not on the VMAC interface of their instance (or, with all, for every address) with this period.";
+    PLANNED (0, MANY) "vrrp_vmac_garp_intvl" "vrrp_vmac_garp_intvl [all] SECONDS" ["off"] [""]
+        "Old spelling of vrrp_garp_extra_if (deprecated after 2.2.2); logs a warning.";
+    SUPPORTED (0, 1) "vrrp_lower_prio_no_advert" "vrrp_lower_prio_no_advert [BOOL]" ["false"] [""]
+        "Default of the instance keyword of the same meaning.";
+    SUPPORTED (0, 1) "vrrp_higher_prio_send_advert" "vrrp_higher_prio_send_advert [BOOL]" ["false"] [""]
+        "Default of the instance keyword of the same meaning.";
+    SUPPORTED (1, 1) "vrrp_version" "vrrp_version 2|3" ["2"] ["2 or 3"]
+        "Default VRRP version of instances.";
+    NO_IPTABLES (0, MANY) "vrrp_iptables" "vrrp_iptables [IN_CHAIN [OUT_CHAIN]]" ["INPUT and OUTPUT when given without names; no filtering when absent"] ["chain name at most 29 characters"]
+        "Use iptables and ip6tables to drop packets to virtual addresses that are in no-accept mode.";
+    NO_IPTABLES (0, MANY) "vrrp_ipsets" "vrrp_ipsets [NAME ...up to 6]" ["keepalived, keepalived6, keepalived_if6, keepalived_igmp, keepalived_mld, keepalived_nd"] ["set name at most 31 characters"]
+        "Keep the address lists in ipsets instead of one rule per address.";
+    PLANNED (0, MANY) "nftables" "nftables [TABLE]" ["off; table keepalived when given without a name"] ["name at most 127 characters"]
+        "Block packets to virtual addresses with nftables in the named ip and ip6 tables.";
+    PLANNED (0, MANY) "nftables_priority" "nftables_priority N" ["-1"] ["32-bit integer"]
+        "Priority of the base chains.";
+    PLANNED (0, MANY) "nftables_ifindex" "nftables_ifindex [BOOL]" ["false"] [""]
+        "Match interfaces in nftables rules by index and not by name.";
+    PLANNED (0, MANY) "vrrp_check_unicast_src" "vrrp_check_unicast_src" ["off"] [""]
+        "Every unicast instance drops adverts whose source is not one of its unicast_peer addresses.";
+    SUPPORTED (0, 1) "vrrp_skip_check_adv_addr" "vrrp_skip_check_adv_addr [BOOL]" ["false"] [""]
+        "Do not compare the address list of adverts from the current master with the own list.";
+    PLANNED (0, MANY) "vrrp_strict" "vrrp_strict [BOOL]" ["false"] [""]
+        "Default of the instance keyword strict_mode.";
+    PLANNED (0, MANY) "vrrp_priority" "vrrp_priority N" ["0"] ["-20..19"]
+        "nice value of the VRRP process.";
+    PLANNED (0, MANY) "vrrp_no_swap" "vrrp_no_swap" ["off"] [""]
+        "Lock all memory of the VRRP process.";
+    PLANNED (0, MANY) "vrrp_rt_priority" "vrrp_rt_priority N" ["0 (normal scheduling)"] ["1..99"]
+        "SCHED_RR priority of the VRRP process. A value outside the scheduler range is reported and clamped.";
+    PLANNED (0, MANY) "vrrp_cpu_affinity" "vrrp_cpu_affinity CPU..." ["all CPUs"] ["0..number of CPUs-1"]
+        "Ties the VRRP process to the named CPUs.";
+    PLANNED (0, MANY) "vrrp_rlimit_rttime" "vrrp_rlimit_rttime MICROSECONDS" ["10000"] ["1..4294967295 (1 becomes 2)"]
+        "CPU time that a real-time child may use without a blocking call; the soft limit is half of it.";
+    PLANNED (0, MANY) "vrrp_rlimit_rtime" "vrrp_rlimit_rtime MICROSECONDS" ["10000"] ["as above"]
+        "Old spelling of vrrp_rlimit_rttime (deprecated 02/02/2020).";
+    PLANNED (0, MANY) "nftables_ipvs" "nftables_ipvs [TABLE]" ["keepalived_ipvs"] ["name at most 127 characters"]
+        "nftables table used for LVS marks of ranges.";
+    PLANNED (0, MANY) "nftables_ipvs_priority" "nftables_ipvs_priority N" ["-1"] ["32-bit integer"]
+        "Priority of those chains.";
+    PLANNED (0, MANY) "nftables_ipvs_start_fwmark" "nftables_ipvs_start_fwmark N" ["1000"] ["1..4294967295"]
+        "First firewall mark that keepalived gives away itself.";
+    PLANNED (0, MANY) "nftables_counters" "nftables_counters" ["off"] [""]
+        "Every nftables rule gets a packet and byte counter.";
+    PLANNED (0, MANY) "notify_fifo" "notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
+        "FIFO on which every state change of VRRP objects and of health-checker objects is written.";
+    PLANNED (0, MANY) "notify_fifo_script" "notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command that reads notify_fifo; keepalived starts it with the FIFO name as its argument, and the checker process runs it when that process exists.";
+    PLANNED (0, MANY) "vrrp_notify_fifo" "vrrp_notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
+        "Like notify_fifo for VRRP state changes only. The same name as notify_fifo is not used twice.";
+    PLANNED (0, MANY) "vrrp_notify_fifo_script" "vrrp_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command that reads vrrp_notify_fifo.";
+    PLANNED (0, MANY) "vrrp_notify_priority_changes" "vrrp_notify_priority_changes [BOOL]" ["false"] [""]
+        "Priority changes are reported by notify scripts and FIFOs.";
+    PLANNED (0, MANY) "fifo_write_vrrp_states_on_reload" "fifo_write_vrrp_states_on_reload" ["off"] [""]
+        "After a reload the state of every instance and sync group is written to the FIFOs even when unchanged.";
+    PLANNED (0, MANY) "lvs_notify_fifo" "lvs_notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
+        "FIFO for LVS changes only.";
+    PLANNED (0, MANY) "lvs_notify_fifo_script" "lvs_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Reader command of lvs_notify_fifo.";
+    PLANNED (0, MANY) "checker_priority" "checker_priority N" ["0"] ["-20..19"]
+        "nice value of the health-checker process.";
+    PLANNED (0, MANY) "checker_no_swap" "checker_no_swap" ["off"] [""]
+        "Lock the memory of the health-checker process.";
+    PLANNED (0, MANY) "checker_rt_priority" "checker_rt_priority N" ["0"] ["1..99"]
+        "SCHED_RR priority of the health-checker process.";
+    PLANNED (0, MANY) "checker_cpu_affinity" "checker_cpu_affinity CPU..." ["all"] [""]
+        "CPUs of the health-checker process.";
+    PLANNED (0, MANY) "checker_rlimit_rttime" "checker_rlimit_rttime MICROSECONDS" ["10000"] ["1..4294967295"]
+        "RLIMIT_RTTIME of the health-checker process.";
+    PLANNED (0, MANY) "checker_rlimit_rtime" "checker_rlimit_rtime MICROSECONDS" ["10000"] ["as above"]
+        "Old spelling of checker_rlimit_rttime (deprecated 02/02/2020).";
+    NO_BFD_PROCESS (0, MANY) "bfd_priority" "bfd_priority N" ["0"] ["-20..19"]
+        "nice value of the BFD process.";
+    NO_BFD_PROCESS (0, MANY) "bfd_no_swap" "bfd_no_swap" ["off"] [""]
+        "Lock the memory of the BFD process.";
+    NO_BFD_PROCESS (0, MANY) "bfd_rt_priority" "bfd_rt_priority N" ["0"] ["1..99"]
+        "SCHED_RR priority of the BFD process.";
+    NO_BFD_PROCESS (0, MANY) "bfd_cpu_affinity" "bfd_cpu_affinity CPU..." ["all"] [""]
+        "CPUs of the BFD process.";
+    NO_BFD_PROCESS (0, MANY) "bfd_rlimit_rttime" "bfd_rlimit_rttime MICROSECONDS" ["10000"] ["1..4294967295"]
+        "RLIMIT_RTTIME of the BFD process.";
+    NO_BFD_PROCESS (0, MANY) "bfd_rlimit_rtime" "bfd_rlimit_rtime MICROSECONDS" ["10000"] ["as above"]
+        "Old spelling of bfd_rlimit_rttime (deprecated 02/02/2020).";
+    NO_SNMP (0, MANY) "snmp_socket" "snmp_socket ADDRESS" ["unix:/var/agentx/master"] ["one argument"]
+        "AgentX master socket, in net-snmp address syntax. -A does the same and the first one given wins.";
+    NO_SNMP (0, MANY) "enable_traps" "enable_traps" ["off"] [""]
+        "Send SNMP notifications.";
+    NO_SNMP (0, MANY) "enable_snmp_vrrp" "enable_snmp_vrrp" ["off (on with -x)"] [""]
+        "Serve the keepalived VRRP objects over AgentX.";
+    NO_SNMP (0, MANY) "enable_snmp_keepalived" "enable_snmp_keepalived" [""] [""]
+        "Old spelling of enable_snmp_vrrp (deprecated 2.0.0).";
+    NO_SNMP (0, MANY) "enable_snmp_rfc" "enable_snmp_rfc" ["off (on with -x)"] [""]
+        "Serve both RFC tables: 2787 for VRRPv2 and 6527 for VRRPv3.";
+    NO_SNMP (0, MANY) "enable_snmp_rfcv2" "enable_snmp_rfcv2" ["off (on with -x)"] [""]
+        "Serve the RFC 2787 table.";
+    NO_SNMP (0, MANY) "enable_snmp_rfcv3" "enable_snmp_rfcv3" ["off (on with -x)"] [""]
+        "Serve the RFC 6527 table.";
+    NO_SNMP (0, MANY) "enable_snmp_checker" "enable_snmp_checker" ["off (on with -x)"] [""]
+        "Serve the LVS tables.";
+    NO_SNMP (0, MANY) "snmp_vs_stats_update_interval" "snmp_vs_stats_update_interval SECONDS" ["5"] ["0.001..30"]
+        "Cache time of virtual-server IPVS statistics read for SNMP.";
+    NO_SNMP (0, MANY) "snmp_rs_stats_update_interval" "snmp_rs_stats_update_interval SECONDS" ["same as snmp_vs_stats_update_interval"] ["0.001..30"]
+        "Cache time of real-server IPVS statistics.";
+    NO_DBUS (0, MANY) "enable_dbus" "enable_dbus" ["off"] [""]
+        "Publish the VRRP objects on the D-Bus system bus.";
+    NO_DBUS (0, MANY) "dbus_service_name" "dbus_service_name NAME" ["org.keepalived.Vrrp1"] ["valid D-Bus well-known name"]
+        "Bus name and base of the object paths.";
+    NO_DBUS (0, MANY) "dbus_no_interface_name" "dbus_no_interface_name NAME" ["none"] ["one path element"]
+        "Path element used for an instance that has no interface.";
+    SUPPORTED (1, 3) "script_user" "script_user USER [[:]GROUP]" ["keepalived_script; when that user does not exist, the user and group that started keepalived (with enable_script_security such scripts are not run)"] ["existing user and group"]
+        "User and group of scripts that name none.";
+    SUPPORTED (0, 0) "enable_script_security" "enable_script_security" ["off"] [""]
+        "A script that others than root could replace is not run as root.";
+    FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs" "vrrp_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+        "Receive buffer of the socket used for netlink commands.";
+    FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs_force" "vrrp_netlink_cmd_rcv_bufs_force [BOOL]" ["false"] [""]
+        "Use SO_RCVBUFFORCE so the system limit does not apply.";
+    FIXED_BUFFERS (0, MANY) "vrrp_netlink_monitor_rcv_bufs" "vrrp_netlink_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+        "Receive buffer of the netlink socket that reports link, address and route changes.";
+    FIXED_BUFFERS (0, MANY) "vrrp_netlink_monitor_rcv_bufs_force" "vrrp_netlink_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
+        "Use SO_RCVBUFFORCE for it.";
+    FIXED_BUFFERS (0, MANY) "process_monitor_rcv_bufs" "process_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+        "Receive buffer of the process event connector; it doubles by itself when the kernel reports lost events.";
+    FIXED_BUFFERS (0, MANY) "process_monitor_rcv_bufs_force" "process_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
+        "Use SO_RCVBUFFORCE for it.";
+    FIXED_BUFFERS (0, MANY) "lvs_netlink_cmd_rcv_bufs" "lvs_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+        "Checker netlink command socket buffer.";
+    FIXED_BUFFERS (0, MANY) "lvs_netlink_cmd_rcv_bufs_force" "lvs_netlink_cmd_rcv_bufs_force [BOOL]" ["false"] [""]
+        "Force that size.";
+    FIXED_BUFFERS (0, MANY) "lvs_netlink_monitor_rcv_bufs" "lvs_netlink_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+        "Checker netlink monitor socket buffer.";
+    FIXED_BUFFERS (0, MANY) "lvs_netlink_monitor_rcv_bufs_force" "lvs_netlink_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
+        "Force that size.";
+    SUPPORTED (0, 0) "rs_init_notifies" "rs_init_notifies" ["off"] [""]
+        "Announces also the real servers that are put into service at start.";
+    SUPPORTED (0, 0) "no_checker_emails" "no_checker_emails" ["off"] [""]
+        "No mail for a checker that changes without changing its real server.";
+    FIXED_BUFFERS (0, MANY) "vrrp_rx_bufs_policy" "vrrp_rx_bufs_policy MTU|ADVERT|BYTES" ["kernel default"] ["words not case-sensitive; BYTES 0..4294967295"]
+        "How the receive buffer of the VRRP sockets is sized: from the largest interface MTU, from the size of a full advert, or a fixed number.";
+    FIXED_BUFFERS (0, MANY) "vrrp_rx_bufs_multiplier" "vrrp_rx_bufs_multiplier N" ["3"] ["1..4294967295"]
+        "Number of packets that the MTU and ADVERT policies leave room for.";
+    SUPPORTED (1, 1) "vrrp_startup_delay" "vrrp_startup_delay SECONDS" ["0"] ["0.001..4294.967295"]
+        "For this time after start instances ignore received adverts and cannot become MASTER; their timers count from the end of it.";
+    PLANNED (0, MANY) "vrrp_delay_after_boot" "vrrp_delay_after_boot SECONDS" ["0"] ["as above"]
+        "Like vrrp_startup_delay but counted from system boot as reported by /proc/uptime.";
+    PLANNED (0, MANY) "log_unknown_vrids" "log_unknown_vrids" ["off"] [""]
+        "Log adverts that arrive for VRIDs with no instance on that interface.";
+    PLANNED (0, MANY) "vrrp_owner_ignore_adverts" "vrrp_owner_ignore_adverts [BOOL]" ["false"] [""]
+        "Default of owner_ignore_adverts for instances of priority 255.";
+    PLANNED (0, MANY) "vmac_prefix" "vmac_prefix TEXT" ["vrrp"] ["first one counts"]
+        "Name prefix of generated VMAC interfaces (PREFIX.VRID and variants).";
+    PLANNED (0, MANY) "vmac_addr_prefix" "vmac_addr_prefix TEXT" ["value of vmac_prefix"] ["first one counts"]
+        "Name prefix of generated interfaces for use_vmac addresses.";
+    PLANNED (0, MANY) "umask" "umask NUMBER | BIT[|BIT]..." ["0177 (only owner read and write)"] ["0..0777, 0x and leading-0 forms accepted; BIT names IRUSR IWUSR IXUSR IRWXU IRGRP IWGRP IXGRP IRWXG IROTH IWOTH IXOTH IRWXO"]
+        "File creation mask of keepalived and of files it writes.";
+    PLANNED (0, MANY) "random_seed" "random_seed N" ["time of day"] ["0..4294967295"]
+        "Seed of the random numbers given by ${_RANDOM}, so that a configuration can be repeated.";
+    PLANNED (0, MANY) "reload_check_config" "reload_check_config [LOG_FILE]" ["off; LOG_FILE default /dev/null"] [""]
+        "Before a reload the parent runs itself with --config-test=LOG_FILE on the new text (limit 5 seconds) and does not reload when that exits non-zero.";
+    PLANNED (0, MANY) "reload_time_file" "reload_time_file FILE" ["none"] ["absolute path"]
+        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file and its directory are watched, so a rewrite changes the time and a delete cancels it.";
+    PLANNED (0, MANY) "reload_repeat" "reload_repeat" ["off"] [""]
+        "Do not remove reload_time_file when it holds a time without a date, so the reload repeats every day.";
+    PLANNED (0, MANY) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
+        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload.";
+    PLANNED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no argument turns all on; the manual names the first one \"readable\""]
+        "What makes a missing included file an error. Words after + add, after - remove.";
+    PARENT_READS_ONCE (0, MANY) "config_save_dir" "config_save_dir DIR" ["none"] [""]
+        "Debug aid: each process writes a dump of its parsed configuration to DIR/keepalived_PROCESS.PID.N.pre before and .post after it is checked, N counts loads.";
+    PARENT_READS_ONCE (0, MANY) "tmp_config_directory" "tmp_config_directory DIR" ["anonymous memory file"] [""]
+        "Where the copy of the configuration text that the children read is made instead of memory.";
+    PLANNED (0, MANY) "data_use_instance" "data_use_instance [BOOL]" ["false"] [""]
+        "Dump file names get the instance and namespace name.";
+    PLANNED (0, MANY) "json_version" "json_version 1|2" ["1"] ["1 or 2"]
+        "Layout of the JSON dump.";
+    PLANNED (0, MANY) "iproute_usr_dir" "iproute_usr_dir DIR" ["as found when built"] [""]
+        "Directory with the distribution name files of iproute2 (rt_tables, rt_dsfield, rt_realms, rt_protos, rt_scopes, rt_addrprotos, group and their .d directories).";
+    PLANNED (0, MANY) "iproute_etc_dir" "iproute_etc_dir DIR" ["as found when built, usually /etc/iproute2"] [""]
+        "Directory with the local name files of iproute2; they win over iproute_usr_dir. keepalived may add the address protocol name keepalived there (rt_addrprotos.d/keepalived.conf) on kernels and iproute2 versions that know it.";
+    PLANNED (0, MANY) "state_dump_file" "state_dump_file PATH" ["keepalived.data in the temporary directory"] ["non-empty"]
+        "Name of the data dump. A path ending in / is a directory.";
+    PLANNED (0, MANY) "stats_dump_file" "stats_dump_file PATH" ["keepalived.stats in the temporary directory"] ["non-empty"]
+        "Stored, but the statistics dump still writes keepalived.stats in the temporary directory.";
+    PLANNED (0, MANY) "json_dump_file" "json_dump_file PATH" ["keepalived.json in the temporary directory"] ["non-empty"]
+        "Stored, but the JSON dump still writes keepalived.json in the temporary directory.";
+    SUPPORTED (1, 1) "vrrpd_user" "vrrpd_user USER" ["keepalived-vrrp"] ["existing account"]
+        "Account that the VRRP process runs under. A keyword of keepalived-rs alone.";
+    SUPPORTED (1, 1) "checkerd_user" "checkerd_user USER" ["keepalived-check"] ["existing account"]
+        "Account that the checker process runs under. A keyword of keepalived-rs alone.";
+    SUPPORTED (1, 1) "ipvsd_user" "ipvsd_user USER" ["keepalived-ipvs"] ["existing account"]
+        "Account that the IPVS process runs under. A keyword of keepalived-rs alone.";
+    }
+    in SyncDaemon {
+    PLANNED (0, MANY) "inst" "inst VRRP_INSTANCE" ["none"] ["existing instance"]
+        "Ties the sync threads to that VRRP instance; unknown name cancels the whole setting.";
+    PLANNED (0, MANY) "id" "id N" ["VRID of the instance, 0 without instance"] ["0..255"]
+        "Sync id of the threads. A bare third word is the same (old syntax, reported).";
+    PLANNED (0, MANY) "maxlen" "maxlen BYTES" ["kernel default"] ["1..65507"]
+        "Maximum UDP payload of sync messages (Linux 4.3+).";
+    PLANNED (0, MANY) "port" "port N" ["kernel default 8848"] ["1..65535"]
+        "UDP port (Linux 4.3+).";
+    PLANNED (0, MANY) "ttl" "ttl N" ["kernel default 1"] ["1..255"]
+        "Multicast TTL (Linux 4.3+).";
+    PLANNED (0, MANY) "group" "group MCAST" ["kernel default 224.0.0.81"] ["IPv4 or IPv6 multicast"]
+        "Multicast group (Linux 4.3+).";
+    }
+    in LvsTimeouts {
+    PLANNED (0, MANY) "tcp" "tcp S" ["unchanged"] ["0..2678400"]
+        "Established TCP timeout.";
+    PLANNED (0, MANY) "tcpfin" "tcpfin S" ["unchanged"] ["0..2678400"]
+        "TCP timeout after FIN.";
+    PLANNED (0, MANY) "udp" "udp S" ["unchanged"] ["0..2678400"]
+        "UDP timeout.";
+    }
+}
