@@ -1,1 +1,112 @@
-//! Links and addresses: read, follow, change.
+//! Links and addresses: read ([`Requests`]), follow ([`Events`]), change ([`Requests::apply`]).
+//!
+//! Used by the VRRP process, whose wishes come as [`VirtualAddress`]. Every address set here carries
+//! [`PROTOCOL`], so that `ip -d address` and a later start know whose it is.
+
+mod decode;
+mod encode;
+mod events;
+mod requests;
+
+use std::net::IpAddr;
+
+use kr_model::net::Cidr;
+use kr_model::units::{IfIndex, IfName};
+use kr_model::vrrp::VirtualAddress;
+
+pub use events::Events;
+pub use requests::Requests;
+
+/// `IFA_PROTO` of the addresses set here: the number of VRRP among the IP protocols. The kernel itself
+/// uses 1 to 3; kernels before 5.18 ignore the attribute.
+pub const PROTOCOL: u8 = 112;
+
+/// A network interface as the kernel reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index, new whenever it is made anew.
+    pub index: IfIndex,
+    /// Its name.
+    pub name: IfName,
+    /// It is set up and has a carrier (`IFF_UP` and `IFF_RUNNING`).
+    pub up: bool,
+    /// Neighbours are found by ARP (no `IFF_NOARP`).
+    pub arp: bool,
+    /// It is a loopback.
+    pub loopback: bool,
+    /// Its Ethernet address, if it has one.
+    pub hardware: Option<[u8; 6]>,
+}
+
+/// An address of a link as the kernel reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Where it is.
+    pub place: Place,
+    /// Scope number: 0 global, 253 link, 254 host.
+    pub scope: u8,
+    /// Its label; only IPv4 addresses have one.
+    pub label: Option<String>,
+    /// `IFA_PROTO`: who says to have set it.
+    pub protocol: Option<u8>,
+    /// `IFA_FLAGS`.
+    pub flags: u32,
+}
+
+impl Address {
+    /// True for an address set by [`Requests::apply`], of this process or of an earlier one.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.protocol == Some(PROTOCOL)
+    }
+}
+
+/// What makes an address of the kernel's table unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The link that has it.
+    pub link: IfIndex,
+    /// The address with its prefix length (with a peer: that of the peer).
+    pub local: Cidr,
+    /// The other end of a point-to-point address.
+    pub peer: Option<IpAddr>,
+}
+
+impl Place {
+    /// Where a virtual address is on a link.
+    #[must_use]
+    pub const fn of(link: IfIndex, address: &VirtualAddress) -> Self {
+        Self {
+            link,
+            local: address.address,
+            peer: address.peer,
+        }
+    }
+}
+
+/// Something that changed in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A link is new or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(IfIndex),
+    /// An address is new or changed.
+    Address(Address),
+    /// An address is gone.
+    AddressGone(Address),
+}
+
+/// A change of the address table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Set an address.
+    Add {
+        /// The link.
+        link: IfIndex,
+        /// The address with its attributes.
+        address: &'a VirtualAddress,
+    },
+    /// Remove an address.
+    Remove(Place),
+}

@@ -1,0 +1,198 @@
+//! Reading the tables and changing addresses.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use nix::errno::Errno;
+use nix::sys::socket::SockProtocol;
+
+use super::encode::{self, Table};
+use super::{Address, Change, Event, Link, decode};
+use crate::socket::{Meaning, NetlinkError, Socket, messages};
+
+/// Requests sent in one datagram. Their answers wait in the socket's buffer until they are read, which
+/// holds several times as many.
+const BATCH: usize = 128;
+
+/// How often a dump is begun anew because the table changed meanwhile.
+const DUMP_ATTEMPTS: usize = 5;
+
+/// Asks the kernel for links and addresses, and changes addresses.
+#[derive(Debug)]
+pub struct Requests {
+    socket: Socket,
+}
+
+impl Requests {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// When the kernel gives no socket.
+    pub fn open() -> Result<Self, Errno> {
+        Ok(Self {
+            socket: Socket::open(SockProtocol::NetlinkRoute, 0)?,
+        })
+    }
+
+    /// Every link.
+    ///
+    /// # Errors
+    /// When the kernel refuses or the table does not hold still.
+    pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
+        self.dump(Table::Links, |event| match event {
+            Event::Link(link) => Some(link),
+            Event::LinkGone(_) | Event::Address(_) | Event::AddressGone(_) => None,
+        })
+    }
+
+    /// Every address of both families, in the kernel's order: the first of a link is its primary one.
+    ///
+    /// # Errors
+    /// When the kernel refuses or the table does not hold still.
+    pub fn addresses(&mut self) -> Result<Vec<Address>, NetlinkError> {
+        self.dump(Table::Addresses, |event| match event {
+            Event::Address(address) => Some(address),
+            Event::Link(_) | Event::LinkGone(_) | Event::AddressGone(_) => None,
+        })
+    }
+
+    /// Makes the changes in order, many in one call to the kernel, and returns the kernel's answer to
+    /// each. That an address to add is there, or one to remove is not, is no error.
+    ///
+    /// # Errors
+    /// When the exchange as a whole fails; how many changes were made is then unknown.
+    pub fn apply(
+        &mut self,
+        changes: &[Change<'_>],
+    ) -> Result<Vec<Result<(), Errno>>, NetlinkError> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for batch in changes.chunks(BATCH) {
+            self.apply_batch(batch, &mut outcomes)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn apply_batch(
+        &mut self,
+        batch: &[Change<'_>],
+        outcomes: &mut Vec<Result<(), Errno>>,
+    ) -> Result<(), NetlinkError> {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut asked = Vec::with_capacity(batch.len());
+        for change in batch {
+            let sequence = self.socket.next_sequence();
+            encode::change(&mut bytes, *change, sequence)?;
+            asked.push((sequence, change));
+        }
+        self.socket.send(bytes.get_ref())?;
+        let mut answers = self.answers(batch.len())?;
+        for (sequence, change) in asked {
+            let answer = answers.remove(&sequence);
+            outcomes.push(forgive(change, answer.ok_or(NetlinkError::Unanswered)?));
+        }
+        Ok(())
+    }
+
+    /// Reads until `count` answers are there, or nothing more is.
+    fn answers(&mut self, count: usize) -> Result<BTreeMap<u32, Result<(), Errno>>, NetlinkError> {
+        let mut answers = BTreeMap::new();
+        while answers.len() < count {
+            let Some(datagram) = self.socket.receive()? else {
+                break;
+            };
+            for message in messages(datagram) {
+                let message = message?;
+                if let Meaning::Answer(outcome) = message.meaning() {
+                    answers.insert(message.sequence, outcome);
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    fn dump<T>(
+        &mut self,
+        table: Table,
+        pick: impl Fn(Event) -> Option<T>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let sequence = self.socket.next_sequence();
+            self.socket.send(&encode::dump(table, sequence)?)?;
+            let mut found = Vec::new();
+            if self.collect(sequence, |event| found.extend(pick(event)))? {
+                return Ok(found);
+            }
+        }
+        Err(NetlinkError::Unsteady)
+    }
+
+    /// Reads one dump to its end; false when the table changed meanwhile.
+    fn collect(
+        &mut self,
+        sequence: u32,
+        mut take: impl FnMut(Event),
+    ) -> Result<bool, NetlinkError> {
+        let mut steady = true;
+        loop {
+            let Some(datagram) = self.socket.receive()? else {
+                return Err(NetlinkError::Unanswered);
+            };
+            for message in messages(datagram) {
+                let message = message?;
+                // Rests of an exchange that failed half-way.
+                if message.sequence != sequence {
+                    continue;
+                }
+                steady &= !message.interrupted();
+                match message.meaning() {
+                    Meaning::Done(outcome) => {
+                        outcome?;
+                        return Ok(steady);
+                    }
+                    Meaning::Answer(outcome) => outcome?,
+                    Meaning::Object => {
+                        if let Some(event) = decode::event(&message) {
+                            take(event);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Takes a change that somebody else made before us as made.
+const fn forgive(change: &Change<'_>, outcome: Result<(), Errno>) -> Result<(), Errno> {
+    match (change, outcome) {
+        (Change::Add { .. }, Err(Errno::EEXIST))
+        | (Change::Remove(_), Err(Errno::EADDRNOTAVAIL | Errno::ENOENT | Errno::ENODEV)) => Ok(()),
+        (Change::Add { .. } | Change::Remove(_), outcome) => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_this_host_hold_a_loopback() {
+        let mut requests = Requests::open().unwrap();
+        let links = requests.links().unwrap();
+        let loopback = links.iter().find(|link| link.loopback).unwrap();
+        assert_eq!(loopback.name.as_str(), "lo");
+        let addresses = requests.addresses().unwrap();
+        assert!(addresses.iter().all(|address| !address.is_ours()
+            || links.iter().any(|link| link.index == address.place.link)));
+    }
+
+    #[test]
+    fn a_change_that_is_already_made_is_no_error() {
+        let place = Change::Remove(super::super::Place {
+            link: kr_model::units::IfIndex::try_from(1).unwrap(),
+            local: kr_model::net::Cidr::host([192, 0, 2, 1].into()),
+            peer: None,
+        });
+        assert_eq!(forgive(&place, Err(Errno::EADDRNOTAVAIL)), Ok(()));
+        assert_eq!(forgive(&place, Err(Errno::EPERM)), Err(Errno::EPERM));
+    }
+}
