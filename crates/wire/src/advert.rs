@@ -1,0 +1,302 @@
+//! The VRRP message of versions 2 (RFC 3768 section 5.1, authentication of RFC 2338 section 5.3.6) and 3
+//! (RFC 9568 section 5.1), over IPv4 and IPv6.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use kr_model::net::Family;
+use kr_model::units::Vrid;
+
+use crate::checksum::Checksum;
+use crate::ipv4::PROTOCOL_VRRP;
+use crate::reader::{Reader, Truncated};
+
+/// The only message type there is.
+pub const ADVERTISEMENT: u8 = 1;
+/// Version 2 authentication type: none.
+pub const AUTH_NONE: u8 = 0;
+/// Version 2 authentication type: password in clear text.
+pub const AUTH_PASSWORD: u8 = 1;
+/// Version 2 authentication type: IP authentication header.
+pub const AUTH_HEADER: u8 = 2;
+
+const FIXED_LEN: usize = 8;
+const AUTH_LEN: usize = 8;
+/// The advert interval of version 3 has twelve bits, the other four are reserved.
+const V3_INTERVAL_BITS: u16 = 0x0fff;
+
+/// A message, right or wrong: unknown types and authentication types are kept as numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advert {
+    /// Message type, [`ADVERTISEMENT`]; 0 to 15.
+    pub kind: u8,
+    /// Virtual router.
+    pub vrid: Vrid,
+    /// Priority of the sender; 0 says that it stops.
+    pub priority: u8,
+    /// The virtual addresses, all of the family of the packet.
+    pub addresses: Vec<IpAddr>,
+    /// What the versions have differently.
+    pub body: Body,
+}
+
+/// The fields that the versions do not share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// RFC 3768.
+    V2 {
+        /// Authentication type.
+        auth_type: u8,
+        /// Advert interval in whole seconds.
+        interval: u8,
+        /// Authentication data; not sent over IPv6.
+        auth_data: [u8; AUTH_LEN],
+    },
+    /// RFC 9568.
+    V3 {
+        /// Advert interval in hundredths of a second, at most 4095.
+        interval: u16,
+    },
+}
+
+/// The addresses of the packet, which the checksum may cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Sender.
+    pub source: IpAddr,
+    /// Receiver or group.
+    pub destination: IpAddr,
+}
+
+/// A parsed message and what only its bytes can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The message.
+    pub advert: Advert,
+    /// The checksum is right.
+    pub checksum_ok: bool,
+}
+
+/// Why received bytes are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// Shorter than the fixed fields.
+    Truncated,
+    /// Neither version 2 nor 3.
+    Version(u8),
+    /// The virtual router id 0 does not exist.
+    ZeroVrid,
+    /// The length is not the one that the address count implies.
+    Length {
+        /// Bytes that the fields imply.
+        expected: usize,
+        /// Bytes received.
+        received: usize,
+    },
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("shorter than a VRRP header"),
+            Self::Version(version) => write!(f, "VRRP version {version} is unknown"),
+            Self::ZeroVrid => f.write_str("virtual router id 0"),
+            Self::Length { expected, received } => {
+                write!(f, "{received} bytes long where its fields make {expected}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl From<Truncated> for Malformed {
+    fn from(_: Truncated) -> Self {
+        Self::Truncated
+    }
+}
+
+/// The virtual router id field alone, to find out whose message it is.
+#[must_use]
+pub fn peek_vrid(message: &[u8]) -> Option<u8> {
+    message.get(1).copied()
+}
+
+/// The version field alone.
+#[must_use]
+pub fn peek_version(message: &[u8]) -> Option<u8> {
+    message.first().map(|byte| byte >> 4)
+}
+
+/// Reads a message. Ethernet padding that slipped into the payload is ignored; the reserved bits of
+/// version 3 are ignored, as RFC 9568 section 5.2.6 asks.
+///
+/// # Errors
+/// See [`Malformed`].
+pub fn parse(message: &[u8], ends: Ends) -> Result<Parsed, Malformed> {
+    let mut reader = Reader::new(message);
+    let [first, vrid, priority, count] = reader.array()?;
+    let tail = reader.array::<2>()?;
+    let _checksum = reader.u16()?;
+    let family = Family::of(ends.source);
+    let version = match first >> 4 {
+        2 => WireVersion::V2,
+        3 => WireVersion::V3,
+        other => return Err(Malformed::Version(other)),
+    };
+    let vrid = Vrid::try_from(u64::from(vrid)).map_err(|_| Malformed::ZeroVrid)?;
+    let expected = message_len(version, family, usize::from(count));
+    let extra = message.len().checked_sub(expected);
+    let covered = match extra {
+        Some(extra) if extra == 0 || is_padding(family, expected, extra) => message.get(..expected),
+        Some(_) | None => None,
+    }
+    .ok_or(Malformed::Length {
+        expected,
+        received: message.len(),
+    })?;
+    let addresses = (0..count)
+        .map(|_| read_address(&mut reader, family))
+        .collect::<Result<_, _>>()?;
+    let body = match version {
+        WireVersion::V2 => {
+            let [auth_type, interval] = tail;
+            let auth_data = match family {
+                Family::Inet => reader.array()?,
+                Family::Inet6 => [0; AUTH_LEN],
+            };
+            Body::V2 {
+                auth_type,
+                interval,
+                auth_data,
+            }
+        }
+        WireVersion::V3 => Body::V3 {
+            interval: u16::from_be_bytes(tail) & V3_INTERVAL_BITS,
+        },
+    };
+    let checksum_ok = start_checksum(version, ends, expected)
+        .cover(covered)
+        .finish()
+        == 0;
+    let advert = Advert {
+        kind: first & 0x0f,
+        vrid,
+        priority,
+        addresses,
+        body,
+    };
+    Ok(Parsed {
+        advert,
+        checksum_ok,
+    })
+}
+
+/// More addresses than the count field can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyAddresses;
+
+impl fmt::Display for TooManyAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an advert carries at most 255 addresses")
+    }
+}
+
+impl std::error::Error for TooManyAddresses {}
+
+/// The bytes of a message with a right checksum. Addresses of another family than `ends` are left out.
+///
+/// # Errors
+/// When there are more than 255 addresses.
+pub fn emit(advert: &Advert, ends: Ends) -> Result<Vec<u8>, TooManyAddresses> {
+    let family = Family::of(ends.source);
+    let carried = || {
+        advert
+            .addresses
+            .iter()
+            .filter(|address| Family::of(**address) == family)
+    };
+    let count = u8::try_from(carried().count()).map_err(|_| TooManyAddresses)?;
+    let (version, tail) = match advert.body {
+        Body::V2 {
+            auth_type,
+            interval,
+            ..
+        } => (WireVersion::V2, [auth_type, interval]),
+        Body::V3 { interval } => (WireVersion::V3, (interval & V3_INTERVAL_BITS).to_be_bytes()),
+    };
+    let mut head = vec![
+        version.number() << 4 | advert.kind & 0x0f,
+        advert.vrid.get(),
+        advert.priority,
+        count,
+    ];
+    head.extend(tail);
+    let mut rest = Vec::new();
+    for address in carried() {
+        match address {
+            IpAddr::V4(v4) => rest.extend(v4.octets()),
+            IpAddr::V6(v6) => rest.extend(v6.octets()),
+        }
+    }
+    if let (Body::V2 { auth_data, .. }, Family::Inet) = (advert.body, family) {
+        rest.extend(auth_data);
+    }
+    let sum = start_checksum(version, ends, FIXED_LEN + rest.len())
+        .cover(&head)
+        .cover(&rest)
+        .finish();
+    Ok([head.as_slice(), &sum.to_be_bytes(), &rest].concat())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum WireVersion {
+    V2,
+    V3,
+}
+
+impl WireVersion {
+    const fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
+fn message_len(version: WireVersion, family: Family, count: usize) -> usize {
+    match (version, family) {
+        (WireVersion::V2, Family::Inet) => FIXED_LEN + 4 * count + AUTH_LEN,
+        (WireVersion::V3, Family::Inet) => FIXED_LEN + 4 * count,
+        (WireVersion::V2 | WireVersion::V3, Family::Inet6) => FIXED_LEN + 16 * count,
+    }
+}
+
+/// Some senders count the padding of the shortest Ethernet frame (46 bytes of payload, the IPv4 header
+/// included) into the IP length. It is an odd number of 16-bit words, since everything before it has
+/// whole 32-bit words.
+fn is_padding(family: Family, expected: usize, extra: usize) -> bool {
+    const SHORTEST: usize = 46;
+    let ip = crate::ipv4::HEADER_LEN + expected;
+    family == Family::Inet && ip + extra <= SHORTEST && extra % 4 == 2
+}
+
+fn read_address(reader: &mut Reader<'_>, family: Family) -> Result<IpAddr, Truncated> {
+    match family {
+        Family::Inet => reader.array::<4>().map(IpAddr::from),
+        Family::Inet6 => reader.array::<16>().map(IpAddr::from),
+    }
+}
+
+/// Version 2 over IPv4 sums the message alone; everything else has a pseudo header in front.
+fn start_checksum(version: WireVersion, ends: Ends, len: usize) -> Checksum {
+    match (version, Family::of(ends.source)) {
+        (WireVersion::V2, Family::Inet) => Checksum::new(),
+        (WireVersion::V2, Family::Inet6) | (WireVersion::V3, Family::Inet | Family::Inet6) => {
+            Checksum::new().cover_pseudo_header(ends.source, ends.destination, PROTOCOL_VRRP, len)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
