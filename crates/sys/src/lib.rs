@@ -1,3 +1,8 @@
 //! What needs `unsafe`, each a safe function over one system call or two.
 
+pub mod capability;
 pub mod fd;
+pub mod local_time;
+pub mod packet;
+pub mod privilege;
+pub mod spawn;

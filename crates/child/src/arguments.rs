@@ -1,0 +1,67 @@
+//! The command line of a child, as the parent writes it.
+
+use std::ffi::OsString;
+
+use kr_log::Settings;
+
+/// What a child is told before its channel speaks.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// `--log=SETTINGS`.
+    pub(crate) log: Option<Settings>,
+    /// `--log-file`: descriptor 4 is the log file.
+    pub(crate) log_file: bool,
+    /// `--unconfined`: privileges are neither given up nor verified.
+    pub(crate) unconfined: bool,
+}
+
+impl Arguments {
+    /// Reads the words after the program's name.
+    pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let mut arguments = Self::default();
+        for word in words {
+            let word = word.to_string_lossy();
+            match word.split_once('=') {
+                None if word == "--unconfined" => arguments.unconfined = true,
+                None if word == "--log-file" => arguments.log_file = true,
+                Some(("--log", settings)) => {
+                    arguments.log = Some(settings.parse().map_err(|error| format!("{error}"))?);
+                }
+                None | Some(_) => {
+                    return Err(format!(
+                        "unknown argument `{word}`: this program is started by keepalived-rs, not by hand"
+                    ));
+                }
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, String> {
+        Arguments::parse(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn the_parents_words_are_understood() {
+        let arguments = parse(&["--log=ident=x,detail=1", "--log-file"]).unwrap();
+        assert_eq!(arguments.log.unwrap().ident, "x");
+        assert!(arguments.log_file);
+        assert!(!arguments.unconfined);
+        assert!(parse(&["--unconfined"]).unwrap().unconfined);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        assert!(
+            parse(&["-f"])
+                .unwrap_err()
+                .contains("started by keepalived-rs")
+        );
+        assert!(parse(&["--log=nonsense"]).is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! Syslog, console and file. Each may fail at any time and is then passed over.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::process;
+
+use kr_sys::local_time::LocalTime;
+use log::Level;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::settings::{Facility, Settings};
+
+/// Where syslog listens.
+const SYSLOG: &str = "/dev/log";
+
+/// All sinks of a process.
+pub(crate) struct Sinks {
+    settings: Settings,
+    file: Option<File>,
+    syslog: Option<UnixDatagram>,
+    process: u32,
+}
+
+impl Sinks {
+    pub(crate) fn new(settings: Settings, file: Option<File>) -> Self {
+        Self {
+            settings,
+            file,
+            syslog: None,
+            process: process::id(),
+        }
+    }
+
+    /// Writes a line to every sink that takes it now.
+    pub(crate) fn write(&mut self, level: Level, text: &str, unix_seconds: i64) {
+        let time = LocalTime::of(unix_seconds);
+        let line = format!("{time} {}[{}]: {text}\n", self.settings.ident, self.process);
+        if let Some(facility) = self.settings.syslog {
+            let priority = priority(facility, level);
+            self.send_to_syslog(format!("<{priority}>{}", line.trim_end()).as_bytes());
+        }
+        if self.settings.console {
+            write_to_console(&line);
+        }
+        if let Some(file) = &mut self.file {
+            // A full disk costs lines, not the service.
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+
+    /// Sends without waiting, and connects again once when the other end was restarted.
+    fn send_to_syslog(&mut self, line: &[u8]) {
+        for _ in 0..2 {
+            if self.syslog.is_none() {
+                self.syslog = connect().ok();
+            }
+            let Some(socket) = &self.syslog else { return };
+            match socket.send(line) {
+                Ok(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.syslog = None,
+            }
+        }
+    }
+}
+
+fn connect() -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(SYSLOG)?;
+    Ok(socket)
+}
+
+/// A pipe whose reader sleeps must not stop us, and its flags are not ours alone to change: so ask
+/// whether it takes a line before each line. A writable pipe takes at least 4096 bytes.
+fn write_to_console(line: &str) {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1)) {
+        let _ = stderr.lock().write_all(line.as_bytes());
+    }
+}
+
+/// Facility and severity in one number (RFC 5424 section 6.2.1). What `-D` adds is sent as
+/// informational, for many syslog servers drop debug lines unasked.
+fn priority(facility: Facility, level: Level) -> u16 {
+    let severity = match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info | Level::Debug => 6,
+        Level::Trace => 7,
+    };
+    u16::from(facility.number()) * 8 + severity
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::settings::Detail;
+
+    fn settings() -> Settings {
+        Settings {
+            ident: "Keepalived".to_owned(),
+            detail: Detail::Normal,
+            syslog: Some(Facility::Daemon),
+            console: false,
+        }
+    }
+
+    #[test]
+    fn a_line_names_time_process_and_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut sinks = Sinks::new(settings(), Some(File::create(&path).unwrap()));
+        sinks.write(Level::Info, "VI_1 is master", 0);
+        let text = fs::read_to_string(path).unwrap();
+        let expected = format!(" Keepalived[{}]: VI_1 is master\n", process::id());
+        assert!(text.ends_with(&expected), "{text}");
+        assert_eq!(text.len(), "Jan  1 00:00:00".len() + expected.len());
+    }
+
+    #[test]
+    fn a_full_disk_is_survived() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut sinks = Sinks::new(settings(), Some(full));
+        sinks.write(Level::Error, "lost", 0);
+        sinks.write(Level::Error, "lost too", 0);
+    }
+
+    #[test]
+    fn the_priority_holds_facility_and_severity() {
+        assert_eq!(priority(Facility::Daemon, Level::Info), 30);
+        assert_eq!(priority(Facility::Local(7), Level::Error), 187);
+    }
+}

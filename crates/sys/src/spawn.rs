@@ -1,0 +1,514 @@
+//! Starting programs: the children of the parent, and the operator's scripts.
+//!
+//! Everything that a program inherits is decided here, in one straight line between `fork` and `exec`
+//! ([`Plan::become_program`]): signals, session, descriptors, capabilities, account, parent-death signal.
+//! Nothing in that line allocates or takes a lock. The caller never waits for the `exec`: when it fails,
+//! the step and error number wait in a pipe until the end of the process is noticed.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{kill, killpg, sigprocmask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{
+    ForkResult, Gid, Pid, Uid, chdir, getpid, getppid, pipe2, setgroups, setpgid, setresgid,
+    setresuid, setsid,
+};
+
+use crate::capability;
+use crate::fd::adopt;
+use crate::privilege::Role;
+
+/// Descriptors are moved here before the fork, so that none of them is in the way of the numbers that
+/// the program expects.
+const PARKING: RawFd = 64;
+
+/// First descriptor that a program may find besides the standard three.
+const FIRST_HANDED: RawFd = 3;
+
+/// Shell for a script without `#!` line.
+const SHELL: &CStr = c"/bin/sh";
+
+/// The account that a program runs under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// User.
+    pub uid: Uid,
+    /// Primary group.
+    pub gid: Gid,
+    /// Supplementary groups, all of them.
+    pub groups: Vec<Gid>,
+}
+
+/// A program with its arguments and environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    path: CString,
+    /// The arguments after the program's own name.
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Program {
+    /// Prepares a program. Environment entries are `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// When a text holds a NUL byte.
+    pub fn new(
+        path: &str,
+        arguments: &[String],
+        environment: &[String],
+    ) -> Result<Self, std::ffi::NulError> {
+        let all = |texts: &[String]| {
+            texts
+                .iter()
+                .map(|text| CString::new(text.as_str()))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self {
+            path: CString::new(path)?,
+            arguments: all(arguments)?,
+            environment: all(environment)?,
+        })
+    }
+}
+
+/// Where the standard error of a child goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// To that of this process (console log).
+    Inherited,
+    /// Nowhere.
+    Null,
+}
+
+/// Starts a child of the parent: own session, descriptors 3 and up as given, the role's capabilities as
+/// ambient ones, no new privileges, `SIGTERM` when this process dies.
+///
+/// # Errors
+/// When this process is out of descriptors, memory or processes.
+pub fn spawn_child(
+    role: Role,
+    program: &Program,
+    identity: &Identity,
+    descriptors: &[BorrowedFd<'_>],
+    stderr: Stderr,
+) -> io::Result<Process> {
+    let confinement = Confinement::Child {
+        capabilities: role.mask(),
+    };
+    spawn(program, Some(identity), descriptors, stderr, confinement)
+}
+
+/// Starts a script of the operator: own process group, no descriptor but the null device, `SIGTERM` when
+/// this process dies. `identity` is `None` when the script runs as this process does.
+///
+/// # Errors
+/// When this process is out of descriptors, memory or processes.
+pub fn spawn_script(program: &Program, identity: Option<&Identity>) -> io::Result<Process> {
+    spawn(program, identity, &[], Stderr::Null, Confinement::Script)
+}
+
+/// How a started program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It exited with this code.
+    Exit(u8),
+    /// This signal ended it.
+    Signal(u8),
+    /// It never ran.
+    NotStarted {
+        /// Step that failed.
+        step: Step,
+        /// Why.
+        errno: Errno,
+    },
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exited with code {code}"),
+            Self::Signal(number) => match Signal::try_from(i32::from(*number)) {
+                Ok(signal) => write!(f, "was ended by {signal}"),
+                Err(_) => write!(f, "was ended by signal {number}"),
+            },
+            Self::NotStarted { step, errno } => {
+                write!(f, "could not be started: {}: {errno}", step.text())
+            }
+        }
+    }
+}
+
+/// A started program that was not waited for yet.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    pidfd: OwnedFd,
+    failure: File,
+}
+
+impl Process {
+    /// Its process id.
+    #[must_use]
+    pub const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Collects its end, without waiting. After `Some` the process id means nothing any more.
+    ///
+    /// # Errors
+    /// When the kernel does not know the process, which is a fault of this program.
+    pub fn try_wait(&mut self) -> Result<Option<Ended>, Errno> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        let ended = match waitid(Id::PIDFd(self.pidfd.as_fd()), flags)? {
+            WaitStatus::Exited(_, code) => {
+                Ended::Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
+            }
+            WaitStatus::Signaled(_, signal, _) => {
+                Ended::Signal(u8::try_from(signal as libc::c_int).unwrap_or(u8::MAX))
+            }
+            WaitStatus::Stopped(..)
+            | WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => return Ok(None),
+        };
+        Ok(Some(self.start_failure().unwrap_or(ended)))
+    }
+
+    /// What the pipe says: nothing when `exec` worked, for it closes the writing end.
+    fn start_failure(&mut self) -> Option<Ended> {
+        let mut report = [0; REPORT];
+        self.failure.read_exact(&mut report).ok()?;
+        let [step, errno @ ..] = report;
+        Some(Ended::NotStarted {
+            step: Step::ALL.into_iter().find(|known| known.code() == step)?,
+            errno: Errno::from_raw(i32::from_le_bytes(errno)),
+        })
+    }
+
+    /// Sends it a signal; nothing happens when it has ended.
+    pub fn signal(&self, signal: Signal) {
+        // Not reaped yet, so the number is still its own; an error means that it has ended.
+        let _ = kill(self.pid, signal);
+    }
+
+    /// Sends a signal to its process group. Only for scripts, which lead a group.
+    pub fn signal_group(&self, signal: Signal) {
+        let _ = killpg(self.pid, signal);
+    }
+}
+
+impl AsFd for Process {
+    /// Readable once the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// What happens between `fork` and `exec`, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Signal mask and dispositions.
+    Signals,
+    /// New session or process group.
+    Session,
+    /// Standard and handed descriptors.
+    Descriptors,
+    /// Capability bounding set.
+    BoundingSet,
+    /// Groups and user.
+    Account,
+    /// Capability sets.
+    Capabilities,
+    /// No new privileges.
+    NoNewPrivileges,
+    /// Signal at the parent's death.
+    ParentDeath,
+    /// Working directory.
+    Directory,
+    /// Replacing the process image.
+    Execute,
+}
+
+impl Step {
+    const ALL: [Self; 10] = [
+        Self::Signals,
+        Self::Session,
+        Self::Descriptors,
+        Self::BoundingSet,
+        Self::Account,
+        Self::Capabilities,
+        Self::NoNewPrivileges,
+        Self::ParentDeath,
+        Self::Directory,
+        Self::Execute,
+    ];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Signals => 0,
+            Self::Session => 1,
+            Self::Descriptors => 2,
+            Self::BoundingSet => 3,
+            Self::Account => 4,
+            Self::Capabilities => 5,
+            Self::NoNewPrivileges => 6,
+            Self::ParentDeath => 7,
+            Self::Directory => 8,
+            Self::Execute => 9,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Signals => "signals cannot be reset",
+            Self::Session => "no new session or process group",
+            Self::Descriptors => "descriptors cannot be arranged",
+            Self::BoundingSet => {
+                "the capability bounding set cannot be reduced (CAP_SETPCAP is needed)"
+            }
+            Self::Account => "the account cannot be changed (CAP_SETUID and CAP_SETGID are needed)",
+            Self::Capabilities => "the capabilities of its role are not to be had",
+            Self::NoNewPrivileges => "no_new_privs cannot be set",
+            Self::ParentDeath => "the parent is gone",
+            Self::Directory => "no working directory",
+            Self::Execute => "the program cannot be executed",
+        }
+    }
+}
+
+/// Bytes of a report through the failure pipe: step, error number.
+const REPORT: usize = 5;
+
+#[derive(Debug, Clone, Copy)]
+enum Confinement {
+    Child { capabilities: u64 },
+    Script,
+}
+
+/// Everything that is needed after the fork, made before it.
+struct Plan<'a> {
+    identity: Option<&'a Identity>,
+    confinement: Confinement,
+    null: OwnedFd,
+    handed: Vec<OwnedFd>,
+    stderr: Stderr,
+    report: OwnedFd,
+    parent: Pid,
+    path: &'a CStr,
+    arguments: Vec<*const libc::c_char>,
+    shell_arguments: Vec<*const libc::c_char>,
+    environment: Vec<*const libc::c_char>,
+}
+
+fn spawn(
+    program: &Program,
+    identity: Option<&Identity>,
+    descriptors: &[BorrowedFd<'_>],
+    stderr: Stderr,
+    confinement: Confinement,
+) -> io::Result<Process> {
+    let (failure, report) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    let null = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    let arguments = || program.arguments.iter().map(|text| text.as_ptr());
+    let path = program.path.as_ptr();
+    let plan = Plan {
+        identity,
+        confinement,
+        null: park(null.as_fd())?,
+        handed: descriptors
+            .iter()
+            .map(|fd| park(*fd))
+            .collect::<Result<_, _>>()?,
+        stderr,
+        report: park(report.as_fd())?,
+        parent: getpid(),
+        path: &program.path,
+        arguments: [path]
+            .into_iter()
+            .chain(arguments())
+            .chain([ptr::null()])
+            .collect(),
+        shell_arguments: [SHELL.as_ptr(), path]
+            .into_iter()
+            .chain(arguments())
+            .chain([ptr::null()])
+            .collect(),
+        environment: program
+            .environment
+            .iter()
+            .map(|text| text.as_ptr())
+            .chain([ptr::null()])
+            .collect(),
+    };
+    // SAFETY: the process has one thread, and the child only calls functions that neither allocate nor
+    // lock until it executes a program or exits.
+    let forked = unsafe { nix::unistd::fork() }?;
+    let pid = match forked {
+        ForkResult::Child => plan.become_program(),
+        ForkResult::Parent { child } => child,
+    };
+    Ok(Process {
+        pid,
+        pidfd: pidfd_open(pid)?,
+        failure: failure.into(),
+    })
+}
+
+fn park(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(PARKING)).map(adopt)
+}
+
+fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let number = Errno::result(result)?;
+    RawFd::try_from(number)
+        .map(adopt)
+        .map_err(|_| Errno::EOVERFLOW)
+}
+
+impl Plan<'_> {
+    /// Runs in the new process: goes through the steps and executes the program, or reports the step
+    /// that failed and exits.
+    fn become_program(&self) -> ! {
+        let (step, errno) = match self.prepare() {
+            Ok(()) => (Step::Execute, self.execute()),
+            Err(failed) => failed,
+        };
+        let [a, b, c, d] = (errno as i32).to_le_bytes();
+        // An empty pipe takes five bytes; when it does not, the exit code still says that it failed.
+        let _ = nix::unistd::write(&self.report, &[step.code(), a, b, c, d]);
+        // SAFETY: _exit ends the process and runs no handlers of the parent's program.
+        unsafe { libc::_exit(127) }
+    }
+
+    fn prepare(&self) -> Result<(), (Step, Errno)> {
+        let at = |step| move |errno| (step, errno);
+        reset_signals().map_err(at(Step::Signals))?;
+        match self.confinement {
+            Confinement::Child { .. } => setsid().map(drop),
+            Confinement::Script => setpgid(Pid::from_raw(0), Pid::from_raw(0)),
+        }
+        .map_err(at(Step::Session))?;
+        self.arrange_descriptors().map_err(at(Step::Descriptors))?;
+        if let Confinement::Child { capabilities } = self.confinement {
+            capability::limit_bounding(capabilities).map_err(at(Step::BoundingSet))?;
+            // Without this the change of the user would empty the permitted set.
+            prctl::set_keepcaps(true).map_err(at(Step::Capabilities))?;
+        }
+        if let Some(identity) = self.identity {
+            change_account(identity).map_err(at(Step::Account))?;
+        }
+        if let Confinement::Child { capabilities } = self.confinement {
+            capability::set(capabilities, capabilities).map_err(at(Step::Capabilities))?;
+            capability::raise_ambient(capabilities).map_err(at(Step::Capabilities))?;
+            prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
+        }
+        // After the change of account, which clears it.
+        prctl::set_pdeathsig(Signal::SIGTERM).map_err(at(Step::ParentDeath))?;
+        if getppid() != self.parent {
+            return Err((Step::ParentDeath, Errno::ESRCH));
+        }
+        chdir(c"/").map_err(at(Step::Directory))
+    }
+
+    fn arrange_descriptors(&self) -> Result<(), Errno> {
+        duplicate(self.null.as_fd(), 0)?;
+        duplicate(self.null.as_fd(), 1)?;
+        if self.stderr == Stderr::Null {
+            duplicate(self.null.as_fd(), 2)?;
+        }
+        let mut next = FIRST_HANDED;
+        for fd in &self.handed {
+            duplicate(fd.as_fd(), next)?;
+            next = next.saturating_add(1);
+        }
+        close_on_exec_from(next)
+    }
+
+    /// Returns only when the program cannot be executed.
+    fn execute(&self) -> Errno {
+        let errno = execve(self.path, &self.arguments, &self.environment);
+        // A script without `#!` line is run by the shell, as execvp and keepalived do.
+        if errno == Errno::ENOEXEC && matches!(self.confinement, Confinement::Script) {
+            return execve(SHELL, &self.shell_arguments, &self.environment);
+        }
+        errno
+    }
+}
+
+fn reset_signals() -> Result<(), Errno> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in Signal::iterator() {
+        // SAFETY: the default disposition runs no code of this process.
+        let result = unsafe { nix::sys::signal::sigaction(signal, &default) };
+        match result {
+            // The kernel lets nobody touch SIGKILL and SIGSTOP.
+            Ok(_) | Err(Errno::EINVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+fn change_account(identity: &Identity) -> Result<(), Errno> {
+    setgroups(&identity.groups)?;
+    setresgid(identity.gid, identity.gid, identity.gid)?;
+    setresuid(identity.uid, identity.uid, identity.uid)
+}
+
+fn duplicate(from: BorrowedFd<'_>, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: `from` is open and at least PARKING, `to` is below it, so no owned descriptor of this
+    // process image, which ends at exec or _exit anyway, is replaced before its last use.
+    let result = unsafe { libc::dup2(from.as_raw_fd(), to) };
+    Errno::result(result).map(drop)
+}
+
+/// Marks every descriptor from `first` on. They are opened that way; this also covers what a library
+/// might have forgotten.
+fn close_on_exec_from(first: RawFd) -> Result<(), Errno> {
+    let first = libc::c_uint::try_from(first).map_err(|_| Errno::EBADF)?;
+    // SAFETY: close_range takes three numbers and with this flag closes nothing now.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    match Errno::result(result) {
+        // Before Linux 5.11 only the flag of each descriptor counts.
+        Ok(_) | Err(Errno::ENOSYS | Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn execve(
+    path: &CStr,
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+) -> Errno {
+    // SAFETY: both vectors end with a null pointer and point to NUL-terminated texts of the `Program`
+    // that outlives the call.
+    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    Errno::last()
+}
+
+#[cfg(test)]
+mod tests;

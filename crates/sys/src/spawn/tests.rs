@@ -1,0 +1,124 @@
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+
+/// Waits up to five seconds for the end of a script.
+fn wait(process: &mut Process) -> Ended {
+    for _ in 0..500 {
+        if let Some(ended) = process.try_wait().unwrap() {
+            return ended;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("process {} does not end", process.pid());
+}
+
+fn shell(script: &str, environment: &[&str]) -> Program {
+    let environment: Vec<String> = environment.iter().map(ToString::to_string).collect();
+    Program::new(
+        "/bin/sh",
+        &["-c".to_owned(), script.to_owned()],
+        &environment,
+    )
+    .unwrap()
+}
+
+#[test]
+fn exit_code_and_signal_are_told_apart() {
+    let mut process = spawn_script(&shell("exit 7", &[]), None).unwrap();
+    assert_eq!(wait(&mut process), Ended::Exit(7));
+    let mut process = spawn_script(&shell("kill -9 $$", &[]), None).unwrap();
+    assert_eq!(wait(&mut process), Ended::Signal(9));
+}
+
+#[test]
+fn a_missing_program_is_reported_with_step_and_reason() {
+    let program = Program::new("/nonexistent/program", &[], &[]).unwrap();
+    let mut process = spawn_script(&program, None).unwrap();
+    let ended = wait(&mut process);
+    assert_eq!(
+        ended,
+        Ended::NotStarted {
+            step: Step::Execute,
+            errno: Errno::ENOENT
+        }
+    );
+    assert_eq!(
+        ended.to_string(),
+        "could not be started: the program cannot be executed: ENOENT: No such file or directory"
+    );
+}
+
+#[test]
+fn a_script_sees_only_the_environment_and_descriptors_it_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let script = format!("(env; ls /proc/self/fd | wc -l) > {}", out.display());
+    let mut process = spawn_script(&shell(&script, &["A=1"]), None).unwrap();
+    assert_eq!(wait(&mut process), Ended::Exit(0));
+    let text = fs::read_to_string(out).unwrap();
+    assert!(text.contains("A=1\n"), "{text}");
+    assert!(!text.contains("CARGO"), "{text}");
+    // 0, 1, 2 and the directory that `ls` reads.
+    assert!(text.ends_with("4\n"), "{text}");
+}
+
+#[test]
+fn a_script_without_interpreter_line_is_run_by_the_shell() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("plain");
+    fs::write(&path, "exit $1\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = Program::new(path.to_str().unwrap(), &["9".to_owned()], &[]).unwrap();
+    let mut process = spawn_script(&program, None).unwrap();
+    assert_eq!(wait(&mut process), Ended::Exit(9));
+}
+
+#[test]
+fn the_whole_group_of_a_script_can_be_ended() {
+    let mut process = spawn_script(&shell("sleep 60 & wait", &[]), None).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    process.signal_group(Signal::SIGKILL);
+    assert_eq!(wait(&mut process), Ended::Signal(9));
+}
+
+#[test]
+fn a_child_runs_as_its_account_with_exactly_its_capabilities() {
+    use crate::privilege::Holdings;
+    if !Uid::effective().is_root() {
+        return;
+    }
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let identity = Identity {
+        uid: Uid::from_raw(65534),
+        gid: Gid::from_raw(65534),
+        groups: vec![],
+    };
+    let program = shell("cat /proc/$$/status >&3", &[]);
+    let mut process = spawn_child(
+        Role::Vrrpd,
+        &program,
+        &identity,
+        &[write.as_fd()],
+        Stderr::Null,
+    )
+    .unwrap();
+    drop(write);
+    let mut text = String::new();
+    File::from(read).read_to_string(&mut text).unwrap();
+    assert_eq!(wait(&mut process), Ended::Exit(0));
+    let holdings = Holdings::parse(&text).unwrap();
+    assert_eq!(holdings.uids, [65534; 4]);
+    assert_eq!(holdings.gids, [65534; 4]);
+    assert!(text.contains("Groups:\t \n"), "{text}");
+    // What start-up gives up afterwards is what `exec` needed to keep the others.
+    let mask = Role::Vrrpd.mask();
+    assert_eq!(holdings.ambient, mask);
+    assert_eq!(holdings.inheritable, mask);
+    assert_eq!(holdings.permitted, mask);
+    assert_eq!(holdings.effective, mask);
+    assert_eq!(holdings.bounding, mask);
+    assert!(holdings.no_new_privileges);
+}
