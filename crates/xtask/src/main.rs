@@ -1,2 +1,81 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask COMMAND`: everything a developer or an operator runs from a clone.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command-line tool that starts programs and measures time"
+)]
+
+mod lab;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+/// Work on keepalived-rs: `cargo xtask demo` shows it, `cargo xtask test` proves it.
+#[derive(FromArgs)]
+struct Arguments {
+    #[argh(subcommand)]
+    task: Task,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Task {
+    Lab(LabTask),
+}
+
+/// run a command inside the lab: a Debian kernel with IPVS on this machine's files, in emulation
+#[derive(FromArgs)]
+#[argh(subcommand, name = "lab")]
+struct LabTask {
+    /// give up after this many seconds (default 600)
+    #[argh(option, default = "600")]
+    limit: u64,
+    /// the command and its arguments
+    #[argh(positional, greedy)]
+    command: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().collect();
+    if arguments.len() < 2 {
+        arguments.push("--help".to_owned());
+    }
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let arguments = match Arguments::from_args(&["cargo xtask"], &words) {
+        Ok(arguments) => arguments,
+        Err(exit) if exit.status.is_ok() => {
+            println!("{}", exit.output);
+            return ExitCode::SUCCESS;
+        }
+        Err(exit) => {
+            eprintln!("{}", exit.output);
+            return ExitCode::from(2);
+        }
+    };
+    let result = match arguments.task {
+        Task::Lab(task) => run_in_lab(&task),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run_in_lab(task: &LabTask) -> io::Result<ExitCode> {
+    let script = if task.command.is_empty() {
+        "uname -a; head -3 /proc/net/ip_vs".to_owned()
+    } else {
+        lab::quoted(task.command.iter().map(String::as_str))
+    };
+    let status =
+        lab::Lab::prepare()?.run(&script, Duration::from_secs(task.limit), &mut |bytes| {
+            let mut out = io::stdout();
+            out.write_all(bytes).and_then(|()| out.flush()).ok();
+        })?;
+    Ok(u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from))
+}
