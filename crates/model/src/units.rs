@@ -93,6 +93,8 @@ ranged!(
 impl Priority {
     /// 255: the address owner.
     pub const OWNER: Self = Self(255);
+    /// 254: what an owner that gives way to another owner counts as.
+    pub const BELOW_OWNER: Self = Self(254);
     /// 100: used when a configuration gives none.
     pub const DEFAULT: Self = Self(100);
 
@@ -101,6 +103,13 @@ impl Priority {
     pub const fn is_owner(self) -> bool {
         self.0 == 255
     }
+}
+
+impl Weight {
+    /// 0: takes no new connections.
+    pub const MIN: Self = Self(0);
+    /// 1: the weight of a sorry server, and of a real server without a `weight`.
+    pub const ONE: Self = Self(1);
 }
 
 impl AdvertInterval {

@@ -1,5 +1,6 @@
 //! Virtual routers: the typed `vrrp_instance`, and what the VRRP process publishes of each.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -120,8 +121,8 @@ pub enum Authentication {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret(pub [u8; 8]);
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("********")
     }
 }
@@ -267,6 +268,33 @@ pub enum Cause {
     AddressRefused,
     /// The daemon was told to stop, or a reload removed the instance.
     Shutdown,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("the instance starts"),
+            Self::MasterSilent { late } if late.as_millis() == 0 => {
+                f.write_str("no advert came within the master-down time")
+            }
+            Self::MasterSilent { late } => write!(
+                f,
+                "no advert came within the master-down time (noticed {} ms late)",
+                late.as_millis()
+            ),
+            Self::MasterResigned => f.write_str("the master said that it stops"),
+            Self::Owner => f.write_str("this router owns the addresses (priority 255)"),
+            Self::BetterMaster { source, priority } => {
+                write!(f, "{source} is master with priority {priority}")
+            }
+            Self::InterfaceDown => f.write_str("an interface is down"),
+            Self::InterfaceMissing => f.write_str("an interface does not exist"),
+            Self::NoSourceAddress => f.write_str("the interface has no address to send from"),
+            Self::FaultCleared => f.write_str("the last fault is gone"),
+            Self::AddressRefused => f.write_str("a virtual address could not be set"),
+            Self::Shutdown => f.write_str("stopped or removed by the operator"),
+        }
+    }
 }
 
 /// Counters of an instance, with the names of the statistics dump.

@@ -1,8 +1,12 @@
 //! Log points: what happened and why, as values. The daemon writes them with their `Display` text.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use kr_model::vrrp::{Cause, State};
+
+use crate::receive::Complaint;
 
 /// Something worth a log line about one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,45 @@ pub enum EventKind {
         /// Why.
         cause: Cause,
     },
+    /// A received packet is wrong or strange; said once per kind, state and master.
+    Complaint {
+        /// Its sender.
+        source: IpAddr,
+        /// What is wrong.
+        complaint: Complaint,
+    },
+    /// While MASTER, another router of lower rank acts as master; said once per state.
+    LowerPriorityMaster {
+        /// The other one.
+        source: IpAddr,
+        /// Its priority.
+        priority: u8,
+    },
+    /// Another router claims to own the addresses too.
+    TwoOwners {
+        /// The other one.
+        source: IpAddr,
+    },
+    /// The other owner did not give way, so this one does.
+    GaveWayToOwner {
+        /// The other one.
+        source: IpAddr,
+    },
+    /// The master-down timer was served so late that adverts may have been missed.
+    TimerLate {
+        /// How late.
+        late: Duration,
+    },
+    /// This master sent no advert for so long that a backup may have taken over.
+    SilentTooLong {
+        /// How late the advert was.
+        late: Duration,
+    },
+    /// The instance needs something that is not built; it does not run.
+    NotSupported {
+        /// What it needs.
+        what: &'static str,
+    },
 }
 
 /// Who has to look at a log line.
@@ -30,7 +73,7 @@ pub enum EventKind {
 pub enum Severity {
     /// Ordinary life.
     Info,
-    /// A peer or the configuration is wrong.
+    /// A peer, this host or the configuration is wrong.
     Warning,
 }
 
@@ -40,15 +83,55 @@ impl Event {
     pub const fn severity(&self) -> Severity {
         match self.kind {
             EventKind::Entered { .. } => Severity::Info,
+            EventKind::Complaint { .. }
+            | EventKind::LowerPriorityMaster { .. }
+            | EventKind::TwoOwners { .. }
+            | EventKind::GaveWayToOwner { .. }
+            | EventKind::TimerLate { .. }
+            | EventKind::SilentTooLong { .. }
+            | EventKind::NotSupported { .. } => Severity::Warning,
         }
     }
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}) ", self.name)?;
         match &self.kind {
-            EventKind::Entered { state, .. } => {
-                write!(f, "({}) entering {} state", self.name, state.word())
+            EventKind::Entered { state, cause } => {
+                write!(f, "entering {} state: {cause}", state.word())
+            }
+            EventKind::Complaint { source, complaint } => {
+                write!(f, "advert from {source}: {complaint}")
+            }
+            EventKind::LowerPriorityMaster { source, priority } => write!(
+                f,
+                "{source} acts as master with priority {priority}, below ours; answering and \
+                 announcing our addresses again"
+            ),
+            EventKind::TwoOwners { source } => write!(
+                f,
+                "{source} also has priority 255: only the owner of the addresses may have it"
+            ),
+            EventKind::GaveWayToOwner { source } => write!(
+                f,
+                "{source} goes on with priority 255, so this router goes down to 254; correct one \
+                 of the two configurations"
+            ),
+            EventKind::TimerLate { late } => write!(
+                f,
+                "this process did not run for {} ms and may have missed adverts; waiting one more \
+                 interval before taking over",
+                late.as_millis()
+            ),
+            EventKind::SilentTooLong { late } => write!(
+                f,
+                "own advert went out {} ms late, a backup may have taken over meanwhile; announcing \
+                 the addresses again",
+                late.as_millis()
+            ),
+            EventKind::NotSupported { what } => {
+                write!(f, "not started: {what} is not supported yet")
             }
         }
     }

@@ -13,11 +13,16 @@
 //! * All actions are carried out, in their order, before the next input.
 
 mod action;
+mod announce;
 mod event;
 mod input;
+mod instance;
+mod receive;
 mod router;
+mod timing;
 
 pub use action::Action;
 pub use event::{Event, EventKind, Severity};
 pub use input::{Input, LinkState, PacketHeader};
+pub use receive::Complaint;
 pub use router::Router;

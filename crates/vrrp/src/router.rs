@@ -1,16 +1,47 @@
-//! All virtual routers of one process.
+//! All virtual routers of one process: finds out whom an input concerns, and whose timer is next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
-use kr_model::Instant;
+use kr_model::net::Family;
+use kr_model::units::IfName;
+use kr_model::vrrp::{Authentication, Cause, Instance, Snapshot, State, Transport, VrrpGlobal};
+use kr_model::{InstanceId, Instant};
+use kr_wire::advert;
 
 use crate::action::Action;
-use crate::input::Input;
+use crate::announce::Pace;
+use crate::event::{Event, EventKind};
+use crate::input::{Input, LinkState, PacketHeader};
+use crate::instance::{Surroundings, Turn, VirtualRouter};
 
 /// All instances of one process.
 #[derive(Debug, Default)]
 pub struct Router {
+    instances: BTreeMap<InstanceId, Slot>,
+    /// Whose packet it is, by interface and by what the packet says.
+    receivers: BTreeMap<IfName, BTreeMap<(Family, u8), InstanceId>>,
+    timers: BTreeSet<(Instant, InstanceId)>,
+    kernel: Kernel,
+    pace: Pace,
     actions: VecDeque<Action>,
+    /// End of `vrrp_startup_delay`, from the first configuration on.
+    deaf_until: Option<Instant>,
+    keep_addresses_at_exit: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    router: VirtualRouter,
+    /// The instance's entry in `timers`.
+    timer: Option<Instant>,
+}
+
+/// What the kernel said about links and addresses.
+#[derive(Debug, Default)]
+struct Kernel {
+    links: BTreeMap<IfName, LinkState>,
+    sources: BTreeMap<(IfName, Family), IpAddr>,
 }
 
 impl Router {
@@ -21,7 +52,38 @@ impl Router {
     }
 
     /// Takes one input. Poll the actions and the timeout again afterwards.
-    pub fn handle(&mut self, _input: Input<'_>, _now: Instant) {}
+    pub fn handle(&mut self, input: Input<'_>, now: Instant) {
+        match input {
+            Input::Configure {
+                global,
+                instances,
+                resume,
+            } => self.configure(&global, instances, &resume, now),
+            Input::Packet {
+                interface,
+                header,
+                payload,
+            } => self.packet(interface, header, payload, now),
+            Input::Link { interface, state } => {
+                self.kernel.links.insert(interface.clone(), state);
+                self.surroundings_changed(&interface, now);
+            }
+            Input::Source {
+                interface,
+                family,
+                address,
+            } => {
+                let key = (interface.clone(), family);
+                match address {
+                    Some(address) => self.kernel.sources.insert(key, address),
+                    None => self.kernel.sources.remove(&key),
+                };
+                self.surroundings_changed(&interface, now);
+            }
+            Input::Timer => self.timer(now),
+            Input::Shutdown => self.shutdown(now),
+        }
+    }
 
     /// The next thing to do; `None` when everything is done. Poll until `None` after each `handle`.
     #[must_use]
@@ -32,6 +94,217 @@ impl Router {
     /// When to give [`Input::Timer`]; `None` is never. It changes only in `handle`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn configure(
+        &mut self,
+        global: &VrrpGlobal,
+        instances: BTreeMap<InstanceId, Instance>,
+        resume: &BTreeMap<InstanceId, Snapshot>,
+        now: Instant,
+    ) {
+        if self.deaf_until.is_none() {
+            let delay = resume.is_empty().then_some(global.startup_delay);
+            self.deaf_until = Some(now.saturating_add(delay.unwrap_or_default()));
+        }
+        self.keep_addresses_at_exit = global.keep_addresses_at_exit;
+        let gone = self.instances.iter().filter(|(id, slot)| {
+            instances
+                .get(id)
+                .is_none_or(|new| !slot.router.is_same_router(new))
+        });
+        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.with(id, now, |router, _, turn| {
+                router.leave(State::Fault, false, turn);
+            });
+            self.remove(id);
+        }
+        for (id, new) in instances {
+            match self.instances.get(&id) {
+                Some(slot) if slot.router.config == new => {}
+                Some(_) => self.with(id, now, |router, kernel, turn| {
+                    let around = kernel.around(&new);
+                    router.reload(new, around, turn);
+                }),
+                None => self.add(new, resume.get(&id), now),
+            }
+        }
+    }
+
+    fn add(&mut self, config: Instance, resume: Option<&Snapshot>, now: Instant) {
+        if let Some(what) = unsupported(&config) {
+            self.actions.push_back(Action::Event(Event {
+                name: config.name,
+                kind: EventKind::NotSupported { what },
+            }));
+            return;
+        }
+        let id = config.id;
+        self.receivers
+            .entry(config.interface.clone())
+            .or_default()
+            .insert((config.family, config.vrid.get()), id);
+        let around = self.kernel.around(&config);
+        let slot = Slot {
+            router: VirtualRouter::new(config, now),
+            timer: None,
+        };
+        self.instances.insert(id, slot);
+        self.with(id, now, |router, _, turn| match resume {
+            Some(snapshot) => router.resume(snapshot, around, turn),
+            None => router.start(around, turn),
+        });
+    }
+
+    fn remove(&mut self, id: InstanceId) {
+        let Some(slot) = self.instances.remove(&id) else {
+            return;
+        };
+        if let Some(at) = slot.timer {
+            self.timers.remove(&(at, id));
+        }
+        let config = &slot.router.config;
+        if let Some(receivers) = self.receivers.get_mut(&config.interface) {
+            receivers.remove(&(config.family, config.vrid.get()));
+        }
+    }
+
+    fn packet(&mut self, interface: &IfName, header: PacketHeader, payload: &[u8], now: Instant) {
+        if self.deaf_until.is_some_and(|end| now < end) {
+            return;
+        }
+        let family = Family::of(header.source);
+        let id = advert::peek_vrid(payload)
+            .and_then(|vrid| self.receivers.get(interface)?.get(&(family, vrid)).copied());
+        if let Some(id) = id {
+            self.with(id, now, |router, _, turn| {
+                router.packet(header, payload, turn)
+            });
+        }
+    }
+
+    fn surroundings_changed(&mut self, interface: &IfName, now: Instant) {
+        let concerned = self
+            .instances
+            .iter()
+            .filter(|(_, slot)| devices(&slot.router.config).any(|device| device == interface));
+        for id in concerned.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.with(id, now, |router, kernel, turn| {
+                let around = kernel.around(&router.config);
+                router.surroundings_changed(around, turn);
+            });
+        }
+    }
+
+    fn timer(&mut self, now: Instant) {
+        let due = self.timers.iter().take_while(|(at, _)| *at <= now);
+        for id in due.map(|(_, id)| *id).collect::<Vec<_>>() {
+            self.with(id, now, |router, _, turn| router.timer(turn));
+        }
+    }
+
+    fn shutdown(&mut self, now: Instant) {
+        let keep = self.keep_addresses_at_exit;
+        for id in self.instances.keys().copied().collect::<Vec<_>>() {
+            self.with(id, now, |router, _, turn| {
+                router.leave(State::Stop, keep, turn);
+            });
+        }
+    }
+
+    /// Lets one instance work, and moves its timer.
+    fn with(
+        &mut self,
+        id: InstanceId,
+        now: Instant,
+        work: impl FnOnce(&mut VirtualRouter, &Kernel, &mut Turn<'_>),
+    ) {
+        let Some(slot) = self.instances.get_mut(&id) else {
+            return;
+        };
+        let mut turn = Turn {
+            now,
+            start_at: self.deaf_until.unwrap_or(now).max(now),
+            actions: &mut self.actions,
+            pace: &mut self.pace,
+        };
+        work(&mut slot.router, &self.kernel, &mut turn);
+        let next = slot.router.deadline();
+        if slot.timer != next {
+            if let Some(old) = std::mem::replace(&mut slot.timer, next) {
+                self.timers.remove(&(old, id));
+            }
+            self.timers.extend(next.map(|at| (at, id)));
+        }
     }
 }
+
+impl Kernel {
+    fn around(&self, config: &Instance) -> Surroundings {
+        let configured = match config.transport {
+            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+        };
+        let key = (config.interface.clone(), config.family);
+        let source = configured.or_else(|| self.sources.get(&key).copied());
+        Surroundings {
+            source,
+            fault: self.fault(config, source),
+        }
+    }
+
+    fn fault(&self, config: &Instance, source: Option<IpAddr>) -> Option<Cause> {
+        let state = |device: &IfName| self.links.get(device).copied();
+        let needed =
+            tracked_devices(config).chain(config.track_primary.then_some(&config.interface));
+        let worst = needed
+            .map(|device| state(device).unwrap_or(LinkState::Missing))
+            .max();
+        let exists = matches!(
+            state(&config.interface),
+            Some(LinkState::Up | LinkState::Down)
+        );
+        match worst {
+            Some(LinkState::Missing) => Some(Cause::InterfaceMissing),
+            // Without the interface nothing can be sent, tracked or not.
+            _ if !exists => Some(Cause::InterfaceMissing),
+            Some(LinkState::Down) => Some(Cause::InterfaceDown),
+            Some(LinkState::Up) | None if source.is_none() => Some(Cause::NoSourceAddress),
+            Some(LinkState::Up) | None => None,
+        }
+    }
+}
+
+/// The other interfaces that virtual addresses go to, less those with `no_track`.
+fn tracked_devices(config: &Instance) -> impl Iterator<Item = &IfName> {
+    config
+        .addresses
+        .iter()
+        .chain(&config.excluded)
+        .filter(|line| line.tracked)
+        .filter_map(|line| line.device.as_ref())
+        .filter(|device| **device != config.interface)
+}
+
+fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
+    std::iter::once(&config.interface).chain(tracked_devices(config))
+}
+
+/// What the machine cannot run.
+fn unsupported(config: &Instance) -> Option<&'static str> {
+    match (config.family, &config.transport, &config.authentication) {
+        (Family::Inet6, _, _) => Some("VRRP over IPv6"),
+        (Family::Inet, Transport::Unicast { .. }, _) => Some("unicast_peer"),
+        (Family::Inet, Transport::Multicast { .. }, Authentication::Header(_)) => {
+            Some("auth_type AH")
+        }
+        (
+            Family::Inet,
+            Transport::Multicast { .. },
+            Authentication::None | Authentication::Password(_),
+        ) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

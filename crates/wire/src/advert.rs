@@ -122,12 +122,6 @@ pub fn peek_vrid(message: &[u8]) -> Option<u8> {
     message.get(1).copied()
 }
 
-/// The version field alone.
-#[must_use]
-pub fn peek_version(message: &[u8]) -> Option<u8> {
-    message.first().map(|byte| byte >> 4)
-}
-
 /// Reads a message. Ethernet padding that slipped into the payload is ignored; the reserved bits of
 /// version 3 are ignored, as RFC 9568 section 5.2.6 asks.
 ///

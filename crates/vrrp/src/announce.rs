@@ -1,0 +1,163 @@
+//! When gratuitous ARPs and unsolicited neighbour advertisements are due: `garp_master_*`,
+//! `garp_lower_prio_*` and `garp_interval`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use kr_model::Instant;
+use kr_model::units::IfName;
+use kr_model::vrrp::{Instance, VirtualAddress};
+
+/// One announcement to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) device: IfName,
+    pub(crate) address: IpAddr,
+}
+
+/// The earliest time of the next announcement on a device, shared by all instances.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(BTreeMap<IfName, Instant>);
+
+/// The announcements of one instance.
+#[derive(Debug, Default)]
+pub(crate) struct Announcer {
+    queue: VecDeque<Target>,
+    /// When the head of the queue may be sent; only while `garp_interval` holds it back.
+    queue_at: Option<Instant>,
+    second_set_at: Option<Instant>,
+    lower_second_set_at: Option<Instant>,
+    /// Adverts of lower priority that come before this start no further set: a flood of them must not
+    /// become a larger flood of announcements.
+    lower_quiet_until: Option<Instant>,
+    refresh_at: Option<Instant>,
+}
+
+impl Announcer {
+    /// The sets of a new master, `garp_master_*`.
+    pub(crate) fn become_master(&mut self, instance: &Instance, now: Instant) {
+        let settings = &instance.announce;
+        self.add_set(all(instance), instance, settings.repeat);
+        self.second_set_at =
+            (!settings.delay.is_zero()).then(|| now.saturating_add(settings.delay));
+        self.refresh_at = (!settings.refresh.is_zero()).then(|| {
+            now.saturating_add(settings.delay)
+                .saturating_add(settings.refresh)
+        });
+    }
+
+    /// Takes the timers of a predecessor process over, and announces once: had a peer stepped in while no
+    /// process ran, the link learns again where the addresses are.
+    pub(crate) fn resume(&mut self, instance: &Instance, since: Instant, now: Instant) {
+        let settings = &instance.announce;
+        self.add_set(all(instance), instance, 1);
+        let second = since.saturating_add(settings.delay);
+        self.second_set_at = (second > now).then_some(second);
+        self.refresh_at =
+            (!settings.refresh.is_zero()).then(|| now.saturating_add(settings.refresh));
+    }
+
+    /// One set for addresses that a reload brought.
+    pub(crate) fn addresses_added(&mut self, instance: &Instance, old: &Instance) {
+        let new = all(instance).filter(|line| !all(old).any(|before| before == *line));
+        self.add_set(new, instance, instance.announce.repeat);
+    }
+
+    /// The sets after an advert of lower priority, `garp_lower_prio_*`.
+    pub(crate) fn lower_priority_heard(&mut self, instance: &Instance, now: Instant) {
+        if self.lower_quiet_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.lower_quiet_until = Some(now.saturating_add(instance.advert_interval.as_duration()));
+        let settings = &instance.announce;
+        self.add_set_unless_busy(instance, settings.lower_priority_repeat);
+        let delay = settings.lower_priority_delay;
+        self.lower_second_set_at = (!delay.is_zero()).then(|| now.saturating_add(delay));
+    }
+
+    /// Forgets everything, on leaving MASTER.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Queues what has come due and gives out what the pace allows.
+    pub(crate) fn poll(
+        &mut self,
+        instance: &Instance,
+        now: Instant,
+        pace: &mut Pace,
+    ) -> Vec<Target> {
+        let settings = &instance.announce;
+        if take_due(&mut self.second_set_at, now) {
+            self.add_set_unless_busy(instance, settings.repeat);
+        }
+        if take_due(&mut self.lower_second_set_at, now) {
+            self.add_set_unless_busy(instance, settings.lower_priority_repeat);
+        }
+        if take_due(&mut self.refresh_at, now) {
+            self.add_set_unless_busy(instance, settings.refresh_repeat);
+            self.refresh_at =
+                (!settings.refresh.is_zero()).then(|| now.saturating_add(settings.refresh));
+        }
+        self.queue_at = None;
+        if settings.interval.is_zero() {
+            return self.queue.drain(..).collect();
+        }
+        let mut out = Vec::new();
+        while let Some(target) = self.queue.front() {
+            let free_at = pace.0.get(&target.device).copied().unwrap_or(now);
+            if free_at > now {
+                self.queue_at = Some(free_at);
+                break;
+            }
+            pace.0
+                .insert(target.device.clone(), now.saturating_add(settings.interval));
+            out.extend(self.queue.pop_front());
+        }
+        out
+    }
+
+    /// When to poll again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [
+            self.queue_at,
+            self.second_set_at,
+            self.lower_second_set_at,
+            self.refresh_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// A set that comes due while an earlier one is still held back by the pace is left out: the queue
+    /// announces these addresses already, and stays bounded.
+    fn add_set_unless_busy(&mut self, instance: &Instance, repeat: u32) {
+        if self.queue.is_empty() {
+            self.add_set(all(instance), instance, repeat);
+        }
+    }
+
+    /// Interleaved: every address once before any comes again.
+    fn add_set<'a>(
+        &mut self,
+        lines: impl Iterator<Item = &'a VirtualAddress> + Clone,
+        instance: &Instance,
+        repeat: u32,
+    ) {
+        for _ in 0..repeat {
+            self.queue.extend(lines.clone().map(|line| Target {
+                device: line.device.as_ref().unwrap_or(&instance.interface).clone(),
+                address: line.address.address(),
+            }));
+        }
+    }
+}
+
+fn all(instance: &Instance) -> impl Iterator<Item = &VirtualAddress> + Clone {
+    instance.addresses.iter().chain(&instance.excluded)
+}
+
+fn take_due(at: &mut Option<Instant>, now: Instant) -> bool {
+    at.take_if(|at| *at <= now).is_some()
+}

@@ -1,0 +1,233 @@
+//! What a received advert does (RFC 3768 sections 6.4.2 and 6.4.3).
+
+use std::net::IpAddr;
+
+use kr_model::units::{AdvertInterval, Priority};
+use kr_model::vrrp::{Cause, Preemption, Version};
+
+use super::{Backup, Master, Patience, Phase, Rival, Turn, VirtualRouter};
+use crate::event::EventKind;
+use crate::input::PacketHeader;
+use crate::receive::{self, Complaint, Heard};
+
+/// Own adverts that another owner gets to give way.
+const RIVAL_ADVERTS: u8 = 2;
+
+/// An advert as a master sees it.
+enum Rank {
+    /// Priority 0.
+    Resigning,
+    /// Wins the election against us.
+    Better,
+    /// Loses the election against us.
+    Worse,
+    /// An address owner, like us, of lower address: it should give way.
+    WorseOwner,
+    /// Our own address and priority.
+    Ourselves,
+}
+
+impl VirtualRouter {
+    /// A packet with our virtual router id came in on our interface.
+    pub(crate) fn packet(&mut self, header: PacketHeader, payload: &[u8], turn: &mut Turn<'_>) {
+        match self.phase {
+            Phase::Init | Phase::Fault => return,
+            Phase::Backup(_) | Phase::Master(_) => {}
+        }
+        let (advert, heard) = match receive::check(&self.config, header, payload) {
+            Ok(good) => good,
+            Err(complaint) => return self.complain(header.source, complaint, turn),
+        };
+        self.counters.advert_received = self.counters.advert_received.saturating_add(1);
+        if (self.is_new_master(heard) || !self.config.check_addresses_once)
+            && !receive::addresses_match(&self.config, &advert)
+        {
+            self.complain(heard.source, Complaint::AddressList, turn);
+        }
+        if heard.priority == 0 {
+            self.counters.priority_zero_received =
+                self.counters.priority_zero_received.saturating_add(1);
+        }
+        if self.config.priority.is_owner() && heard.priority < Priority::OWNER.get() {
+            self.gave_way = false;
+        }
+        match self.phase {
+            Phase::Init | Phase::Fault => {}
+            Phase::Backup(_) => self.backup_hears(heard, turn),
+            Phase::Master(_) => self.master_hears(heard, turn),
+        }
+    }
+
+    fn complain(&mut self, source: IpAddr, complaint: Complaint, turn: &mut Turn<'_>) {
+        complaint.count(&mut self.counters);
+        let mark = std::mem::discriminant(&complaint);
+        if !self.complained.contains(&mark) {
+            self.complained.push(mark);
+            self.say(EventKind::Complaint { source, complaint }, turn);
+        }
+    }
+
+    fn is_new_master(&self, heard: Heard) -> bool {
+        match &self.phase {
+            Phase::Backup(backup) => backup.master.is_none_or(|(known, _)| known != heard.source),
+            Phase::Init | Phase::Master(_) | Phase::Fault => true,
+        }
+    }
+
+    /// RFC 3768 section 6.4.2.
+    fn backup_hears(&mut self, heard: Heard, turn: &mut Turn<'_>) {
+        let own = self.priority().get();
+        let preemption = self.config.preemption;
+        let skew = self.skew(self.learned_interval(heard));
+        let down = self.master_down(self.learned_interval(heard));
+        let interval = self.learned_interval(heard);
+        let Phase::Backup(backup) = &mut self.phase else {
+            return;
+        };
+        if heard.priority == 0 {
+            backup.master_down_at = turn.now.saturating_add(skew);
+            backup.resigned = true;
+            return;
+        }
+        let accepted = heard.priority >= own
+            || match preemption {
+                Preemption::Immediate => false,
+                Preemption::Never => true,
+                Preemption::Delayed(delay) => {
+                    let end = turn.now.saturating_add(delay);
+                    turn.now < *backup.preempt_at.get_or_insert(end)
+                }
+            };
+        if !accepted {
+            // The down timer keeps running: this router takes over when it ends.
+            return;
+        }
+        if heard.priority >= own {
+            backup.preempt_at = None;
+        }
+        let master = Some((heard.source, heard.priority));
+        let news = backup.master != master;
+        *backup = Backup {
+            master_down_at: turn.now.saturating_add(down),
+            resigned: false,
+            master,
+            interval,
+            preempt_at: backup.preempt_at,
+            grace_given: false,
+        };
+        if news {
+            self.said.clear();
+            self.complained.clear();
+            self.publish(turn);
+        } else {
+            self.publish_when_stale(turn);
+        }
+    }
+
+    /// RFC 3768 section 6.4.3.
+    fn master_hears(&mut self, heard: Heard, turn: &mut Turn<'_>) {
+        let source = heard.source;
+        let priority = heard.priority;
+        match self.rank(heard) {
+            Rank::Resigning => self.send_advert(turn),
+            Rank::Better => {
+                if self.config.advert_before_yielding {
+                    self.send_advert(turn);
+                }
+                self.yield_to(heard, turn);
+            }
+            Rank::WorseOwner if self.rival_outlasts_us(heard, turn) => {
+                self.gave_way = true;
+                self.say(EventKind::GaveWayToOwner { source }, turn);
+                self.yield_to(heard, turn);
+            }
+            Rank::Worse | Rank::WorseOwner => {
+                self.say_once(EventKind::LowerPriorityMaster { source, priority }, turn);
+                if self.config.answer_lower_priority {
+                    self.send_advert(turn);
+                }
+                self.announcer.lower_priority_heard(&self.config, turn.now);
+                self.send_announcements(turn);
+            }
+            Rank::Ourselves => self.complain(source, Complaint::OwnAddress, turn),
+        }
+    }
+
+    fn rank(&self, heard: Heard) -> Rank {
+        let own = self.priority();
+        if heard.priority == 0 {
+            Rank::Resigning
+        } else if heard.priority != own.get() {
+            if heard.priority > own.get() {
+                Rank::Better
+            } else {
+                Rank::Worse
+            }
+        } else {
+            match self.own_address() {
+                Some(address) if address == heard.source => Rank::Ourselves,
+                Some(address) if heard.source < address && own.is_owner() => Rank::WorseOwner,
+                Some(address) if heard.source < address => Rank::Worse,
+                Some(_) | None => Rank::Better,
+            }
+        }
+    }
+
+    /// A worse owner should give way to our adverts. One that goes on after two of them and 1.2 intervals
+    /// never will (it follows the letter of the RFC, where an owner is always master); then we do.
+    fn rival_outlasts_us(&mut self, heard: Heard, turn: &mut Turn<'_>) -> bool {
+        let own = self.config.advert_interval;
+        let Phase::Master(Master { rival, .. }) = &mut self.phase else {
+            return false;
+        };
+        let longer = own.as_duration().max(heard.interval.as_duration());
+        if let Some(known) = rival
+            && turn.now.since(known.heard_at) <= longer * 3
+        {
+            known.heard_at = turn.now;
+            known.interval = heard.interval;
+            return matches!(known.patience, Patience::Until(end) if end <= turn.now);
+        }
+        *rival = Some(Rival {
+            heard_at: turn.now,
+            interval: heard.interval,
+            patience: Patience::Adverts(RIVAL_ADVERTS),
+        });
+        self.say(
+            EventKind::TwoOwners {
+                source: heard.source,
+            },
+            turn,
+        );
+        false
+    }
+
+    /// MASTER ends because another router is the better one: no priority 0, which would start a needless
+    /// election.
+    fn yield_to(&mut self, heard: Heard, turn: &mut Turn<'_>) {
+        self.release_master();
+        self.set_addresses(false, turn);
+        let interval = self.learned_interval(heard);
+        let backup = Backup {
+            master_down_at: turn.now.saturating_add(self.master_down(interval)),
+            resigned: false,
+            master: Some((heard.source, heard.priority)),
+            interval,
+            preempt_at: None,
+            grace_given: false,
+        };
+        let cause = Cause::BetterMaster {
+            source: heard.source,
+            priority: heard.priority,
+        };
+        self.enter(Phase::Backup(backup), cause, turn);
+    }
+
+    /// RFC 9568 section 6.4.2: version 3 takes the interval of the master; in version 2 they are equal.
+    fn learned_interval(&self, heard: Heard) -> AdvertInterval {
+        match self.config.version {
+            Version::V2 => self.config.advert_interval,
+            Version::V3 => heard.interval,
+        }
+    }
+}

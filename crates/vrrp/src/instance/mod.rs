@@ -1,0 +1,453 @@
+//! One virtual router: its state, and everything that leads from one state to another.
+//!
+//! ```text
+//!            start, fault cleared                    master-down timer
+//!   INIT ───────────────────────▶ BACKUP ──────────────────────────────▶ MASTER
+//!     │                          │   ▲  ◀──────────────────────────────   │
+//!     └────────▶ FAULT ◀─────────┘   │        better advert heard         │
+//!                 │ ▲  fault gone    │                                    │
+//!                 └─┼────────────────┘                                    │
+//!                   └─────────────────────────────────────────────────────┘
+//! ```
+//! What an advert does is in `hear`, what is sent in `send`, a changed configuration in `reload`.
+
+mod hear;
+mod reload;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::mem::Discriminant;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kr_model::Instant;
+use kr_model::units::{AdvertInterval, Priority};
+use kr_model::vrrp::{Cause, Counters, Instance, Role, Snapshot, State};
+
+use crate::action::Action;
+use crate::announce::{Announcer, Pace};
+use crate::event::{Event, EventKind};
+use crate::receive::Complaint;
+use crate::timing;
+
+/// A state that does not change is published again at most this often, for the counters of dumps. The
+/// resume does not depend on it: see [`VirtualRouter::resume`].
+const PUBLISH_EVERY: Duration = Duration::from_secs(5);
+
+/// What one input may use.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    /// `now`, or the end of `vrrp_startup_delay`: timers of a start count from here.
+    pub(crate) start_at: Instant,
+    pub(crate) actions: &'a mut VecDeque<Action>,
+    pub(crate) pace: &'a mut Pace,
+}
+
+/// The kernel's side of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// The address to send from, when there is one.
+    pub(crate) source: Option<IpAddr>,
+    /// Why the instance cannot work.
+    pub(crate) fault: Option<Cause>,
+}
+
+/// One virtual router.
+#[derive(Debug)]
+pub(crate) struct VirtualRouter {
+    pub(super) config: Instance,
+    phase: Phase,
+    /// Last known source address; kept in FAULT for the farewell.
+    source: Option<IpAddr>,
+    /// An owner that gave way to another owner counts as 254 until it is needed again.
+    gave_way: bool,
+    counters: Counters,
+    since: Instant,
+    cause: Cause,
+    ip_id: u16,
+    announcer: Announcer,
+    /// Log points said since the last change of state or master.
+    said: Vec<Discriminant<EventKind>>,
+    complained: Vec<Discriminant<Complaint>>,
+    message: Option<send::Message>,
+    published_at: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Not started.
+    Init,
+    Backup(Backup),
+    Master(Master),
+    Fault,
+}
+
+#[derive(Debug)]
+struct Backup {
+    master_down_at: Instant,
+    /// The timer runs because the master said priority 0.
+    resigned: bool,
+    /// The last accepted sender and its priority.
+    master: Option<(IpAddr, u8)>,
+    /// The interval that the timers use; version 3 learns it.
+    interval: AdvertInterval,
+    preempt_at: Option<Instant>,
+    /// The timer came late once, and was given one more interval.
+    grace_given: bool,
+}
+
+#[derive(Debug)]
+struct Master {
+    advert_at: Instant,
+    /// Another address owner of lower address that does not give way.
+    rival: Option<Rival>,
+}
+
+#[derive(Debug)]
+struct Rival {
+    heard_at: Instant,
+    interval: AdvertInterval,
+    patience: Patience,
+}
+
+/// How long this owner still expects the rival to give way.
+#[derive(Debug)]
+enum Patience {
+    /// Until this many own adverts were sent.
+    Adverts(u8),
+    /// Until then.
+    Until(Instant),
+}
+
+impl VirtualRouter {
+    pub(crate) fn new(config: Instance, now: Instant) -> Self {
+        Self {
+            config,
+            phase: Phase::Init,
+            source: None,
+            gave_way: false,
+            counters: Counters::default(),
+            since: now,
+            cause: Cause::Start,
+            ip_id: 0,
+            announcer: Announcer::default(),
+            said: Vec::new(),
+            complained: Vec::new(),
+            message: None,
+            published_at: now,
+        }
+    }
+
+    /// First start (RFC 3768 section 6.4.1). Left-over addresses are removed; also an owner passes
+    /// through BACKUP, for no time.
+    pub(crate) fn start(&mut self, around: Surroundings, turn: &mut Turn<'_>) {
+        self.source = around.source.or(self.source);
+        self.set_addresses(false, turn);
+        match around.fault {
+            Some(cause) => self.enter_fault(cause, turn),
+            None => self.enter_waiting(Cause::Start, turn),
+        }
+    }
+
+    /// Goes on where a predecessor process ended.
+    ///
+    /// A master stays master: its next advert goes out when the stored one is due, at once when that time
+    /// has passed. The stored time is never later than the true one, so no advert is skipped. When the
+    /// gap was so long that a peer took over, the first advert settles it under the ordinary rules.
+    ///
+    /// A backup restarts its whole master-down time, like a router that just started: adverts may have
+    /// come in the gap, and a backup must not take a living master for dead. It costs at most one
+    /// master-down time, and only when the master dies together with this process. The stored deadline
+    /// is therefore not needed, and need not be kept fresh.
+    pub(crate) fn resume(&mut self, old: &Snapshot, around: Surroundings, turn: &mut Turn<'_>) {
+        self.source = around.source.or(self.source);
+        self.counters = old.counters;
+        self.since = old.since;
+        self.cause = old.cause;
+        self.gave_way = self.config.priority.is_owner() && !old.priority.is_owner();
+        match old.role {
+            Role::Init => return self.start(around, turn),
+            Role::Backup {
+                master,
+                interval,
+                preempt_at,
+                ..
+            } => {
+                self.set_addresses(false, turn);
+                self.phase = Phase::Backup(Backup {
+                    master_down_at: turn.now.saturating_add(self.master_down(interval)),
+                    resigned: false,
+                    master,
+                    interval,
+                    preempt_at,
+                    grace_given: false,
+                });
+            }
+            Role::Master { advert_at } => {
+                let next = turn
+                    .now
+                    .saturating_add(self.config.advert_interval.as_duration());
+                self.phase = Phase::Master(Master {
+                    advert_at: advert_at.min(next),
+                    rival: None,
+                });
+                if around.fault.is_none() {
+                    if advert_at <= turn.now {
+                        self.send_advert(turn);
+                    }
+                    self.set_addresses(true, turn);
+                    self.announcer.resume(&self.config, self.since, turn.now);
+                    self.send_announcements(turn);
+                }
+            }
+            Role::Fault => {
+                self.set_addresses(false, turn);
+                self.phase = Phase::Fault;
+            }
+        }
+        self.surroundings_changed(around, turn);
+        self.publish(turn);
+    }
+
+    /// A link or a source address changed.
+    pub(crate) fn surroundings_changed(&mut self, around: Surroundings, turn: &mut Turn<'_>) {
+        self.source = around.source.or(self.source);
+        match (&self.phase, around.fault) {
+            (Phase::Init | Phase::Backup(_) | Phase::Master(_), None) => {}
+            (Phase::Fault, Some(cause)) if cause == self.cause => {}
+            (Phase::Fault, Some(cause)) => {
+                self.cause = cause;
+                self.publish(turn);
+            }
+            (Phase::Fault, None) => self.enter_waiting(Cause::FaultCleared, turn),
+            (Phase::Master(_), Some(cause)) => {
+                self.resign(turn);
+                self.set_addresses(false, turn);
+                self.enter_fault(cause, turn);
+            }
+            (Phase::Init | Phase::Backup(_), Some(cause)) => self.enter_fault(cause, turn),
+        }
+    }
+
+    /// Serves what is due at `turn.now`.
+    pub(crate) fn timer(&mut self, turn: &mut Turn<'_>) {
+        match &self.phase {
+            Phase::Init | Phase::Fault => {}
+            Phase::Backup(backup) => {
+                if backup.master_down_at <= turn.now {
+                    self.master_down_timer(turn);
+                }
+            }
+            Phase::Master(_) => {
+                self.send_due_advert(turn);
+                self.send_announcements(turn);
+            }
+        }
+    }
+
+    /// When [`Self::timer`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Init | Phase::Fault => None,
+            Phase::Backup(backup) => Some(backup.master_down_at),
+            Phase::Master(master) => {
+                let announce = self.announcer.deadline().unwrap_or(master.advert_at);
+                Some(master.advert_at.min(announce))
+            }
+        }
+    }
+
+    /// Leaves for good. A removed instance ends in FAULT, one of an ending process in STOP.
+    pub(crate) fn leave(&mut self, to: State, keep_addresses: bool, turn: &mut Turn<'_>) {
+        if matches!(self.phase, Phase::Master(_)) {
+            self.resign(turn);
+            if !keep_addresses {
+                self.set_addresses(false, turn);
+            }
+        }
+        self.phase = Phase::Init;
+        self.say_transition(to, Cause::Shutdown, turn);
+    }
+
+    /// Effective priority.
+    fn priority(&self) -> Priority {
+        if self.gave_way {
+            Priority::BELOW_OWNER
+        } else {
+            self.config.priority
+        }
+    }
+
+    fn skew(&self, interval: AdvertInterval) -> Duration {
+        timing::skew(self.config.version, self.config.priority, interval)
+    }
+
+    fn master_down(&self, interval: AdvertInterval) -> Duration {
+        timing::master_down(
+            self.config.version,
+            self.config.priority,
+            interval,
+            self.config.down_timer_adverts,
+        )
+    }
+
+    /// BACKUP with nobody heard yet: the whole master-down time, and no time at all for an owner.
+    fn enter_waiting(&mut self, cause: Cause, turn: &mut Turn<'_>) {
+        let interval = self.config.advert_interval;
+        let wait = if self.config.priority.is_owner() {
+            Duration::ZERO
+        } else {
+            self.master_down(interval)
+        };
+        let backup = Backup {
+            master_down_at: turn.start_at.saturating_add(wait),
+            resigned: false,
+            master: None,
+            interval,
+            preempt_at: None,
+            grace_given: false,
+        };
+        self.enter(Phase::Backup(backup), cause, turn);
+    }
+
+    fn enter_fault(&mut self, cause: Cause, turn: &mut Turn<'_>) {
+        self.enter(Phase::Fault, cause, turn);
+    }
+
+    /// RFC 3768 section 6.4.2: the Master_Down_Timer fires. A timer that is served later than an advert
+    /// interval means that this process did not run: whatever came meanwhile may be lost (a stopped
+    /// virtual machine), so the master gets one more interval to be heard.
+    fn master_down_timer(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Backup(backup) = &mut self.phase else {
+            return;
+        };
+        let late = turn.now.since(backup.master_down_at);
+        let interval = backup.interval;
+        if late >= interval.as_duration() && !backup.grace_given {
+            backup.grace_given = true;
+            let skew = timing::skew(self.config.version, self.config.priority, interval);
+            backup.master_down_at = turn
+                .now
+                .saturating_add(interval.as_duration())
+                .saturating_add(skew);
+            self.say(EventKind::TimerLate { late }, turn);
+            return;
+        }
+        let cause = if self.config.priority.is_owner() {
+            Cause::Owner
+        } else if backup.resigned {
+            Cause::MasterResigned
+        } else {
+            Cause::MasterSilent { late }
+        };
+        self.become_master(cause, turn);
+    }
+
+    /// The advert goes first, so that peers stop before there are two owners of an address; then the
+    /// addresses, since the kernel announces nothing that it does not hold; then the announcements.
+    fn become_master(&mut self, cause: Cause, turn: &mut Turn<'_>) {
+        self.gave_way = false;
+        self.counters.become_master = self.counters.become_master.saturating_add(1);
+        let advert_at = turn
+            .now
+            .saturating_add(self.config.advert_interval.as_duration());
+        self.phase = Phase::Master(Master {
+            advert_at,
+            rival: None,
+        });
+        self.send_advert(turn);
+        self.set_addresses(true, turn);
+        self.announcer.become_master(&self.config, turn.now);
+        self.send_announcements(turn);
+        self.entered(cause, turn);
+    }
+
+    /// MASTER ends because this router stops or cannot go on: priority 0 lets a backup take over after
+    /// its skew time.
+    fn resign(&mut self, turn: &mut Turn<'_>) {
+        self.send_farewell(turn);
+        self.release_master();
+    }
+
+    fn release_master(&mut self) {
+        self.announcer.clear();
+        self.counters.release_master = self.counters.release_master.saturating_add(1);
+    }
+
+    fn enter(&mut self, phase: Phase, cause: Cause, turn: &mut Turn<'_>) {
+        self.phase = phase;
+        self.entered(cause, turn);
+    }
+
+    /// Says the state that was just entered.
+    fn entered(&mut self, cause: Cause, turn: &mut Turn<'_>) {
+        self.since = turn.now;
+        self.cause = cause;
+        self.said.clear();
+        self.complained.clear();
+        self.say_transition(self.role().state(), cause, turn);
+        self.publish(turn);
+    }
+
+    fn say_transition(&mut self, to: State, cause: Cause, turn: &mut Turn<'_>) {
+        turn.actions.push_back(Action::Transition {
+            instance: self.config.id,
+            to,
+            priority: self.priority().get(),
+            cause,
+        });
+        self.say(EventKind::Entered { state: to, cause }, turn);
+    }
+
+    fn role(&self) -> Role {
+        match &self.phase {
+            Phase::Init => Role::Init,
+            Phase::Backup(backup) => Role::Backup {
+                master_down_at: backup.master_down_at,
+                master: backup.master,
+                interval: backup.interval,
+                preempt_at: backup.preempt_at,
+            },
+            Phase::Master(master) => Role::Master {
+                advert_at: master.advert_at,
+            },
+            Phase::Fault => Role::Fault,
+        }
+    }
+
+    fn publish(&mut self, turn: &mut Turn<'_>) {
+        self.published_at = turn.now;
+        turn.actions.push_back(Action::Publish(Box::new(Snapshot {
+            id: self.config.id,
+            role: self.role(),
+            priority: self.priority(),
+            counters: self.counters,
+            since: self.since,
+            cause: self.cause,
+        })));
+    }
+
+    fn publish_when_stale(&mut self, turn: &mut Turn<'_>) {
+        if turn.now.since(self.published_at) >= PUBLISH_EVERY {
+            self.publish(turn);
+        }
+    }
+
+    fn say(&self, kind: EventKind, turn: &mut Turn<'_>) {
+        turn.actions.push_back(Action::Event(Event {
+            name: self.config.name.clone(),
+            kind,
+        }));
+    }
+
+    /// Says a thing that can come with every packet once per state and master.
+    fn say_once(&mut self, kind: EventKind, turn: &mut Turn<'_>) {
+        let mark = std::mem::discriminant(&kind);
+        if !self.said.contains(&mark) {
+            self.said.push(mark);
+            self.say(kind, turn);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What an instance sends: adverts, address changes, announcements.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kr_model::net::Family;
+use kr_model::vrrp::{Authentication, Instance, Transport, Version};
+use kr_wire::advert::{
+    self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends,
+};
+use kr_wire::ipv4::{self, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
+
+use super::{Patience, Phase, Turn, VirtualRouter};
+use crate::action::Action;
+use crate::event::EventKind;
+
+/// RFC 9568 section 5.1.1.3: a receiver believes nothing that passed a router.
+const TTL: u8 = 255;
+
+/// The last message sent, which is nearly always the next one too.
+#[derive(Debug)]
+pub(super) struct Message {
+    ends: Ends,
+    priority: u8,
+    bytes: Vec<u8>,
+}
+
+impl VirtualRouter {
+    /// Sends the advert of a master and starts the next interval.
+    pub(super) fn send_advert(&mut self, turn: &mut Turn<'_>) {
+        self.send_with_priority(self.priority().get(), turn);
+        let interval = self.config.advert_interval.as_duration();
+        let Phase::Master(master) = &mut self.phase else {
+            return;
+        };
+        master.advert_at = turn.now.saturating_add(interval);
+        if let Some(rival) = &mut master.rival {
+            rival.patience = match rival.patience {
+                Patience::Adverts(left) if left > 1 => Patience::Adverts(left - 1),
+                Patience::Adverts(_) => {
+                    let longer = interval.max(rival.interval.as_duration());
+                    Patience::Until(turn.now.saturating_add(longer * 6 / 5))
+                }
+                Patience::Until(end) => Patience::Until(end),
+            };
+        }
+    }
+
+    /// Sends the advert whose time has come (RFC 3768 section 6.4.3, Adver_Timer). The next one is due an
+    /// interval after this one was, so that lateness does not add up.
+    pub(super) fn send_due_advert(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Master(master) = &self.phase else {
+            return;
+        };
+        let due = master.advert_at;
+        if due > turn.now {
+            return;
+        }
+        self.send_advert(turn);
+        let interval = self.config.advert_interval.as_duration();
+        let next = due.saturating_add(interval);
+        let late = turn.now.since(due);
+        if let Phase::Master(master) = &mut self.phase
+            && next > turn.now
+        {
+            master.advert_at = next;
+        }
+        self.announce_after_a_pause(late, turn);
+        self.publish_when_stale(turn);
+    }
+
+    /// A master that sent nothing for so long that a backup may have taken over announces again: the
+    /// backup gives way to the advert without a word, and the link would keep its addresses.
+    fn announce_after_a_pause(&mut self, late: Duration, turn: &mut Turn<'_>) {
+        let interval = self.config.advert_interval.as_duration();
+        if late + interval >= interval * u32::from(self.config.down_timer_adverts) {
+            self.say(EventKind::SilentTooLong { late }, turn);
+            self.announcer.clear();
+            self.announcer.become_master(&self.config, turn.now);
+        }
+    }
+
+    /// Priority 0: a backup need not wait (RFC 3768 section 6.4.3, Shutdown).
+    pub(super) fn send_farewell(&mut self, turn: &mut Turn<'_>) {
+        if self.send_with_priority(0, turn) {
+            self.counters.priority_zero_sent = self.counters.priority_zero_sent.saturating_add(1);
+        }
+    }
+
+    pub(super) fn set_addresses(&self, present: bool, turn: &mut Turn<'_>) {
+        turn.actions.push_back(Action::SetAddresses {
+            instance: self.config.id,
+            present,
+        });
+    }
+
+    pub(super) fn send_announcements(&mut self, turn: &mut Turn<'_>) {
+        for target in self.announcer.poll(&self.config, turn.now, turn.pace) {
+            turn.actions.push_back(Action::Announce {
+                instance: self.config.id,
+                device: target.device,
+                address: target.address,
+            });
+        }
+    }
+
+    fn send_with_priority(&mut self, priority: u8, turn: &mut Turn<'_>) -> bool {
+        let Transport::Multicast { group, source } = self.config.transport else {
+            return false;
+        };
+        let Some(source) = source.or(self.source) else {
+            return false;
+        };
+        let ends = Ends {
+            source,
+            destination: group,
+        };
+        self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
+        let message = match self.message.take() {
+            Some(same) if same.ends == ends && same.priority == priority => same,
+            Some(_) | None => Message {
+                ends,
+                priority,
+                bytes: encode(&self.config, priority, ends),
+            },
+        };
+        let packet = packet(&message, self.ip_id);
+        self.message = Some(message);
+        let Some(packet) = packet else {
+            return false;
+        };
+        self.counters.advert_sent = self.counters.advert_sent.saturating_add(1);
+        turn.actions.push_back(Action::SendAdvert {
+            instance: self.config.id,
+            interface: self.config.interface.clone(),
+            source,
+            destination: group,
+            ttl: TTL,
+            packet,
+        });
+        true
+    }
+
+    /// The address that equal priorities are compared by.
+    pub(super) fn own_address(&self) -> Option<IpAddr> {
+        match self.config.transport {
+            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => {
+                source.or(self.source)
+            }
+        }
+    }
+}
+
+fn encode(config: &Instance, priority: u8, ends: Ends) -> Vec<u8> {
+    let centiseconds = config.advert_interval.get();
+    let body = match config.version {
+        Version::V2 => {
+            let (auth_type, auth_data) = match &config.authentication {
+                Authentication::None => (AUTH_NONE, [0; 8]),
+                Authentication::Password(password) => (AUTH_PASSWORD, password.0),
+                Authentication::Header(_) => (AUTH_HEADER, [0; 8]),
+            };
+            Body::V2 {
+                auth_type,
+                interval: u8::try_from(centiseconds / 100).unwrap_or(u8::MAX),
+                auth_data,
+            }
+        }
+        Version::V3 => Body::V3 {
+            interval: centiseconds,
+        },
+    };
+    let lines = config.addresses.iter().map(|line| line.address.address());
+    let advert = Advert {
+        kind: ADVERTISEMENT,
+        vrid: config.vrid,
+        priority,
+        // The count field ends at 255; the rest is held, and announced, but not listed.
+        addresses: lines
+            .filter(|address| Family::of(*address) == config.family)
+            .take(usize::from(u8::MAX))
+            .collect(),
+        body,
+    };
+    advert::emit(&advert, ends).unwrap_or_default()
+}
+
+fn packet(message: &Message, id: u16) -> Option<Vec<u8>> {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) =
+        (message.ends.source, message.ends.destination)
+    else {
+        return None;
+    };
+    let header = ipv4::Header {
+        tos: TOS_INTERNETWORK_CONTROL,
+        id,
+        ttl: TTL,
+        protocol: PROTOCOL_VRRP,
+        source,
+        destination,
+    };
+    ipv4::emit(&header, &message.bytes).ok()
+}

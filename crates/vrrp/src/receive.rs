@@ -1,0 +1,222 @@
+//! The checks that a received advert passes before the election sees it (RFC 3768 section 7.1, RFC 9568
+//! section 7.1), in keepalived's order: the order decides which counter a packet with two errors moves.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use kr_model::units::AdvertInterval;
+use kr_model::vrrp::{Authentication, Counters, Instance, Transport, Version};
+use kr_wire::advert::{
+    self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends, Malformed,
+};
+use kr_wire::ipv4::{PROTOCOL_AH, PROTOCOL_VRRP};
+
+use crate::input::PacketHeader;
+
+/// What the election needs of a valid advert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) source: IpAddr,
+    pub(crate) priority: u8,
+    pub(crate) interval: AdvertInterval,
+}
+
+/// What is wrong with a received packet, or strange about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Complaint {
+    /// The IP protocol is not the one that the authentication asks for.
+    Protocol(u8),
+    /// The message cannot be read.
+    Malformed(Malformed),
+    /// The packet was routed, or forged: TTL is not 255.
+    Ttl(u8),
+    /// Another version than ours, 2 or 3.
+    Version(u8),
+    /// Authentication type above 2.
+    AuthTypeUnknown(u8),
+    /// Another authentication type than ours.
+    AuthTypeDiffers(u8),
+    /// Another password than ours.
+    Password,
+    /// Another advert interval than ours, in hundredths of a second.
+    Interval {
+        /// Of the sender.
+        theirs: u16,
+        /// Configured here.
+        ours: u16,
+    },
+    /// Message type is not 1.
+    Type(u8),
+    /// The checksum is wrong.
+    Checksum,
+    /// Sent to an address where the instance does not listen.
+    Destination(IpAddr),
+    /// The addresses are not ours. The advert counts all the same.
+    AddressList,
+    /// Our own address and priority: a loop, or two hosts with one address.
+    OwnAddress,
+}
+
+impl Complaint {
+    /// Moves the counter of the statistics dump that belongs to the complaint.
+    pub(crate) fn count(&self, counters: &mut Counters) {
+        let counter = match self {
+            Self::Protocol(_) | Self::AuthTypeDiffers(_) => &mut counters.auth_type_mismatch,
+            Self::Malformed(Malformed::Version(_)) | Self::Version(_) => {
+                &mut counters.version_errors
+            }
+            Self::Malformed(
+                Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. },
+            ) => &mut counters.packet_length_errors,
+            Self::Ttl(_) => &mut counters.ttl_errors,
+            Self::AuthTypeUnknown(_) => &mut counters.invalid_auth_type,
+            Self::Password => &mut counters.auth_failures,
+            Self::Interval { .. } => &mut counters.advert_interval_errors,
+            Self::Type(_) => &mut counters.invalid_type_received,
+            Self::Checksum => &mut counters.checksum_errors,
+            Self::AddressList => &mut counters.address_list_errors,
+            Self::Destination(_) | Self::OwnAddress => return,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(protocol) => {
+                write!(f, "IP protocol {protocol} does not fit auth_type")
+            }
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Ttl(ttl) => write!(f, "TTL is {ttl} where 255 proves a sender on this link"),
+            Self::Version(version) => {
+                write!(f, "VRRP version {version} is not the version set here")
+            }
+            Self::AuthTypeUnknown(kind) => write!(f, "authentication type {kind} does not exist"),
+            Self::AuthTypeDiffers(kind) => {
+                write!(
+                    f,
+                    "authentication type {kind} is not the auth_type set here"
+                )
+            }
+            Self::Password => f.write_str("the password is not the auth_pass set here"),
+            Self::Interval { theirs, ours } => write!(
+                f,
+                "advert interval {}.{:02} s, but advert_int here is {}.{:02} s",
+                theirs / 100,
+                theirs % 100,
+                ours / 100,
+                ours % 100
+            ),
+            Self::Type(kind) => write!(f, "message type {kind} is not an advertisement"),
+            Self::Checksum => f.write_str("wrong checksum"),
+            Self::Destination(address) => {
+                write!(f, "sent to {address}, where this instance does not listen")
+            }
+            Self::AddressList => {
+                f.write_str("its addresses are not those of virtual_ipaddress here")
+            }
+            Self::OwnAddress => {
+                f.write_str("it has the own address and priority: a loop, or an address used twice")
+            }
+        }
+    }
+}
+
+/// Reads and checks a packet for an instance.
+pub(crate) fn check(
+    instance: &Instance,
+    header: PacketHeader,
+    payload: &[u8],
+) -> Result<(Advert, Heard), Complaint> {
+    let protocol = match instance.authentication {
+        Authentication::Header(_) => PROTOCOL_AH,
+        Authentication::None | Authentication::Password(_) => PROTOCOL_VRRP,
+    };
+    if header.protocol != protocol {
+        return Err(Complaint::Protocol(header.protocol));
+    }
+    let ends = Ends {
+        source: header.source,
+        destination: header.destination,
+    };
+    let parsed = match advert::parse(payload, ends) {
+        Err(
+            malformed @ (Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. }),
+        ) => return Err(Complaint::Malformed(malformed)),
+        Err(Malformed::Version(_)) | Ok(_) if header.ttl != 255 => {
+            return Err(Complaint::Ttl(header.ttl));
+        }
+        Err(malformed @ Malformed::Version(_)) => return Err(Complaint::Malformed(malformed)),
+        Ok(parsed) => parsed,
+    };
+    let interval = check_body(instance, parsed.advert.body)?;
+    if parsed.advert.kind != ADVERTISEMENT {
+        return Err(Complaint::Type(parsed.advert.kind));
+    }
+    if !parsed.checksum_ok {
+        return Err(Complaint::Checksum);
+    }
+    let multicast = matches!(instance.transport, Transport::Multicast { .. });
+    if header.destination.is_multicast() != multicast {
+        return Err(Complaint::Destination(header.destination));
+    }
+    let heard = Heard {
+        source: header.source,
+        priority: parsed.advert.priority,
+        interval,
+    };
+    Ok((parsed.advert, heard))
+}
+
+/// Version, authentication and interval; gives the sender's interval.
+fn check_body(instance: &Instance, body: Body) -> Result<AdvertInterval, Complaint> {
+    let ours = instance.advert_interval.get();
+    match (instance.version, body) {
+        (Version::V3, Body::V2 { .. }) => Err(Complaint::Version(2)),
+        (Version::V2, Body::V3 { .. }) => Err(Complaint::Version(3)),
+        (
+            Version::V2,
+            Body::V2 {
+                auth_type,
+                interval,
+                auth_data,
+            },
+        ) => {
+            check_authentication(&instance.authentication, auth_type, auth_data)?;
+            let theirs = u16::from(interval) * 100;
+            if theirs == ours {
+                Ok(instance.advert_interval)
+            } else {
+                Err(Complaint::Interval { theirs, ours })
+            }
+        }
+        // RFC 9568 section 5.2.7: a different interval is fine, and learned. Zero would be no interval.
+        (Version::V3, Body::V3 { interval: theirs }) => AdvertInterval::try_from(u64::from(theirs))
+            .map_err(|_| Complaint::Interval { theirs, ours }),
+    }
+}
+
+fn check_authentication(
+    ours: &Authentication,
+    auth_type: u8,
+    auth_data: [u8; 8],
+) -> Result<(), Complaint> {
+    match (ours, auth_type) {
+        (Authentication::None, AUTH_NONE) | (Authentication::Header(_), AUTH_HEADER) => Ok(()),
+        (Authentication::Password(password), AUTH_PASSWORD) if password.0 == auth_data => Ok(()),
+        (Authentication::Password(_), AUTH_PASSWORD) => Err(Complaint::Password),
+        (_, AUTH_NONE | AUTH_PASSWORD | AUTH_HEADER) => Err(Complaint::AuthTypeDiffers(auth_type)),
+        (_, unknown) => Err(Complaint::AuthTypeUnknown(unknown)),
+    }
+}
+
+/// True when the advert carries as many addresses as the instance has, and each of ours.
+pub(crate) fn addresses_match(instance: &Instance, advert: &Advert) -> bool {
+    let mut ours = instance
+        .addresses
+        .iter()
+        .filter(|line| line.address.family() == instance.family);
+    ours.clone().count() == advert.addresses.len()
+        && ours.all(|line| advert.addresses.contains(&line.address.address()))
+}
