@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Load balancing without a kernel: pools of real servers, quorum, sorry servers, the IPVS table that
+//! follows from them, and the operations that turn the present table into it.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `pool` | which servers are alive, with which weight; is there quorum |
+//! | `wanted` | what the kernel's table must look like then |
+//! | `diff` | which operations lead there, in which order |
+//! | `table` | the machine around these: configuration, verdicts, readings, timer, stop |
+//! | `event` | what it tells: log lines and notices for the parent |
+//!
+//! Reconcile, do not replay: the machine keeps what it believes the kernel to hold, writes only
+//! differences, and reads the kernel again once a second, so a start, a reload, a crash and
+//! somebody else's `ipvsadm -C` take one path.
+
+pub mod diff;
+pub mod event;
+mod pool;
+pub mod table;
+mod wanted;
+
+pub use event::{Event, Notice, Reason};
+pub use table::{Action, Configuration, Input, Outcome, Table};

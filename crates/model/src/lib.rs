@@ -8,6 +8,7 @@ pub mod check;
 pub mod diff;
 pub mod global;
 pub mod ids;
+pub mod ipvs;
 pub mod lvs;
 pub mod net;
 pub mod script;

@@ -1,0 +1,267 @@
+//! One virtual server's pool: which real servers are alive, their weights, and the quorum
+//! (`quorum`, `hysteresis`, `alpha`, dynamic weights). It knows nothing of the kernel.
+
+use std::collections::BTreeMap;
+
+use kr_model::lvs::{PoolSnapshot, RealServer, Verdict, VirtualServer};
+use kr_model::units::Weight;
+use kr_model::{CheckerId, RealServerId};
+
+/// What is known of a checker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// It has not spoken yet; this is taken for granted.
+    Assumed { up: bool },
+    /// Its last verdict.
+    Told { up: bool, weight: Option<Weight> },
+}
+
+impl Health {
+    const fn up(self) -> bool {
+        match self {
+            Self::Assumed { up } | Self::Told { up, .. } => up,
+        }
+    }
+}
+
+/// A real server with the health of its checkers.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) config: RealServer,
+    health: BTreeMap<CheckerId, Health>,
+}
+
+impl Server {
+    /// A server that was not there before: `alpha` checkers count as failed until they speak.
+    fn new(config: RealServer) -> Self {
+        let health = config
+            .checkers
+            .iter()
+            .map(|checker| (checker.id, Health::Assumed { up: !checker.alpha }))
+            .collect();
+        Self { config, health }
+    }
+
+    /// A server that a reload keeps: equal checkers keep their verdicts. A new checker cannot take a
+    /// living server down by `alpha` alone, only by a failure.
+    fn kept(config: RealServer, before: &Self) -> Self {
+        let alive = before.alive();
+        let mut server = Self::new(config);
+        for (id, health) in &mut server.health {
+            match before.health.get(id) {
+                Some(known) => *health = *known,
+                None if alive => *health = Health::Assumed { up: true },
+                None => {}
+            }
+        }
+        server
+    }
+
+    /// Alive: no checker fails. A server without checkers always is.
+    pub(crate) fn alive(&self) -> bool {
+        self.health.values().all(|health| health.up())
+    }
+
+    /// The configured weight plus what each dynamic check adds or takes, within what the kernel takes.
+    pub(crate) fn weight(&self) -> Weight {
+        let configured = i64::from(self.config.weight.get());
+        let sum = self
+            .health
+            .values()
+            .fold(configured, |sum, health| match health {
+                Health::Told {
+                    up: true,
+                    weight: Some(asked),
+                } => sum.saturating_add(i64::from(asked.get()).saturating_sub(configured)),
+                Health::Told { .. } | Health::Assumed { .. } => sum,
+            });
+        let clamped = u64::try_from(sum.clamp(0, i64::from(i32::MAX))).unwrap_or(0);
+        Weight::try_from(clamped).unwrap_or(self.config.weight)
+    }
+}
+
+/// What a verdict changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Something that a successor must know.
+    pub(crate) publish: bool,
+    /// The checker's state, when it changed.
+    pub(crate) checker: Option<bool>,
+    /// The server's state, when it changed or is to be announced.
+    pub(crate) server: Option<bool>,
+    /// Weight before and after, when it changed while the server stayed alive.
+    pub(crate) weight: Option<(u32, u32)>,
+}
+
+/// A decision about a quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) up: bool,
+    /// Living weight it was made from.
+    pub(crate) weight: u64,
+    /// Weight it was compared with.
+    pub(crate) threshold: u32,
+}
+
+/// A virtual server with its real servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    pub(crate) config: VirtualServer,
+    pub(crate) servers: BTreeMap<RealServerId, Server>,
+    quorum: bool,
+}
+
+impl Pool {
+    /// A pool that was not there before. Its quorum counts as lost until [`Pool::decide`].
+    pub(crate) fn new(config: VirtualServer, servers: Vec<RealServer>) -> Self {
+        let servers = servers
+            .into_iter()
+            .map(|server| (server.id, Server::new(server)));
+        Self {
+            config,
+            servers: servers.collect(),
+            quorum: false,
+        }
+    }
+
+    /// A pool that a reload keeps.
+    pub(crate) fn kept(config: VirtualServer, servers: Vec<RealServer>, before: &Self) -> Self {
+        let servers = servers.into_iter().map(|server| {
+            let id = server.id;
+            match before.servers.get(&id) {
+                Some(known) => (id, Server::kept(server, known)),
+                None => (id, Server::new(server)),
+            }
+        });
+        Self {
+            config,
+            servers: servers.collect(),
+            quorum: before.quorum,
+        }
+    }
+
+    /// Takes over what a predecessor of this process knew.
+    pub(crate) fn resume(&mut self, snapshot: &PoolSnapshot) {
+        self.quorum = snapshot.quorum.unwrap_or(false);
+        let verdicts: BTreeMap<_, _> = snapshot
+            .verdicts
+            .iter()
+            .map(|verdict| (verdict.checker, verdict))
+            .collect();
+        for server in self.servers.values_mut() {
+            for (id, health) in &mut server.health {
+                if let Some(verdict) = verdicts.get(id) {
+                    *health = Health::Told {
+                        up: verdict.up,
+                        weight: verdict.weight,
+                    };
+                }
+            }
+        }
+    }
+
+    /// What a successor of this process needs to go on.
+    pub(crate) fn snapshot(&self) -> PoolSnapshot {
+        let mut verdicts = Vec::new();
+        for server in self.servers.values() {
+            for binding in &server.config.checkers {
+                let verdict = |up, weight| Verdict {
+                    checker: binding.id,
+                    up,
+                    weight,
+                };
+                match server.health.get(&binding.id) {
+                    Some(Health::Told { up, weight }) => verdicts.push(verdict(*up, *weight)),
+                    // A successor would take this one as failed.
+                    Some(Health::Assumed { up: true }) if binding.alpha => {
+                        verdicts.push(verdict(true, None));
+                    }
+                    Some(Health::Assumed { .. }) | None => {}
+                }
+            }
+        }
+        PoolSnapshot {
+            id: self.config.id,
+            quorum: Some(self.quorum),
+            weight: self.living_weight(),
+            verdicts,
+        }
+    }
+
+    /// Takes a verdict for one of its servers; `None` when the server or the checker is not here.
+    pub(crate) fn tell(&mut self, server: RealServerId, verdict: &Verdict) -> Option<Change> {
+        let server = self.servers.get_mut(&server)?;
+        let (alive, weight) = (server.alive(), server.weight());
+        let health = server.health.get_mut(&verdict.checker)?;
+        let before = *health;
+        *health = Health::Told {
+            up: verdict.up,
+            weight: verdict.weight,
+        };
+        let publish = *health != before;
+        // A server that never was up is announced as down once its first `alpha` check failed.
+        let first_failure = before == Health::Assumed { up: false } && !verdict.up;
+        let (now_alive, now_weight) = (server.alive(), server.weight());
+        Some(Change {
+            publish,
+            checker: (before.up() != verdict.up).then_some(verdict.up),
+            server: (alive != now_alive || first_failure).then_some(now_alive),
+            weight: (alive && now_alive && weight != now_weight)
+                .then_some((weight.get(), now_weight.get())),
+        })
+    }
+
+    /// Sum of the weights of the living servers.
+    pub(crate) fn living_weight(&self) -> u64 {
+        self.servers
+            .values()
+            .filter(|server| server.alive())
+            .fold(0, |sum, server| {
+                sum.saturating_add(u64::from(server.weight().get()))
+            })
+    }
+
+    /// Whether it has quorum, as last decided.
+    pub(crate) const fn has_quorum(&self) -> bool {
+        self.quorum
+    }
+
+    /// Whether the sorry server takes the traffic.
+    pub(crate) const fn sorry_active(&self) -> bool {
+        !self.quorum && self.config.sorry_server.is_some()
+    }
+
+    /// Decides about the quorum again and says so when it changed: gained at `quorum + hysteresis`,
+    /// lost at zero or below `quorum - hysteresis`.
+    pub(crate) fn decide(&mut self) -> Option<Decision> {
+        let weight = self.living_weight();
+        let (quorum, hysteresis) = (self.config.quorum, self.config.hysteresis);
+        let decision = if self.quorum {
+            let threshold = quorum.saturating_sub(hysteresis);
+            Decision {
+                up: weight > 0 && weight >= u64::from(threshold),
+                weight,
+                threshold,
+            }
+        } else {
+            let threshold = quorum.saturating_add(hysteresis);
+            Decision {
+                up: weight >= u64::from(threshold),
+                weight,
+                threshold,
+            }
+        };
+        let changed = decision.up != self.quorum;
+        self.quorum = decision.up;
+        changed.then_some(decision)
+    }
+
+    /// The decision of [`Pool::decide`] at the start of a pool that did not reach its quorum.
+    pub(crate) fn missing(&self) -> Decision {
+        Decision {
+            up: false,
+            weight: self.living_weight(),
+            threshold: self.config.quorum.saturating_add(self.config.hysteresis),
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! The machine of the IPVS process: pools, what the kernel is believed to hold, and when to read it.
+//!
+//! The driver hands in an [`Input`], then takes every action until [`Table::poll_action`] has none,
+//! then sleeps until [`Table::poll_timeout`]. Several inputs may be handed in before the actions are
+//! taken: their kernel changes then travel in one batch. [`Action::Read`] and [`Action::Apply`] are each
+//! answered by one input; until then no further kernel action comes.
+
+mod configure;
+mod kernel;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kr_model::ipvs::{Operation, Reading};
+use kr_model::lvs::{
+    IpvsGlobal, PoolSnapshot, RealServer, Removal, ServiceKey, Verdict, VirtualServer,
+};
+use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
+
+use crate::diff::Present;
+use crate::event::{Event, Notice, Reason};
+use crate::pool::{Decision, Pool};
+
+/// Time between two readings of the kernel. A service that somebody else removed or changed is back
+/// within this time.
+pub const RECONCILE: Duration = Duration::from_secs(1);
+
+/// Services whose destinations are read at each reading, in turn, so that a reading stays cheap with
+/// thousands of services: every destination is compared once in `services / PATROL` readings.
+pub const PATROL: usize = 64;
+
+/// Time between two attempts while the kernel's IPVS cannot be used.
+pub const RETRY: Duration = Duration::from_secs(5);
+
+/// Operations in one [`Action::Apply`], so that neither side holds a whole table twice. The bound is
+/// looked at after each service, whose operations stay together.
+pub const BATCH: usize = 1024;
+
+/// A whole configuration, checked by its sender's receiver: ids and service keys of virtual servers are
+/// unique where they must be, and every real server belongs to a virtual server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Its number.
+    pub generation: Generation,
+    /// Settings of no service.
+    pub global: IpvsGlobal,
+    /// Virtual servers.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// Real servers.
+    pub real_servers: Vec<RealServer>,
+    /// What a predecessor of this process published; empty when there was none.
+    pub resume: Vec<PoolSnapshot>,
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The operation.
+    pub operation: Operation,
+    /// Why the kernel refused it, if it did.
+    pub refused: Option<String>,
+}
+
+/// What happens to the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A configuration takes effect; the first one, or a reload.
+    Configure(Box<Configuration>),
+    /// A checker spoke. Unknown checkers are ignored; see [`Table::knows`].
+    Verdict(Verdict),
+    /// Answer to [`Action::Read`].
+    Read(Reading),
+    /// Answer to [`Action::Read`] or [`Action::Apply`]: IPVS cannot be used, for this reason.
+    Unusable(String),
+    /// Answer to [`Action::Apply`]: one outcome per operation.
+    Applied(Vec<Outcome>),
+    /// The time of [`Table::poll_timeout`] came.
+    Timer,
+    /// The daemon stops.
+    Shutdown,
+}
+
+/// What the driver must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Read every service of the kernel, and the destinations of these.
+    Read {
+        /// Services whose destinations are wanted; those that do not exist are left out of the answer.
+        destinations_of: Vec<ServiceKey>,
+    },
+    /// Carry these out, in order.
+    Apply(Vec<Operation>),
+    /// Tell the parent.
+    Notify(Notice),
+    /// Write to the log.
+    Log(Event),
+    /// Tell the parent what a successor will need.
+    Publish(Box<PoolSnapshot>),
+    /// This configuration is in force, as far as the kernel took it.
+    Installed(Generation),
+    /// Everything is cleaned up; exit.
+    Finished,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No configuration yet.
+    Waiting,
+    Running,
+    /// Cleaning up.
+    Stopping,
+    Stopped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    Unknown,
+    Usable,
+    Unusable,
+}
+
+/// A kernel action that was given out and not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InFlight {
+    Nothing,
+    /// A reading; of everything of ours, or of the next few services.
+    Reading {
+        all: bool,
+    },
+    Applying,
+}
+
+/// What an operation that was refused was about.
+type Object = (Option<ServiceKey>, Option<SocketAddr>);
+
+/// The machine.
+#[derive(Debug)]
+pub struct Table {
+    phase: Phase,
+    generation: Generation,
+    global: IpvsGlobal,
+    pools: BTreeMap<VirtualServerId, Pool>,
+    /// Pools behind each service; more than one when they share a group's mark.
+    owners: BTreeMap<ServiceKey, Vec<VirtualServerId>>,
+    checkers: BTreeMap<CheckerId, (VirtualServerId, RealServerId)>,
+    kernel: Kernel,
+    /// What the kernel holds of our services, and of those a reload took away.
+    present: Present,
+    /// Services that may differ from what is wanted.
+    dirty: BTreeSet<ServiceKey>,
+    /// Services with a refused operation: read and tried again at the next reading.
+    refused: BTreeMap<Object, String>,
+    flush: bool,
+    read_all: bool,
+    next_read: Option<Instant>,
+    patrol: Option<ServiceKey>,
+    in_flight: InFlight,
+    queue: VecDeque<Action>,
+    publish: BTreeSet<VirtualServerId>,
+    /// A configuration whose operations are not all answered, and how many there were.
+    installing: Option<usize>,
+    /// Operations of the stop.
+    last: Vec<Operation>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Table {
+    /// A machine without configuration, which does nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            phase: Phase::Waiting,
+            generation: Generation(0),
+            global: IpvsGlobal {
+                flush_at_start: false,
+                keep_at_exit: false,
+                removal: Removal::OneByOne,
+                announce_at_start: false,
+            },
+            pools: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            checkers: BTreeMap::new(),
+            kernel: Kernel::Unknown,
+            present: Present::new(),
+            dirty: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            flush: false,
+            read_all: false,
+            next_read: None,
+            patrol: None,
+            in_flight: InFlight::Nothing,
+            queue: VecDeque::new(),
+            publish: BTreeSet::new(),
+            installing: None,
+            last: Vec::new(),
+        }
+    }
+
+    /// The configuration in force; zero before the first.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Whether a checker belongs to the configuration.
+    #[must_use]
+    pub fn knows(&self, checker: CheckerId) -> bool {
+        self.checkers.contains_key(&checker)
+    }
+
+    /// Takes an input. Take every action afterwards, or before the sleep at the latest.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        match (self.phase, input) {
+            // A stop under way only waits for the answer to its last operations.
+            (Phase::Stopping, Input::Applied(outcomes)) => self.applied(outcomes),
+            (Phase::Stopping, Input::Unusable(_)) => self.in_flight = InFlight::Nothing,
+            (
+                Phase::Stopping,
+                Input::Configure(_)
+                | Input::Verdict(_)
+                | Input::Read(_)
+                | Input::Timer
+                | Input::Shutdown,
+            )
+            | (Phase::Stopped, _) => {}
+            (Phase::Waiting | Phase::Running, input) => match input {
+                Input::Configure(configuration) => self.configure(*configuration),
+                Input::Verdict(verdict) => self.verdict(&verdict),
+                Input::Read(reading) => self.read(reading, now),
+                Input::Unusable(reason) => self.unusable(reason, now),
+                Input::Applied(outcomes) => self.applied(outcomes),
+                Input::Timer => self.timer(now),
+                Input::Shutdown => self.shutdown(),
+            },
+        }
+    }
+
+    /// The next thing to do. Kernel actions come before the notices that they caused.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        if self.in_flight == InFlight::Nothing
+            && let Some(action) = self.kernel_action()
+        {
+            return Some(action);
+        }
+        if let Some(action) = self.queue.pop_front() {
+            return Some(action);
+        }
+        if let Some(id) = self.publish.pop_first() {
+            let snapshot = self.pools.get(&id)?.snapshot();
+            return Some(Action::Publish(Box::new(snapshot)));
+        }
+        if self.in_flight != InFlight::Nothing {
+            return None;
+        }
+        if let Some(operations) = self.installing.take() {
+            let services = self.owners.len();
+            self.queue.push_back(Action::Installed(self.generation));
+            return Some(Action::Log(Event::Reconciled {
+                services,
+                operations,
+            }));
+        }
+        if self.phase == Phase::Stopping {
+            self.phase = Phase::Stopped;
+            return Some(Action::Finished);
+        }
+        None
+    }
+
+    /// When to hand in [`Input::Timer`]; to be asked again after every input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running => self.next_read,
+            Phase::Waiting | Phase::Stopping | Phase::Stopped => None,
+        }
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        let Some(&(id, server_id)) = self.checkers.get(&verdict.checker) else {
+            return;
+        };
+        let Some(pool) = self.pools.get_mut(&id) else {
+            return;
+        };
+        let Some(change) = pool.tell(server_id, verdict) else {
+            return;
+        };
+        if change.publish {
+            self.publish.insert(id);
+        }
+        if let Some(up) = change.server {
+            self.announce_server(id, server_id, up, Reason::Checks);
+        }
+        if let Some((from, to)) = change.weight {
+            self.log_weight(id, server_id, from, to);
+        }
+        if change.server.is_some() || change.weight.is_some() {
+            self.touch(id);
+            self.decide(id, Reason::Checks);
+        }
+        if let Some(up) = change.checker {
+            self.queue.push_back(Action::Notify(Notice::CheckerChanged {
+                checker: verdict.checker,
+                up,
+                with_server: change.server.is_some(),
+            }));
+        }
+    }
+
+    /// Marks the services of a virtual server for comparison.
+    fn touch(&mut self, id: VirtualServerId) {
+        if let Some(pool) = self.pools.get(&id) {
+            self.dirty.extend(pool.config.services.iter().copied());
+        }
+    }
+
+    /// Logs a server's change and tells the parent.
+    fn announce_server(
+        &mut self,
+        id: VirtualServerId,
+        server_id: RealServerId,
+        up: bool,
+        reason: Reason,
+    ) {
+        let Some(pool) = self.pools.get(&id) else {
+            return;
+        };
+        if let Some(server) = pool.servers.get(&server_id) {
+            self.queue.push_back(Action::Log(Event::RealServer {
+                server: server.config.label.clone(),
+                service: pool.config.label.clone(),
+                up,
+                inhibited: server.config.inhibit_on_failure,
+            }));
+        }
+        self.notify_server(server_id, up, reason);
+    }
+
+    fn notify_server(&mut self, real_server: RealServerId, up: bool, reason: Reason) {
+        self.queue
+            .push_back(Action::Notify(Notice::RealServerChanged {
+                real_server,
+                up,
+                reason,
+            }));
+    }
+
+    fn log_weight(&mut self, id: VirtualServerId, server_id: RealServerId, from: u32, to: u32) {
+        let Some(pool) = self.pools.get(&id) else {
+            return;
+        };
+        if let Some(server) = pool.servers.get(&server_id) {
+            self.queue.push_back(Action::Log(Event::Weight {
+                server: server.config.label.clone(),
+                service: pool.config.label.clone(),
+                from,
+                to,
+            }));
+        }
+    }
+
+    /// Decides about a quorum again, and tells when it changed.
+    fn decide(&mut self, id: VirtualServerId, reason: Reason) {
+        let Some(pool) = self.pools.get_mut(&id) else {
+            return;
+        };
+        if let Some(decision) = pool.decide() {
+            self.touch(id);
+            self.publish.insert(id);
+            self.announce_quorum(id, decision, Some(reason));
+        }
+    }
+
+    /// Logs a quorum decision and tells the parent when there is a `reason` to.
+    fn announce_quorum(&mut self, id: VirtualServerId, decision: Decision, reason: Option<Reason>) {
+        let Some(pool) = self.pools.get(&id) else {
+            return;
+        };
+        let Decision {
+            up,
+            weight,
+            threshold,
+        } = decision;
+        self.queue.push_back(Action::Log(Event::Quorum {
+            service: pool.config.label.clone(),
+            up,
+            weight,
+            threshold,
+            sorry: pool.config.sorry_server.is_some(),
+        }));
+        if let Some(reason) = reason {
+            let notice = Notice::QuorumChanged {
+                virtual_server: id,
+                up,
+                weight,
+                reason,
+            };
+            self.queue.push_back(Action::Notify(notice));
+        }
+    }
+
+    /// Stop: what is removed (`lvs_flush_on_stop`) and told (`omega`).
+    fn shutdown(&mut self) {
+        let running = self.phase == Phase::Running;
+        self.phase = Phase::Stopping;
+        self.in_flight = InFlight::Nothing;
+        self.dirty.clear();
+        self.publish.clear();
+        self.installing = None;
+        if !running || self.global.keep_at_exit {
+            return;
+        }
+        if self.kernel == Kernel::Usable {
+            self.last = self.farewell();
+        }
+        let ids: Vec<_> = self
+            .pools
+            .values()
+            .filter(|pool| pool.config.omega)
+            .map(|pool| pool.config.id)
+            .collect();
+        for id in ids {
+            let Some(pool) = self.pools.get(&id) else {
+                continue;
+            };
+            let weight = pool.living_weight();
+            let alive: Vec<_> = pool
+                .servers
+                .values()
+                .filter(|server| server.alive())
+                .map(|server| server.config.id)
+                .collect();
+            if self.global.removal == Removal::OneByOne {
+                for server in alive {
+                    self.notify_server(server, false, Reason::Shutdown);
+                }
+            }
+            self.queue.push_back(Action::Notify(Notice::QuorumChanged {
+                virtual_server: id,
+                up: false,
+                weight,
+                reason: Reason::Shutdown,
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! A configuration takes effect: the first one, one after a crash, or a reload. Pools and servers that
+//! stay keep their state; the kernel's table then follows by difference, so equal objects see no write.
+
+use std::collections::BTreeMap;
+
+use kr_model::lvs::RealServer;
+use kr_model::{RealServerId, VirtualServerId};
+
+use super::{Action, Configuration, Phase, Table};
+use crate::event::{Notice, Reason};
+use crate::pool::Pool;
+
+impl Table {
+    /// Puts a configuration into force.
+    pub(super) fn configure(&mut self, configuration: Configuration) {
+        let Configuration {
+            generation,
+            global,
+            virtual_servers,
+            real_servers,
+            resume,
+        } = configuration;
+        if self.phase == Phase::Waiting {
+            // A predecessor that crashed has flushed already, and the table is full of our services.
+            self.flush = global.flush_at_start && resume.is_empty();
+        }
+        self.phase = Phase::Running;
+        self.generation = generation;
+        self.global = global;
+
+        let mut servers: BTreeMap<VirtualServerId, Vec<RealServer>> = BTreeMap::new();
+        for server in real_servers {
+            servers
+                .entry(server.virtual_server)
+                .or_default()
+                .push(server);
+        }
+        let resume: BTreeMap<_, _> = resume.into_iter().map(|pool| (pool.id, pool)).collect();
+        let mut before = std::mem::take(&mut self.pools);
+        self.owners.clear();
+        self.checkers.clear();
+        self.publish.clear();
+        let mut order = Vec::new();
+        for config in virtual_servers {
+            let id = config.id;
+            let members = servers.remove(&id).unwrap_or_default();
+            let old = before.remove(&id);
+            let mut pool = match &old {
+                Some(old) => Pool::kept(config, members, old),
+                None => Pool::new(config, members),
+            };
+            let resumed = resume.get(&id);
+            if let Some(snapshot) = resumed {
+                pool.resume(snapshot);
+            }
+            self.index(&pool);
+            self.pools.insert(id, pool);
+            order.push((id, old, resumed.is_some()));
+        }
+        for pool in before.into_values() {
+            self.say_removed(&pool);
+        }
+        for (id, old, resumed) in order {
+            match old {
+                Some(old) => self.say_reloaded(id, &old),
+                None if resumed => self.decide(id, Reason::Checks),
+                None => self.say_started(id),
+            }
+            self.publish.insert(id);
+        }
+        // Services that a reload takes away are still in `present` and wanted by nobody.
+        self.dirty
+            .extend(self.owners.keys().chain(self.present.keys()).copied());
+        self.refused.clear();
+        self.read_all = true;
+        self.installing = Some(0);
+    }
+
+    fn index(&mut self, pool: &Pool) {
+        let id = pool.config.id;
+        for key in &pool.config.services {
+            self.owners.entry(*key).or_default().push(id);
+        }
+        for server in pool.servers.values() {
+            for checker in &server.config.checkers {
+                self.checkers.insert(checker.id, (id, server.config.id));
+            }
+        }
+    }
+
+    /// A virtual server that a reload removed: its living servers and its quorum end.
+    fn say_removed(&mut self, pool: &Pool) {
+        for server in pool.servers.values().filter(|server| server.alive()) {
+            self.notify_server(server.config.id, false, Reason::Removed);
+        }
+        if pool.has_quorum() {
+            self.queue.push_back(Action::Notify(Notice::QuorumChanged {
+                virtual_server: pool.config.id,
+                up: false,
+                weight: 0,
+                reason: Reason::Removed,
+            }));
+        }
+    }
+
+    /// A virtual server that a reload kept: servers that went, came or changed, then the quorum.
+    fn say_reloaded(&mut self, id: VirtualServerId, old: &Pool) {
+        let Some(pool) = self.pools.get(&id) else {
+            return;
+        };
+        let gone: Vec<RealServerId> = old
+            .servers
+            .iter()
+            .filter(|(server, state)| state.alive() && !pool.servers.contains_key(server))
+            .map(|(server, _)| *server)
+            .collect();
+        let mut changed = Vec::new();
+        for (server, state) in &pool.servers {
+            match old.servers.get(server) {
+                Some(known) if known.alive() != state.alive() => {
+                    changed.push((*server, state.alive(), Reason::Checks));
+                }
+                None if self.global.announce_at_start && state.alive() => {
+                    changed.push((*server, true, Reason::Start));
+                }
+                Some(_) | None => {}
+            }
+        }
+        for server in gone {
+            self.notify_server(server, false, Reason::Removed);
+        }
+        for (server, up, reason) in changed {
+            self.announce_server(id, server, up, reason);
+        }
+        self.decide(id, Reason::Checks);
+    }
+
+    /// A virtual server that was not there before. Servers that start alive are told only with
+    /// `rs_init_notifies`; a quorum that is not reached only when a sorry server stands in.
+    fn say_started(&mut self, id: VirtualServerId) {
+        let Some(pool) = self.pools.get_mut(&id) else {
+            return;
+        };
+        let decision = pool.decide();
+        let missing = pool.missing();
+        let sorry = pool.sorry_active();
+        let alive: Vec<_> = pool
+            .servers
+            .values()
+            .filter(|server| server.alive())
+            .map(|server| server.config.id)
+            .collect();
+        if self.global.announce_at_start {
+            for server in alive {
+                self.announce_server(id, server, true, Reason::Start);
+            }
+        }
+        match decision {
+            Some(gained) => self.announce_quorum(id, gained, Some(Reason::Start)),
+            None => self.announce_quorum(id, missing, sorry.then_some(Reason::Start)),
+        }
+    }
+}
