@@ -1,2 +1,34 @@
-//! Placeholder.
-fn main() {}
+//! The VRRP process: election by adverts, virtual addresses, gratuitous ARP. Started by keepalived-rs,
+//! which sends the configuration, hears of every change, and starts a successor if this process dies.
+
+mod addresses;
+mod daemon;
+mod intake;
+mod kernel;
+#[cfg(test)]
+mod samples;
+mod sandbox;
+mod sockets;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use kr_child::EXIT_NO_PERMISSION;
+
+fn main() -> ExitCode {
+    let daemon = match sandbox::enter() {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            // The log may not be open yet. There is nobody to tell that standard error is closed.
+            let _ = writeln!(io::stderr(), "vrrpd cannot start: {error}");
+            return ExitCode::from(EXIT_NO_PERMISSION);
+        }
+    };
+    match daemon.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("vrrpd ends: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,590 @@
+//! The loop: packets, the timer, the kernel's events and the parent's messages become inputs of the
+//! router; its actions become system calls.
+//!
+//! Each source is served up to a budget per wake-up, and the timer is served in between, so that a flood
+//! from one side delays own adverts by no more than one budget. Waiting packets come before the timer: a
+//! process that was stopped for a while hears the master before it decides that the master is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use kr_child::Started;
+use kr_event::{Clock, EventLoop, Signals};
+use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
+use kr_ipc::{Channel, ChannelError};
+use kr_model::InstanceId;
+use kr_model::units::IfName;
+use kr_model::vrrp::{Instance, Role};
+use kr_netlink::route::{Change, Event, Events, Place, Requests};
+use kr_vrrp::{Action, Input, PacketHeader, Router, Severity};
+use kr_wire::ipv4;
+use mio::Token;
+use nix::errno::Errno;
+
+use crate::addresses::{self, Located, device, locate, reconcile, renewed};
+use crate::intake::{Configuration, Intake, IntakeError, Order};
+use crate::kernel::{Kernel, Told};
+use crate::sockets::{self, PACKET, PortKey, Sockets};
+
+const PARENT: Token = Token(0);
+const KERNEL: Token = Token(1);
+const SIGNALS: Token = Token(2);
+/// Tokens from here on belong to the sockets of interfaces.
+pub(crate) const FIRST_PORT_TOKEN: usize = 16;
+
+/// Packets taken from one socket per wake-up: well below a millisecond of work.
+const PACKET_BUDGET: usize = 64;
+/// Events of the kernel taken per wake-up.
+const EVENT_BUDGET: usize = 256;
+/// Messages of the parent taken per wake-up.
+const MESSAGE_BUDGET: usize = 64;
+
+/// How long a leaving process waits for a parent that is slow to read the last messages.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Why the process ends, other than being told to.
+#[derive(Debug)]
+pub(crate) enum DaemonError {
+    /// The channel to the parent failed.
+    Channel(ChannelError),
+    /// The parent's messages came in an impossible order.
+    Intake(IntakeError),
+    /// The event loop failed.
+    Loop(io::Error),
+    /// The signal descriptor failed.
+    Signals(Errno),
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel(error) => write!(f, "channel to the parent: {error}"),
+            Self::Intake(error) => write!(f, "the parent sent {error}"),
+            Self::Loop(error) => write!(f, "event loop: {error}"),
+            Self::Signals(errno) => write!(f, "signals: {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for DaemonError {}
+
+impl From<ChannelError> for DaemonError {
+    fn from(error: ChannelError) -> Self {
+        Self::Channel(error)
+    }
+}
+
+/// What the loop goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The next wake-up.
+    Wait,
+    /// The end of the process.
+    Leave,
+}
+
+/// Sources with something left to read. They are edge-triggered: what is left must be remembered.
+#[derive(Debug, Default)]
+struct Backlog {
+    ports: BTreeSet<PortKey>,
+    kernel: bool,
+    parent: bool,
+    signals: bool,
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.ports.is_empty() && !self.kernel && !self.parent && !self.signals
+    }
+}
+
+/// The process.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    clock: Clock,
+    events: EventLoop,
+    channel: Channel<FromVrrpd, ToVrrpd>,
+    signals: Signals,
+    kernel_events: Events,
+    requests: Requests,
+    sockets: Sockets,
+    backlog: Backlog,
+    intake: Intake,
+    router: Router,
+    kernel: Kernel,
+    told: Told,
+    /// The configuration in force.
+    instances: BTreeMap<InstanceId, Instance>,
+    /// Virtual addresses of that configuration, which are nobody's source address.
+    virtual_ips: BTreeSet<IpAddr>,
+    /// Instances whose addresses shall be set.
+    present: BTreeSet<InstanceId>,
+    /// A configuration was in force before.
+    configured: bool,
+}
+
+impl Daemon {
+    /// A daemon that waits for its first configuration.
+    ///
+    /// # Errors
+    /// When the event loop refuses a descriptor.
+    pub(crate) fn new(
+        started: Started<FromVrrpd, ToVrrpd>,
+        events: EventLoop,
+        kernel_events: Events,
+        requests: Requests,
+        sockets: Sockets,
+    ) -> io::Result<Self> {
+        events.register(started.channel.as_fd(), PARENT)?;
+        events.register(started.signals.as_fd(), SIGNALS)?;
+        events.register(kernel_events.as_fd(), KERNEL)?;
+        let mut daemon = Self {
+            clock: Clock::new(),
+            events,
+            channel: started.channel,
+            signals: started.signals,
+            kernel_events,
+            requests,
+            sockets,
+            backlog: Backlog::default(),
+            intake: Intake::default(),
+            router: Router::new(),
+            kernel: Kernel::default(),
+            told: Told::default(),
+            instances: BTreeMap::new(),
+            virtual_ips: BTreeSet::new(),
+            present: BTreeSet::new(),
+            configured: false,
+        };
+        daemon.read_tables();
+        Ok(daemon)
+    }
+
+    /// Runs until the parent says stop, or is gone; then leaves cleanly.
+    ///
+    /// # Errors
+    /// Leaves cleanly, too, when the parent breaks the protocol or the loop fails.
+    pub(crate) fn run(mut self) -> Result<(), DaemonError> {
+        let mut result = Ok(Next::Wait);
+        while matches!(result, Ok(Next::Wait)) {
+            result = self.turn();
+        }
+        self.leave();
+        match result {
+            Ok(_) => Ok(()),
+            Err(DaemonError::Channel(ChannelError::Closed)) => {
+                log::warn!("the parent process is gone");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One wake-up.
+    fn turn(&mut self) -> Result<Next, DaemonError> {
+        let deadline = if self.backlog.is_empty() {
+            self.router.poll_timeout()
+        } else {
+            Some(self.clock.now())
+        };
+        for ready in self.events.wait(deadline).map_err(DaemonError::Loop)? {
+            match ready.token {
+                PARENT => {
+                    self.backlog.parent |= ready.readable;
+                    if ready.writable {
+                        self.channel.flush()?;
+                    }
+                }
+                KERNEL => self.backlog.kernel = true,
+                SIGNALS => self.backlog.signals = true,
+                token => self.backlog.ports.extend(self.sockets.key(token)),
+            }
+        }
+        self.serve_packets()?;
+        self.serve_timer()?;
+        if self.backlog.kernel {
+            self.serve_kernel()?;
+            self.serve_timer()?;
+        }
+        if self.backlog.signals && self.serve_signals()? == Next::Leave {
+            return Ok(Next::Leave);
+        }
+        if self.backlog.parent {
+            return self.serve_parent();
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Gives waiting packets to the router.
+    fn serve_packets(&mut self) -> Result<(), ChannelError> {
+        let mut buffer = [0; PACKET];
+        for key in std::mem::take(&mut self.backlog.ports) {
+            let Some(interface) = self.kernel.link(key.0).map(|link| link.name.clone()) else {
+                continue;
+            };
+            let mut left = PACKET_BUDGET;
+            while let Some(packet) = self.sockets.receive(key, &mut buffer) {
+                // What is no IPv4 packet has no router id, so it is counted nowhere.
+                if let Ok((header, payload)) = ipv4::parse(packet) {
+                    let input = Input::Packet {
+                        interface: &interface,
+                        header: PacketHeader {
+                            source: header.source.into(),
+                            destination: header.destination.into(),
+                            ttl: header.ttl,
+                            protocol: header.protocol,
+                        },
+                        payload,
+                    };
+                    self.router.handle(input, self.clock.now());
+                    self.act()?;
+                }
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    self.backlog.ports.insert(key);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn serve_timer(&mut self) -> Result<(), ChannelError> {
+        let now = self.clock.now();
+        if self.router.poll_timeout().is_some_and(|at| at <= now) {
+            self.router.handle(Input::Timer, now);
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn serve_signals(&mut self) -> Result<Next, DaemonError> {
+        self.backlog.signals = false;
+        // Only SIGTERM is delivered here.
+        match self.signals.read().map_err(DaemonError::Signals)? {
+            Some(_) => {
+                log::info!("told to stop by SIGTERM");
+                Ok(Next::Leave)
+            }
+            None => Ok(Next::Wait),
+        }
+    }
+
+    fn serve_parent(&mut self) -> Result<Next, DaemonError> {
+        for _ in 0..MESSAGE_BUDGET {
+            let Some(message) = self.channel.recv()? else {
+                self.backlog.parent = false;
+                return Ok(Next::Wait);
+            };
+            match self.intake.take(message).map_err(DaemonError::Intake)? {
+                Order::Wait => {}
+                Order::Apply(configuration) => self.apply(*configuration)?,
+                Order::Stop => {
+                    log::info!("told to stop");
+                    return Ok(Next::Leave);
+                }
+            }
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Follows the kernel; after its last event, brings the router and the addresses up to date.
+    fn serve_kernel(&mut self) -> Result<(), ChannelError> {
+        let mut taken = BTreeSet::new();
+        let mut links_changed = false;
+        for _ in 0..EVENT_BUDGET {
+            match self.kernel_events.next_event() {
+                Ok(None) => {
+                    self.backlog.kernel = false;
+                    break;
+                }
+                Ok(Some(event)) => {
+                    match &event {
+                        Event::Link(_) | Event::LinkGone(_) => links_changed = true,
+                        Event::AddressGone(address) => {
+                            taken.insert(address.place);
+                        }
+                        Event::Address(_) => {}
+                    }
+                    self.kernel.apply(event);
+                }
+                Err(error) => {
+                    log::warn!("{error}; reading links and addresses anew");
+                    self.read_tables();
+                    links_changed = true;
+                }
+            }
+        }
+        if links_changed {
+            self.adjust_sockets();
+        }
+        self.tell_kernel_news()?;
+        self.repair(&taken, links_changed);
+        Ok(())
+    }
+
+    /// Puts back what somebody else removed, and sets what could not be set before a link was there.
+    fn repair(&mut self, taken: &BTreeSet<Place>, links_changed: bool) {
+        let present = self
+            .instances
+            .values()
+            .filter(|instance| self.present.contains(&instance.id));
+        let wanted = locate(present, &self.kernel);
+        let missing = |place: &&Place| wanted.contains_key(*place) && !self.kernel.holds(**place);
+        let stolen: Vec<Place> = taken.iter().filter(missing).copied().collect();
+        if stolen.is_empty() && !links_changed {
+            return;
+        }
+        for place in &stolen {
+            log::warn!(
+                "{} was removed from {} by another program while this router is master; \
+                 putting it back",
+                place.local,
+                self.kernel
+                    .link(place.link)
+                    .map_or("?", |link| link.name.as_str()),
+            );
+        }
+        let changes = reconcile(&self.kernel, &BTreeSet::new(), &wanted, &BTreeSet::new());
+        make(&mut self.requests, &mut self.kernel, &changes);
+    }
+
+    /// Reads links and addresses; what cannot be read stays as it was known.
+    fn read_tables(&mut self) {
+        let tables = self
+            .requests
+            .links()
+            .and_then(|links| Ok((links, self.requests.addresses()?)));
+        match tables {
+            Ok((links, addresses)) => self.kernel = Kernel::new(links, addresses),
+            Err(error) => log::error!("cannot read links and addresses: {error}"),
+        }
+    }
+
+    /// Tells the router of links and source addresses, as far as they changed.
+    fn tell_kernel_news(&mut self) -> Result<(), ChannelError> {
+        let is_virtual = |ip: IpAddr| self.virtual_ips.contains(&ip);
+        for input in self.told.news(&self.kernel, is_virtual) {
+            self.router.handle(input, self.clock.now());
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn adjust_sockets(&mut self) {
+        let needs = sockets::needs(self.instances.values(), &self.kernel);
+        self.sockets.adjust(&needs, &self.events, &self.kernel);
+        // A socket that was just opened may hold packets already.
+        self.backlog.ports.extend(needs.into_keys());
+    }
+
+    /// Puts a configuration into force: the router works out what changed, and the kernel gets the
+    /// difference.
+    fn apply(&mut self, new: Configuration) -> Result<(), ChannelError> {
+        let first = !std::mem::replace(&mut self.configured, true);
+        let old = std::mem::replace(&mut self.instances, new.instances.clone());
+        let mut managed: BTreeSet<Place> = locate(old.values(), &self.kernel).into_keys().collect();
+        managed.extend(locate(self.instances.values(), &self.kernel).into_keys());
+        if first {
+            managed.extend(self.leftovers());
+        }
+        self.virtual_ips = virtual_ips(&self.instances);
+        let resumed = new.resume.values();
+        let masters = resumed.filter(|snapshot| matches!(snapshot.role, Role::Master { .. }));
+        self.present.extend(masters.map(|snapshot| snapshot.id));
+        // Instances that go still say priority 0, so their sockets stay until they have.
+        let both = old.values().chain(self.instances.values());
+        let needs = sockets::needs(both, &self.kernel);
+        self.sockets.adjust(&needs, &self.events, &self.kernel);
+        self.tell_kernel_news()?;
+        let configure = Input::Configure {
+            global: new.global,
+            instances: new.instances,
+            resume: new.resume,
+        };
+        self.router.handle(configure, self.clock.now());
+        self.act()?;
+        self.present.retain(|id| self.instances.contains_key(id));
+        self.settle(&managed, &old);
+        self.adjust_sockets();
+        self.channel.send(&FromVrrpd::Ready(new.generation))
+    }
+
+    /// Addresses with our mark on interfaces of this configuration, which a killed predecessor may have
+    /// left with an older configuration.
+    fn leftovers(&self) -> Vec<Place> {
+        let devices: BTreeSet<&IfName> = self
+            .instances
+            .values()
+            .flat_map(|instance| {
+                let all = instance.addresses.iter().chain(&instance.excluded);
+                all.map(|address| device(instance, address))
+                    .chain([&instance.interface])
+            })
+            .collect();
+        let links: BTreeSet<_> = devices
+            .into_iter()
+            .filter_map(|name| self.kernel.named(name).map(|link| link.index))
+            .collect();
+        self.kernel
+            .marked()
+            .filter(|place| links.contains(&place.link))
+            .collect()
+    }
+
+    /// Makes the kernel hold, of the managed places, those of present instances.
+    fn settle(&mut self, managed: &BTreeSet<Place>, old: &BTreeMap<InstanceId, Instance>) {
+        let present = self
+            .instances
+            .values()
+            .filter(|instance| self.present.contains(&instance.id));
+        let wanted = locate(present, &self.kernel);
+        let renewed = renewed(&locate(old.values(), &self.kernel), &wanted);
+        let changes = reconcile(&self.kernel, managed, &wanted, &renewed);
+        make(&mut self.requests, &mut self.kernel, &changes);
+    }
+
+    /// Carries out everything that the router wants done.
+    fn act(&mut self) -> Result<(), ChannelError> {
+        while let Some(action) = self.router.poll_action() {
+            match action {
+                Action::SendAdvert {
+                    interface,
+                    destination,
+                    packet,
+                    ..
+                } => {
+                    self.send_advert(&interface, destination, &packet);
+                }
+                Action::SetAddresses { instance, present } => self.set_addresses(instance, present),
+                Action::Announce {
+                    device, address, ..
+                } => self.announce(&device, address),
+                Action::Publish(snapshot) => self.channel.send(&FromVrrpd::Snapshot(snapshot))?,
+                Action::Transition {
+                    instance,
+                    to,
+                    priority,
+                    cause,
+                } => {
+                    self.channel.send(&FromVrrpd::Transition {
+                        instance,
+                        to,
+                        priority,
+                        cause,
+                    })?;
+                }
+                Action::Event(event) => match event.severity() {
+                    Severity::Info => log::info!("{event}"),
+                    Severity::Warning => log::warn!("{event}"),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn send_advert(&self, interface: &IfName, destination: IpAddr, packet: &[u8]) {
+        let sent = match (self.kernel.named(interface), destination) {
+            (Some(link), IpAddr::V4(to)) => self.sockets.send(link.index, to, packet),
+            (Some(_), IpAddr::V6(_)) => Err(Errno::EAFNOSUPPORT),
+            (None, _) => Err(Errno::ENODEV),
+        };
+        if let Err(errno) = sent {
+            log::warn!("cannot send an advert to {destination} on {interface}: {errno}");
+        }
+    }
+
+    fn announce(&self, device: &IfName, address: IpAddr) {
+        let (Some(link), IpAddr::V4(ip)) = (self.kernel.named(device), address) else {
+            return;
+        };
+        // Links without ARP have no neighbours that could be told.
+        let Some(hardware) = link.hardware.filter(|_| link.arp && !link.loopback) else {
+            return;
+        };
+        if let Err(errno) = self.sockets.announce(link.index, hardware, ip) {
+            log::warn!("cannot send a gratuitous ARP for {ip} on {device}: {errno}");
+        }
+    }
+
+    /// Sets or removes all addresses of an instance, in one request.
+    fn set_addresses(&mut self, id: InstanceId, present: bool) {
+        if present {
+            self.present.insert(id);
+        } else {
+            self.present.remove(&id);
+        }
+        // One that a reload removed is in the difference that the reload settles.
+        let Some(instance) = self.instances.get(&id) else {
+            return;
+        };
+        let located = locate([instance], &self.kernel);
+        let managed = located.keys().copied().collect();
+        let wanted = if present { located } else { Located::new() };
+        let changes = reconcile(&self.kernel, &managed, &wanted, &BTreeSet::new());
+        make(&mut self.requests, &mut self.kernel, &changes);
+        if present {
+            for address in addresses::homeless(instance, &self.kernel) {
+                log::warn!(
+                    "({}) cannot set {}: interface {} does not exist",
+                    instance.name,
+                    address.address,
+                    device(instance, address),
+                );
+            }
+        }
+    }
+
+    /// Says farewell to the other routers and to the parent.
+    fn leave(&mut self) {
+        self.router.handle(Input::Shutdown, self.clock.now());
+        // The router's actions must be carried out also when the parent is gone and hears nothing.
+        while self.act().is_err() {}
+        let until = self.clock.now().saturating_add(FAREWELL);
+        while self.channel.flush().is_ok() && self.channel.has_queued() && self.clock.now() < until
+        {
+            if self.events.wait(Some(until)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Every address that an instance of the set may take, on whatever link.
+fn virtual_ips(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<IpAddr> {
+    let all = instances
+        .values()
+        .flat_map(|one| one.addresses.iter().chain(&one.excluded));
+    all.map(|address| address.address.address()).collect()
+}
+
+/// Makes changes in the kernel and follows those that it took.
+fn make(requests: &mut Requests, kernel: &mut Kernel, changes: &[Change<'_>]) {
+    if changes.is_empty() {
+        return;
+    }
+    let outcomes = match requests.apply(changes) {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            log::error!("cannot change addresses: {error}");
+            return;
+        }
+    };
+    for (change, outcome) in changes.iter().zip(outcomes) {
+        match outcome {
+            Ok(()) => kernel.made(*change),
+            Err(errno) => {
+                let (what, local, link) = match change {
+                    Change::Add { link, address } => ("set", address.address, *link),
+                    Change::Remove(place) => ("remove", place.local, place.link),
+                };
+                let name = kernel.link(link).map_or("?", |link| link.name.as_str());
+                log::error!("cannot {what} {local} on {name}: {errno}");
+            }
+        }
+    }
+}

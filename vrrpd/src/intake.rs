@@ -1,0 +1,174 @@
+//! Puts a configuration together from the parent's messages, `Begin` to `Commit`, and checks their order.
+//! Nothing of it acts before the commit. Pure; the daemon ends the channel on any error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
+use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
+use kr_model::{Generation, InstanceId};
+
+/// Instances of one configuration. Each needs a router id and an interface of its own; no host has so
+/// many, and a parent that sends more is out of its mind.
+const MAX_INSTANCES: usize = 32_768;
+
+/// A complete configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    /// Its number.
+    pub(crate) generation: Generation,
+    /// Settings of the process.
+    pub(crate) global: VrrpGlobal,
+    /// All instances.
+    pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    /// What a predecessor of this process last published of them.
+    pub(crate) resume: BTreeMap<InstanceId, Snapshot>,
+}
+
+/// What a message led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Nothing yet.
+    Wait,
+    /// Put this configuration into force.
+    Apply(Box<Configuration>),
+    /// Leave cleanly.
+    Stop,
+}
+
+/// What the parent did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IntakeError {
+    /// A part of a configuration came outside of one.
+    NotBegun,
+    /// A configuration began inside another one.
+    BegunTwice,
+    /// The number of the configuration is not larger than that of the last one.
+    OldGeneration(Generation),
+    /// The commit names another configuration than the one that began.
+    OtherCommit(Generation),
+    /// The global part came twice.
+    SecondGlobal,
+    /// The global part is missing.
+    NoGlobal,
+    /// Two instances have one identity.
+    SecondInstance(InstanceId),
+    /// A resume is of no instance of this configuration, or is the second of one.
+    StrayResume(InstanceId),
+    /// More than [`MAX_INSTANCES`].
+    TooMany,
+}
+
+impl fmt::Display for IntakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBegun => f.write_str("a part of a configuration before its begin"),
+            Self::BegunTwice => f.write_str("a configuration inside another one"),
+            Self::OldGeneration(generation) => {
+                write!(f, "configuration {generation}, which is not new")
+            }
+            Self::OtherCommit(generation) => {
+                write!(
+                    f,
+                    "the commit of configuration {generation}, which did not begin"
+                )
+            }
+            Self::SecondGlobal => f.write_str("a second global part"),
+            Self::NoGlobal => f.write_str("a configuration without its global part"),
+            Self::SecondInstance(id) => write!(f, "instance {id} twice"),
+            Self::StrayResume(id) => write!(f, "a state of instance {id}, which is not configured"),
+            Self::TooMany => write!(f, "more than {MAX_INSTANCES} instances"),
+        }
+    }
+}
+
+impl std::error::Error for IntakeError {}
+
+/// Collects messages.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    last: Option<Generation>,
+    open: Option<Collected>,
+}
+
+#[derive(Debug)]
+struct Collected {
+    generation: Generation,
+    global: Option<VrrpGlobal>,
+    instances: BTreeMap<InstanceId, Instance>,
+    resume: BTreeMap<InstanceId, Snapshot>,
+}
+
+impl Intake {
+    /// Takes the next message.
+    pub(crate) fn take(&mut self, message: ToVrrpd) -> Result<Order, IntakeError> {
+        match message {
+            ToVrrpd::Begin(generation) => {
+                self.begin(generation)?;
+                Ok(Order::Wait)
+            }
+            ToVrrpd::Global(global) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                match open.global.replace(global) {
+                    None => Ok(Order::Wait),
+                    Some(_) => Err(IntakeError::SecondGlobal),
+                }
+            }
+            ToVrrpd::Instance(instance) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                if open.instances.len() >= MAX_INSTANCES {
+                    return Err(IntakeError::TooMany);
+                }
+                match open.instances.insert(instance.id, *instance) {
+                    None => Ok(Order::Wait),
+                    Some(before) => Err(IntakeError::SecondInstance(before.id)),
+                }
+            }
+            ToVrrpd::Resume(snapshot) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                let id = snapshot.id;
+                let known = open.instances.contains_key(&id);
+                if !known || open.resume.insert(id, *snapshot).is_some() {
+                    return Err(IntakeError::StrayResume(id));
+                }
+                Ok(Order::Wait)
+            }
+            ToVrrpd::Commit(generation) => self.commit(generation),
+            ToVrrpd::Stop => Ok(Order::Stop),
+        }
+    }
+
+    fn begin(&mut self, generation: Generation) -> Result<(), IntakeError> {
+        if self.open.is_some() {
+            return Err(IntakeError::BegunTwice);
+        }
+        if self.last.is_some_and(|last| generation <= last) {
+            return Err(IntakeError::OldGeneration(generation));
+        }
+        self.open = Some(Collected {
+            generation,
+            global: None,
+            instances: BTreeMap::new(),
+            resume: BTreeMap::new(),
+        });
+        Ok(())
+    }
+
+    fn commit(&mut self, generation: Generation) -> Result<Order, IntakeError> {
+        let open = self.open.take().ok_or(IntakeError::NotBegun)?;
+        if open.generation != generation {
+            return Err(IntakeError::OtherCommit(generation));
+        }
+        self.last = Some(generation);
+        Ok(Order::Apply(Box::new(Configuration {
+            generation,
+            global: open.global.ok_or(IntakeError::NoGlobal)?,
+            instances: open.instances,
+            resume: open.resume,
+        })))
+    }
+}
+
+#[cfg(test)]
+#[path = "intake/tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use kr_model::Instant;
+use kr_model::units::Priority;
+use kr_model::vrrp::{Cause, Counters, Role};
+
+use super::*;
+use crate::samples::instance;
+
+fn global() -> VrrpGlobal {
+    VrrpGlobal {
+        startup_delay: Duration::ZERO,
+        keep_addresses_at_exit: false,
+        dynamic_interfaces: false,
+    }
+}
+
+fn one(id: u32) -> ToVrrpd {
+    ToVrrpd::Instance(Box::new(instance(id, "eth0", &[])))
+}
+
+fn resume(id: u32) -> ToVrrpd {
+    ToVrrpd::Resume(Box::new(Snapshot {
+        id: InstanceId(id),
+        role: Role::Fault,
+        priority: Priority::DEFAULT,
+        counters: Counters::default(),
+        since: Instant::ZERO,
+        cause: Cause::Start,
+    }))
+}
+
+/// The answer to the last of the messages; all before must be accepted.
+fn last(messages: Vec<ToVrrpd>) -> Result<Order, IntakeError> {
+    let mut intake = Intake::default();
+    let mut answer = Ok(Order::Wait);
+    for message in messages {
+        answer.unwrap();
+        answer = intake.take(message);
+    }
+    answer
+}
+
+fn begin(generation: u64) -> ToVrrpd {
+    ToVrrpd::Begin(Generation(generation))
+}
+
+fn commit(generation: u64) -> ToVrrpd {
+    ToVrrpd::Commit(Generation(generation))
+}
+
+#[test]
+fn a_whole_configuration_comes_out_at_the_commit() {
+    let messages = vec![
+        begin(1),
+        ToVrrpd::Global(global()),
+        one(7),
+        one(8),
+        resume(8),
+        commit(1),
+    ];
+    let Ok(Order::Apply(configuration)) = last(messages) else {
+        panic!("not applied");
+    };
+    assert_eq!(configuration.generation, Generation(1));
+    assert!(
+        configuration
+            .instances
+            .keys()
+            .copied()
+            .eq([InstanceId(7), InstanceId(8)])
+    );
+    assert!(configuration.resume.keys().copied().eq([InstanceId(8)]));
+}
+
+#[test]
+fn stop_is_obeyed_also_inside_a_configuration() {
+    assert_eq!(last(vec![ToVrrpd::Stop]), Ok(Order::Stop));
+    assert_eq!(last(vec![begin(1), ToVrrpd::Stop]), Ok(Order::Stop));
+}
+
+#[test]
+fn messages_out_of_order_are_refused() {
+    let whole = || vec![begin(2), ToVrrpd::Global(global()), commit(2)];
+    let after = |message| [whole(), vec![message]].concat();
+    for (messages, error) in [
+        (vec![one(1)], IntakeError::NotBegun),
+        (vec![commit(1)], IntakeError::NotBegun),
+        (vec![begin(1), begin(2)], IntakeError::BegunTwice),
+        (after(begin(2)), IntakeError::OldGeneration(Generation(2))),
+        (after(begin(1)), IntakeError::OldGeneration(Generation(1))),
+        (after(one(1)), IntakeError::NotBegun),
+        (
+            vec![begin(1), commit(2)],
+            IntakeError::OtherCommit(Generation(2)),
+        ),
+        (vec![begin(1), commit(1)], IntakeError::NoGlobal),
+        (
+            vec![
+                begin(1),
+                ToVrrpd::Global(global()),
+                ToVrrpd::Global(global()),
+            ],
+            IntakeError::SecondGlobal,
+        ),
+        (
+            vec![begin(1), one(3), one(3)],
+            IntakeError::SecondInstance(InstanceId(3)),
+        ),
+        (
+            vec![begin(1), resume(3)],
+            IntakeError::StrayResume(InstanceId(3)),
+        ),
+        (
+            vec![begin(1), one(3), resume(3), resume(3)],
+            IntakeError::StrayResume(InstanceId(3)),
+        ),
+    ] {
+        assert_eq!(last(messages), Err(error));
+    }
+}

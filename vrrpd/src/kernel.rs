@@ -1,0 +1,299 @@
+//! What the kernel last said of its links and addresses. Pure: the daemon feeds it from netlink.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use kr_model::diff::diff;
+use kr_model::net::Family;
+use kr_model::units::{IfIndex, IfName};
+use kr_netlink::route::{Address, Change, Event, Link, PROTOCOL, Place};
+use kr_vrrp::{Input, LinkState};
+
+/// Links and addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Kernel {
+    links: BTreeMap<IfIndex, Link>,
+    names: BTreeMap<IfName, IfIndex>,
+    /// In the kernel's order: the first is the link's primary address.
+    addresses: BTreeMap<IfIndex, Vec<Address>>,
+    /// The same addresses, to be found quickly.
+    held: BTreeSet<Place>,
+}
+
+impl Kernel {
+    /// The state that two whole tables describe.
+    pub(crate) fn new(links: Vec<Link>, addresses: Vec<Address>) -> Self {
+        let mut kernel = Self::default();
+        for link in links {
+            kernel.apply(Event::Link(link));
+        }
+        for address in addresses {
+            kernel.apply(Event::Address(address));
+        }
+        kernel
+    }
+
+    /// Follows a change.
+    pub(crate) fn apply(&mut self, event: Event) {
+        match event {
+            Event::Link(link) => {
+                self.forget_name(link.index);
+                self.names.insert(link.name.clone(), link.index);
+                self.links.insert(link.index, link);
+            }
+            Event::LinkGone(index) => {
+                self.forget_name(index);
+                self.links.remove(&index);
+                for address in self.addresses.remove(&index).unwrap_or_default() {
+                    self.held.remove(&address.place);
+                }
+            }
+            Event::Address(address) => {
+                let list = self.addresses.entry(address.place.link).or_default();
+                if self.held.insert(address.place) {
+                    list.push(address);
+                } else if let Some(known) =
+                    list.iter_mut().find(|known| known.place == address.place)
+                {
+                    *known = address;
+                }
+            }
+            Event::AddressGone(address) => self.forget(address.place),
+        }
+    }
+
+    /// Follows a change that this process made, before the kernel tells of it.
+    pub(crate) fn made(&mut self, change: Change<'_>) {
+        match change {
+            Change::Add { link, address } => self.apply(Event::Address(Address {
+                place: Place::of(link, address),
+                scope: address.scope,
+                label: address.label.clone().map(String::from),
+                protocol: Some(PROTOCOL),
+                flags: 0,
+            })),
+            Change::Remove(place) => self.forget(place),
+        }
+    }
+
+    fn forget(&mut self, place: Place) {
+        if self.held.remove(&place)
+            && let Some(list) = self.addresses.get_mut(&place.link)
+        {
+            list.retain(|known| known.place != place);
+        }
+    }
+
+    /// Names may move from one link to another: the entry goes only when it is this link's.
+    fn forget_name(&mut self, index: IfIndex) {
+        if let Some(old) = self.links.get(&index)
+            && self.names.get(&old.name) == Some(&index)
+        {
+            self.names.remove(&old.name);
+        }
+    }
+
+    /// The link of that name.
+    pub(crate) fn named(&self, name: &IfName) -> Option<&Link> {
+        self.names.get(name).and_then(|index| self.links.get(index))
+    }
+
+    /// The link of that index.
+    pub(crate) fn link(&self, index: IfIndex) -> Option<&Link> {
+        self.links.get(&index)
+    }
+
+    /// True when the address is set.
+    pub(crate) fn holds(&self, place: Place) -> bool {
+        self.held.contains(&place)
+    }
+
+    /// Addresses that carry our mark.
+    pub(crate) fn marked(&self) -> impl Iterator<Item = Place> {
+        let all = self.addresses.values().flatten();
+        all.filter(|address| address.is_ours())
+            .map(|address| address.place)
+    }
+
+    /// The state of every link by name.
+    fn states(&self) -> BTreeMap<IfName, LinkState> {
+        let state = |link: &Link| {
+            if link.up {
+                LinkState::Up
+            } else {
+                LinkState::Down
+            }
+        };
+        self.links
+            .values()
+            .map(|link| (link.name.clone(), state(link)))
+            .collect()
+    }
+
+    /// What packets of each family would be sent from on each link: the first IPv4 address, the first
+    /// link-local IPv6 address; none of ours, left over or not, and none that `is_virtual`.
+    fn sources(&self, is_virtual: impl Fn(IpAddr) -> bool) -> BTreeMap<(IfName, Family), IpAddr> {
+        let mut sources = BTreeMap::new();
+        for (index, list) in &self.addresses {
+            let Some(link) = self.links.get(index) else {
+                continue;
+            };
+            for address in list {
+                let ip = address.place.local.address();
+                let usable = match ip {
+                    IpAddr::V4(_) => true,
+                    IpAddr::V6(ip) => ip.is_unicast_link_local(),
+                };
+                if usable && !address.is_ours() && !is_virtual(ip) {
+                    sources
+                        .entry((link.name.clone(), Family::of(ip)))
+                        .or_insert(ip);
+                }
+            }
+        }
+        sources
+    }
+}
+
+/// What the router has been told of the kernel, so that it is told of differences only.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    states: BTreeMap<IfName, LinkState>,
+    sources: BTreeMap<(IfName, Family), IpAddr>,
+}
+
+impl Told {
+    /// The inputs that bring the router up to date with `kernel`. A link that is back gets its source
+    /// address before its state, so that it is whole when it comes up.
+    pub(crate) fn news(
+        &mut self,
+        kernel: &Kernel,
+        is_virtual: impl Fn(IpAddr) -> bool,
+    ) -> Vec<Input<'static>> {
+        let mut news = Vec::new();
+        let sources = kernel.sources(is_virtual);
+        let changes = diff(&self.sources, &sources);
+        for key in [changes.removed, changes.changed, changes.added].concat() {
+            let address = sources.get(&key).copied();
+            let (interface, family) = key;
+            news.push(Input::Source {
+                interface,
+                family,
+                address,
+            });
+        }
+        self.sources = sources;
+        let states = kernel.states();
+        let changes = diff(&self.states, &states);
+        for interface in [changes.removed, changes.changed, changes.added].concat() {
+            let state = states
+                .get(&interface)
+                .copied()
+                .unwrap_or(LinkState::Missing);
+            news.push(Input::Link { interface, state });
+        }
+        self.states = states;
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{index, name, virtual_address};
+
+    fn link(number: u64, text: &str, up: bool) -> Link {
+        Link {
+            index: index(number),
+            name: name(text),
+            up,
+            arp: true,
+            loopback: false,
+            hardware: None,
+        }
+    }
+
+    fn address(number: u64, text: &str, protocol: Option<u8>) -> Address {
+        Address {
+            place: Place::of(index(number), &virtual_address(text)),
+            scope: 0,
+            label: None,
+            protocol,
+            flags: 0,
+        }
+    }
+
+    fn source(text: &str, address: Option<&str>) -> Input<'static> {
+        Input::Source {
+            interface: name(text),
+            family: Family::Inet,
+            address: address.map(|address| address.parse().unwrap()),
+        }
+    }
+
+    fn state(text: &str, state: LinkState) -> Input<'static> {
+        Input::Link {
+            interface: name(text),
+            state,
+        }
+    }
+
+    #[test]
+    fn the_source_is_the_first_address_that_is_not_virtual() {
+        let mut kernel = Kernel::new(
+            vec![link(2, "eth0", true)],
+            vec![
+                address(2, "10.0.0.9/24", None),
+                address(2, "10.0.0.8/24", Some(PROTOCOL)),
+                address(2, "10.0.0.1/24", None),
+                address(2, "10.0.0.2/24", None),
+            ],
+        );
+        let is_virtual = |ip: IpAddr| ip == IpAddr::from([10, 0, 0, 9]);
+        let mut told = Told::default();
+        assert_eq!(
+            told.news(&kernel, is_virtual),
+            [
+                source("eth0", Some("10.0.0.1")),
+                state("eth0", LinkState::Up)
+            ]
+        );
+        assert_eq!(told.news(&kernel, is_virtual), []);
+        kernel.apply(Event::AddressGone(address(2, "10.0.0.1/24", None)));
+        assert_eq!(
+            told.news(&kernel, is_virtual),
+            [source("eth0", Some("10.0.0.2"))]
+        );
+        kernel.apply(Event::AddressGone(address(2, "10.0.0.2/24", None)));
+        assert_eq!(told.news(&kernel, is_virtual), [source("eth0", None)]);
+    }
+
+    #[test]
+    fn a_renamed_link_is_missing_under_its_old_name() {
+        let mut kernel = Kernel::new(vec![link(2, "eth0", true), link(3, "eth1", false)], vec![]);
+        let mut told = Told::default();
+        told.news(&kernel, |_| false);
+        kernel.apply(Event::Link(link(2, "old", true)));
+        kernel.apply(Event::Link(link(3, "eth0", false)));
+        assert_eq!(
+            told.news(&kernel, |_| false),
+            [
+                state("eth1", LinkState::Missing),
+                state("eth0", LinkState::Down),
+                state("old", LinkState::Up),
+            ]
+        );
+        assert_eq!(kernel.named(&name("eth0")).unwrap().index, index(3));
+        assert_eq!(kernel.named(&name("eth1")), None);
+    }
+
+    #[test]
+    fn a_link_that_goes_takes_its_addresses_along() {
+        let held = address(2, "10.0.0.1/24", None);
+        let mut kernel = Kernel::new(vec![link(2, "eth0", true)], vec![held.clone()]);
+        assert!(kernel.holds(held.place));
+        kernel.apply(Event::LinkGone(index(2)));
+        assert!(!kernel.holds(held.place));
+        assert_eq!(kernel.link(index(2)), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! Small values for the tests of this program.
+
+use std::time::Duration;
+
+use kr_model::InstanceId;
+use kr_model::net::{Cidr, Family};
+use kr_model::units::{AdvertInterval, IfIndex, IfName, Priority, Vrid};
+use kr_model::vrrp::{
+    AddressFlags, Announce, Authentication, Instance, MULTICAST_V4, Preemption, Transport, Version,
+    VirtualAddress, WantedState,
+};
+
+pub(crate) fn name(text: &str) -> IfName {
+    IfName::try_from(text.to_owned()).unwrap()
+}
+
+pub(crate) fn index(number: u64) -> IfIndex {
+    IfIndex::try_from(number).unwrap()
+}
+
+/// `10.0.0.1/24`.
+pub(crate) fn virtual_address(text: &str) -> VirtualAddress {
+    let (address, prefix) = text.split_once('/').unwrap();
+    VirtualAddress {
+        address: Cidr::new(address.parse().unwrap(), prefix.parse().unwrap()).unwrap(),
+        device: None,
+        scope: 0,
+        broadcast: None,
+        label: None,
+        peer: None,
+        flags: AddressFlags::default(),
+        tracked: true,
+        preferred_lifetime: None,
+    }
+}
+
+/// An instance whose router id is its identity.
+pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance {
+    Instance {
+        id: InstanceId(id),
+        name: format!("VI_{id}"),
+        version: Version::V2,
+        family: Family::Inet,
+        interface: name(interface),
+        vrid: Vrid::try_from(u64::from(id)).unwrap(),
+        priority: Priority::DEFAULT,
+        wanted: WantedState::Backup,
+        advert_interval: AdvertInterval::DEFAULT,
+        transport: Transport::Multicast {
+            group: MULTICAST_V4.into(),
+            source: None,
+        },
+        authentication: Authentication::None,
+        preemption: Preemption::Immediate,
+        down_timer_adverts: 3,
+        addresses: addresses.iter().map(|text| virtual_address(text)).collect(),
+        excluded: Vec::new(),
+        announce: Announce {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_priority_repeat: 5,
+            lower_priority_delay: Duration::from_secs(5),
+            interval: Duration::ZERO,
+        },
+        track_primary: true,
+        answer_lower_priority: true,
+        advert_before_yielding: false,
+        check_addresses_once: false,
+    }
+}
