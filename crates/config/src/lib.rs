@@ -7,8 +7,12 @@
 //! Pure: files, directories and environment come through [`source::Host`].
 
 pub mod diagnostic;
+mod expand;
+pub mod lexer;
 pub mod memory;
+pub mod parse;
 pub mod registry;
+pub mod render;
 pub mod source;
 pub mod tree;
 pub mod typed;

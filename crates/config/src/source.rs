@@ -1,7 +1,8 @@
 //! Where text comes from: the files of one configuration, and the host that holds them.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{io, iter};
 
 /// Index of a file in [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,24 +22,94 @@ pub struct Span {
 /// The files that were read, for showing places in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
-    files: Vec<(PathBuf, String)>,
+    files: Vec<SourceFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SourceFile {
+    path: PathBuf,
+    text: Arc<str>,
+    /// Where each line begins, so that places of a big file are found fast.
+    line_starts: Vec<u32>,
+}
+
+/// A place as an operator reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Line number, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line without its end.
+    pub text: &'a str,
+    /// Where the line begins in the file, in bytes.
+    pub line_start: usize,
 }
 
 impl Sources {
     /// Adds a file that was read.
     pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push((path, text));
+        let after_line_ends = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .filter_map(|(position, _)| u32::try_from(position + 1).ok());
+        let line_starts = iter::once(0).chain(after_line_ends).collect();
+        self.files.push(SourceFile {
+            path,
+            text: text.into(),
+            line_starts,
+        });
         id
     }
 
     /// Path and text of a file.
     #[must_use]
     pub fn get(&self, id: FileId) -> Option<(&Path, &str)> {
-        let index = usize::try_from(id.0).ok()?;
-        self.files
-            .get(index)
-            .map(|(path, text)| (path.as_path(), text.as_str()))
+        self.file(id).map(|file| (file.path.as_path(), &*file.text))
+    }
+
+    /// Line and column of the beginning of a span; `None` when it is of no file here.
+    #[must_use]
+    pub fn locate(&self, span: Span) -> Option<Location<'_>> {
+        let file = self.file(span.file)?;
+        let line = file
+            .line_starts
+            .partition_point(|start| *start <= span.start);
+        let line_start = usize::try_from(*file.line_starts.get(line.checked_sub(1)?)?).ok()?;
+        let text = file.text.get(line_start..)?;
+        let text = text.split('\n').next().unwrap_or_default();
+        let before = usize::try_from(span.start).ok()?.saturating_sub(line_start);
+        let column = text
+            .char_indices()
+            .take_while(|(position, _)| *position < before)
+            .count()
+            + 1;
+        Some(Location {
+            path: &file.path,
+            line,
+            column,
+            text: text.trim_end_matches('\r'),
+            line_start,
+        })
+    }
+
+    /// The text of a file, to be kept while more files are added.
+    pub(crate) fn text(&self, id: FileId) -> Arc<str> {
+        self.file(id)
+            .map_or_else(|| "".into(), |file| Arc::clone(&file.text))
+    }
+
+    /// Number of files.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn file(&self, id: FileId) -> Option<&SourceFile> {
+        self.files.get(usize::try_from(id.0).ok()?)
     }
 }
 
@@ -141,6 +212,26 @@ mod tests {
         ] {
             assert_eq!(brace_alternatives(pattern).unwrap(), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn places_are_counted_in_lines_and_characters() {
+        let mut sources = Sources::default();
+        let file = sources.add(PathBuf::from("/k.conf"), "a\r\né b\n".to_owned());
+        let at = |start| {
+            let place = sources
+                .locate(Span {
+                    file,
+                    start,
+                    end: start,
+                })
+                .unwrap();
+            (place.line, place.column, place.text)
+        };
+        assert_eq!(at(0), (1, 1, "a"));
+        assert_eq!(at(3), (2, 1, "é b"));
+        assert_eq!(at(6), (2, 3, "é b"));
+        assert_eq!(at(8), (3, 1, ""));
     }
 
     #[test]
