@@ -1,0 +1,28 @@
+//! The kernel's IPVS table and traffic through it, inside the lab.
+//!
+//! Most scenarios run with ours and with the distribution's keepalived: what both do is what operators rely on.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+/// Makes a test of a scenario for each program.
+macro_rules! with_both {
+    ($($scenario:ident),+ $(,)?) => {
+        $(mod $scenario {
+            #[test]
+            fn ours() {
+                super::$scenario(kr_testkit::keepalived::Peer::Ours);
+            }
+
+            #[test]
+            fn stock() {
+                super::$scenario(kr_testkit::keepalived::Peer::Stock);
+            }
+        })+
+    };
+}
+
+mod checkers;
+mod pools;
+mod resilience;
+mod table;
+mod traffic;

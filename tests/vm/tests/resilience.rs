@@ -1,0 +1,101 @@
+//! What others do to the table or to our processes.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+
+use kr_test_vm::{Farm, SOON};
+use kr_testkit::keepalived::{Keepalived, Peer, Role};
+use kr_testkit::wait::eventually;
+
+/// How often each child is killed.
+const KILLS: usize = 20;
+
+const CONFIGURATION: &str = "
+    virtual_server 10.20.0.100 80 {
+        delay_loop 1
+        lb_algo rr
+        lb_kind NAT
+        protocol TCP
+        real_server 10.30.0.11 80 {
+            TCP_CHECK {
+                connect_timeout 3
+            }
+        }
+        real_server 10.30.0.12 80 {
+            TCP_CHECK {
+                connect_timeout 3
+            }
+        }
+    }
+";
+
+const TABLE: [&str; 3] = [
+    "-A -t 10.20.0.100:80 -s rr",
+    "-a -t 10.20.0.100:80 -r 10.30.0.11:80 -m -w 1",
+    "-a -t 10.20.0.100:80 -r 10.30.0.12:80 -m -w 1",
+];
+
+fn started() -> (Farm, Keepalived) {
+    let farm = Farm::routed(2).unwrap();
+    let balancer = farm.balance(Peer::Ours, CONFIGURATION).unwrap();
+    farm.wait_table(&balancer, &TABLE).unwrap();
+    (farm, balancer)
+}
+
+#[test]
+fn table_cleared_by_somebody_else_is_repaired() {
+    let (farm, balancer) = started();
+    farm.director.run("ipvsadm", &["-C"]).unwrap();
+    assert_eq!(farm.table().unwrap(), Vec::<String>::new());
+    farm.wait_table(&balancer, &TABLE).unwrap();
+}
+
+#[test]
+fn weight_changed_by_somebody_else_is_repaired() {
+    let (farm, balancer) = started();
+    let change = [
+        "-e",
+        "-t",
+        "10.20.0.100:80",
+        "-r",
+        "10.30.0.11:80",
+        "-m",
+        "-w",
+        "9",
+    ];
+    farm.director.run("ipvsadm", &change).unwrap();
+    farm.wait_table(&balancer, &TABLE).unwrap();
+}
+
+/// Kills one child again and again; every request in between is answered and the table is never touched.
+fn kills(role: Role) {
+    let (farm, balancer) = started();
+    eventually(SOON, "the child", || balancer.child(role).is_some()).unwrap();
+    for round in 1..=KILLS {
+        let before = balancer.child(role).unwrap();
+        kill(before, Signal::SIGKILL).unwrap();
+        eventually(SOON, "a new child", || {
+            farm.request().unwrap();
+            assert_eq!(
+                farm.table().unwrap(),
+                TABLE,
+                "kill {round}: {}",
+                balancer.log()
+            );
+            balancer.child(role).is_some_and(|pid| pid != before)
+        })
+        .unwrap();
+    }
+    farm.table_stays(Duration::from_secs(5), &TABLE).unwrap();
+}
+
+#[test]
+fn killing_checkerd_twenty_times_fails_no_request() {
+    kills(Role::Checker);
+}
+
+#[test]
+fn killing_ipvsd_twenty_times_fails_no_request() {
+    kills(Role::Ipvs);
+}
