@@ -8,6 +8,8 @@
 )]
 
 mod lab;
+mod packages;
+mod test;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,8 +27,24 @@ struct Arguments {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 enum Task {
+    Test(TestTask),
     Lab(LabTask),
+    FuzzReplay(FuzzReplayTask),
 }
+
+/// run every check: format, lints, tests, namespaces, the lab
+#[derive(FromArgs)]
+#[argh(subcommand, name = "test")]
+struct TestTask {
+    /// only the steps whose heading contains this
+    #[argh(option)]
+    only: Option<String>,
+}
+
+/// run each fuzz target once on every file of its committed corpus
+#[derive(FromArgs)]
+#[argh(subcommand, name = "fuzz-replay")]
+struct FuzzReplayTask {}
 
 /// run a command inside the lab: a Debian kernel with IPVS on this machine's files, in emulation
 #[derive(FromArgs)]
@@ -58,7 +76,11 @@ fn main() -> ExitCode {
         }
     };
     let result = match arguments.task {
+        Task::Test(task) => Ok(test::all(task.only.as_deref())),
         Task::Lab(task) => run_in_lab(&task),
+        Task::FuzzReplay(FuzzReplayTask {}) => {
+            test::fuzz_corpus().map(|outcome| ExitCode::from(u8::from(outcome.failed > 0)))
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -1,0 +1,226 @@
+//! `cargo xtask test`: every check there is, step by step, and one line that sums them up.
+
+mod dependencies;
+mod step;
+
+use std::env;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use kr_testkit::netns::{Network, run};
+
+use crate::lab::{Lab, quoted};
+use crate::packages;
+use step::{Outcome, Tally};
+
+/// Longest time for all tests in the lab.
+const LAB_LIMIT: Duration = Duration::from_secs(900);
+
+/// A heading and what is done under it.
+type Step = (&'static str, fn() -> io::Result<Outcome>);
+
+/// In this order: the quick ones that fail most often come first.
+const STEPS: &[Step] = &[
+    ("packages of the distribution", packages),
+    ("format", format),
+    ("clippy", clippy),
+    ("licences and sources of dependencies", dependencies::check),
+    (
+        "unit, vector, property, simulation and built-binary tests",
+        tests,
+    ),
+    ("documentation", documentation),
+    ("fuzz corpus", fuzz_corpus),
+    ("namespace tests", namespaces),
+    ("IPVS tests in the lab", virtual_machine),
+];
+
+/// Runs the steps whose heading contains `only`, or all. In CI (`CI=true`) a step that cannot run is a failure.
+pub(crate) fn all(only: Option<&str>) -> ExitCode {
+    let strict = env::var("CI").is_ok_and(|value| value == "true");
+    let mut total = Outcome::default();
+    let mut not_run = Vec::new();
+    for (heading, step) in STEPS {
+        if only.is_some_and(|only| !heading.contains(only)) {
+            continue;
+        }
+        println!("\n=== {heading}");
+        let start = Instant::now();
+        let outcome = step().unwrap_or_else(|error| Outcome::not_run(&error.to_string()));
+        let seconds = start.elapsed().as_secs();
+        if let Some(reason) = &outcome.reason {
+            println!("--- {heading}: NOT RUN: {reason}");
+            not_run.push(*heading);
+            total.failed += usize::from(strict);
+        } else {
+            let (passed, failed) = (outcome.passed, outcome.failed);
+            println!("--- {heading}: {passed} passed, {failed} failed, {seconds} s");
+        }
+        total.passed += outcome.passed;
+        total.failed += outcome.failed;
+    }
+    println!();
+    for heading in &not_run {
+        println!("not run: {heading}");
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    ExitCode::from(u8::from(total.failed > 0))
+}
+
+fn packages() -> io::Result<Outcome> {
+    packages::install_missing().map(|()| Outcome::one(true))
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.args(arguments);
+    command
+}
+
+/// Runs a command that either succeeds or fails as a whole.
+fn whole(command: &mut Command) -> io::Result<Outcome> {
+    command
+        .status()
+        .map(|status| Outcome::one(status.success()))
+}
+
+/// Runs a command that prints the result lines of Rust's test harness; its output passes through.
+fn counted(command: &mut Command) -> io::Result<Outcome> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut tally = Tally::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            println!("{line}");
+            tally.line(&line);
+        }
+    }
+    Ok(tally.outcome(child.wait()?.success()))
+}
+
+fn format() -> io::Result<Outcome> {
+    whole(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> io::Result<Outcome> {
+    let mut outcome = whole(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    // Targets that plain `cargo test` leaves out are left out of `--all-targets` as well.
+    let apart = [
+        "clippy",
+        "-p",
+        "kr-test-netns",
+        "-p",
+        "kr-test-vm",
+        "--test",
+        "netns",
+        "--test",
+        "vm",
+    ];
+    outcome.add(whole(cargo(&apart).args(["--", "-D", "warnings"]))?);
+    Ok(outcome)
+}
+
+fn tests() -> io::Result<Outcome> {
+    if !cargo(&["build", "--workspace", "--bins"])
+        .status()?
+        .success()
+    {
+        return Ok(Outcome::one(false));
+    }
+    counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+fn documentation() -> io::Result<Outcome> {
+    whole(
+        cargo(&[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+            "--quiet",
+        ])
+        .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// The fuzz targets' own tests: each calls its target with every file of its corpus, without libFuzzer.
+pub(crate) fn fuzz_corpus() -> io::Result<Outcome> {
+    counted(&mut cargo(&[
+        "test",
+        "--manifest-path",
+        "tests/fuzz/Cargo.toml",
+        "--no-fail-fast",
+    ]))
+}
+
+fn namespaces() -> io::Result<Outcome> {
+    Network::new()
+        .map_err(|error| io::Error::other(format!("no network namespaces here: {error}")))?;
+    counted(&mut cargo(&[
+        "test",
+        "-p",
+        "kr-test-netns",
+        "--test",
+        "netns",
+        "--",
+        "--test-threads=6",
+    ]))
+}
+
+fn virtual_machine() -> io::Result<Outcome> {
+    let lab = Lab::prepare()?;
+    let program = test_program("kr-test-vm", "vm")?;
+    let script = quoted([program.as_str(), "--test-threads=3"]);
+    let mut tally = Tally::default();
+    let mut rest = String::new();
+    let status = lab.run(&script, LAB_LIMIT, &mut |bytes| {
+        rest += &String::from_utf8_lossy(bytes);
+        while let Some((line, after)) = rest.split_once('\n') {
+            println!("{line}");
+            tally.line(line);
+            rest = after.to_owned();
+        }
+    });
+    match status {
+        Ok(status) => Ok(tally.outcome(status == 0)),
+        Err(error) => {
+            println!("{error}");
+            Ok(tally.outcome(false))
+        }
+    }
+}
+
+/// Builds one integration test and returns the path of its program.
+fn test_program(package: &str, test: &str) -> io::Result<String> {
+    let messages = run(cargo(&[
+        "test",
+        "-p",
+        package,
+        "--test",
+        test,
+        "--no-run",
+        "--message-format=json",
+    ])
+    .stderr(Stdio::inherit()))?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message
+                .pointer("/target/name")
+                .is_some_and(|name| name == test)
+        })
+        .find_map(|message| message.get("executable")?.as_str().map(str::to_owned))
+        .ok_or_else(|| io::Error::other(format!("cargo built no test {test}")))
+}
