@@ -1,0 +1,468 @@
+//! The network and its hosts.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use kr_model::net::{Cidr, Family};
+use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
+use kr_model::vrrp::{
+    AddressFlags, Announce, Authentication, Instance, MULTICAST_V4, Preemption, Snapshot, State,
+    Transport, Version, VirtualAddress, VrrpGlobal, WantedState,
+};
+use kr_model::{InstanceId, Instant};
+use kr_vrrp::{Action, Input, LinkState, PacketHeader, Router};
+use kr_wire::{advert, ipv4};
+
+use crate::random::Random;
+
+/// What the network does to packets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Lost packets of 1000, for each receiver on its own.
+    pub loss: u64,
+    /// Packets of 1000 that arrive twice.
+    pub duplication: u64,
+    /// Longest delay in microseconds; different delays change the order.
+    pub delay: u64,
+}
+
+/// One thing that a router did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// It said a transition.
+    Entered(State),
+    /// It sent an advert with this priority.
+    Advert(u8),
+    /// It announced an address.
+    Announced(IpAddr),
+}
+
+/// When, which router, which instance, what.
+pub type History = Vec<(Instant, usize, InstanceId, What)>;
+
+/// The network.
+#[derive(Debug)]
+pub struct Lan {
+    /// Virtual time.
+    pub now: Instant,
+    /// What happens to packets from now on.
+    pub faults: Faults,
+    /// What happened so far.
+    pub history: History,
+    hosts: Vec<Host>,
+    /// Packets under way, by arrival and a running number.
+    flying: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
+    sent: u64,
+    random: Random,
+}
+
+#[derive(Debug)]
+struct Host {
+    address: IpAddr,
+    instances: BTreeMap<InstanceId, Instance>,
+    process: Process,
+    link: LinkState,
+    /// What the parent process keeps.
+    snapshots: BTreeMap<InstanceId, Snapshot>,
+    states: BTreeMap<InstanceId, State>,
+    /// Whose addresses the kernel holds.
+    held: BTreeMap<InstanceId, bool>,
+}
+
+#[derive(Debug)]
+enum Process {
+    Running(Router),
+    /// Stopped for a while, as by a debugger or a hypervisor: packets wait on the sockets.
+    Paused(Router, Vec<Vec<u8>>),
+    /// Not there.
+    Gone,
+}
+
+impl Lan {
+    /// An empty network.
+    #[must_use]
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            // Not zero: the hosts have been up for a while.
+            now: Instant::from_micros(1_000_000_000),
+            faults,
+            history: History::new(),
+            hosts: Vec::new(),
+            flying: BTreeMap::new(),
+            sent: 0,
+            random: Random::new(seed),
+        }
+    }
+
+    /// Adds a host with the address 192.0.2.`last` and starts its router.
+    pub fn add(&mut self, last: u8, instances: Vec<Instance>) -> usize {
+        let host = self.hosts.len();
+        self.hosts.push(Host {
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
+            instances: instances.into_iter().map(|one| (one.id, one)).collect(),
+            process: Process::Gone,
+            link: LinkState::Up,
+            snapshots: BTreeMap::new(),
+            states: BTreeMap::new(),
+            held: BTreeMap::new(),
+        });
+        self.start(host);
+        host
+    }
+
+    /// Starts the process, as the parent does: with what a predecessor published.
+    pub fn start(&mut self, host: usize) {
+        if !matches!(self.hosts[host].process, Process::Gone) {
+            return;
+        }
+        self.hosts[host].process = Process::Running(Router::new());
+        self.tell_link(host);
+        let address = Some(self.hosts[host].address);
+        self.give(
+            host,
+            Input::Source {
+                interface: interface(),
+                family: Family::Inet,
+                address,
+            },
+        );
+        let resume = self.hosts[host].snapshots.clone();
+        self.configure(host, resume);
+    }
+
+    /// Puts a changed configuration into force.
+    pub fn reload(&mut self, host: usize, instances: Vec<Instance>) {
+        self.hosts[host].instances = instances.into_iter().map(|one| (one.id, one)).collect();
+        self.configure(host, BTreeMap::new());
+    }
+
+    /// kill -9: nothing is said, the kernel keeps the addresses, packets are lost.
+    pub fn kill(&mut self, host: usize) {
+        self.hosts[host].process = Process::Gone;
+    }
+
+    /// A clean stop.
+    pub fn stop(&mut self, host: usize) {
+        self.give(host, Input::Shutdown);
+        self.hosts[host].process = Process::Gone;
+        self.hosts[host].snapshots.clear();
+    }
+
+    /// The host vanishes: process and kernel.
+    pub fn power_off(&mut self, host: usize) {
+        self.kill(host);
+        self.hosts[host].snapshots.clear();
+        self.hosts[host].states.clear();
+        self.hosts[host].held.clear();
+    }
+
+    /// Stops the process for a while.
+    pub fn pause(&mut self, host: usize) {
+        let process = &mut self.hosts[host].process;
+        *process = match std::mem::replace(process, Process::Gone) {
+            Process::Running(router) => Process::Paused(router, Vec::new()),
+            other @ (Process::Paused(..) | Process::Gone) => other,
+        };
+    }
+
+    /// Lets a paused process go on: first it reads what waits on its sockets.
+    pub fn unpause(&mut self, host: usize) {
+        let process = &mut self.hosts[host].process;
+        match std::mem::replace(process, Process::Gone) {
+            Process::Paused(router, waiting) => {
+                *process = Process::Running(router);
+                for packet in waiting {
+                    self.arrive(host, packet);
+                }
+            }
+            other @ (Process::Running(_) | Process::Gone) => *process = other,
+        }
+    }
+
+    /// Plugs or unplugs the cable.
+    pub fn link(&mut self, host: usize, state: LinkState) {
+        if self.hosts[host].link != state {
+            self.hosts[host].link = state;
+            self.tell_link(host);
+        }
+    }
+
+    /// Puts bytes on the wire as an IPv4 packet from outside.
+    pub fn inject(&mut self, packet: &[u8]) {
+        self.broadcast(usize::MAX, packet);
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now.saturating_add(duration);
+        while let Some((at, next)) = self.next_event().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            match next {
+                Next::Packet => {
+                    if let Some((_, (host, packet))) = self.flying.pop_first() {
+                        self.arrive(host, packet);
+                    }
+                }
+                Next::Timer(host) => self.give(host, Input::Timer),
+            }
+        }
+        self.now = end;
+    }
+
+    /// The hosts that are master of an instance, as their processes said.
+    #[must_use]
+    pub fn masters(&self, id: InstanceId) -> Vec<usize> {
+        self.hosts_where(|host| host.states.get(&id) == Some(&State::Master))
+    }
+
+    /// The hosts whose kernel holds the addresses of an instance.
+    #[must_use]
+    pub fn holders(&self, id: InstanceId) -> Vec<usize> {
+        self.hosts_where(|host| host.held.get(&id) == Some(&true))
+    }
+
+    /// What a host published last.
+    #[must_use]
+    pub fn snapshot(&self, host: usize, id: InstanceId) -> Option<&Snapshot> {
+        self.hosts[host].snapshots.get(&id)
+    }
+
+    fn hosts_where(&self, wanted: impl Fn(&Host) -> bool) -> Vec<usize> {
+        (0..self.hosts.len())
+            .filter(|host| wanted(&self.hosts[*host]))
+            .collect()
+    }
+
+    fn next_event(&self) -> Option<(Instant, Next)> {
+        let packet = self.flying.keys().next().map(|(at, _)| (*at, Next::Packet));
+        let timers = self.hosts.iter().enumerate().filter_map(|(number, host)| {
+            let Process::Running(router) = &host.process else {
+                return None;
+            };
+            Some((router.poll_timeout()?, Next::Timer(number)))
+        });
+        packet.into_iter().chain(timers).min()
+    }
+
+    fn configure(&mut self, host: usize, resume: BTreeMap<InstanceId, Snapshot>) {
+        let global = VrrpGlobal {
+            startup_delay: Duration::ZERO,
+            keep_addresses_at_exit: false,
+            dynamic_interfaces: false,
+        };
+        let instances = self.hosts[host].instances.clone();
+        self.give(
+            host,
+            Input::Configure {
+                global,
+                instances,
+                resume,
+            },
+        );
+    }
+
+    fn tell_link(&mut self, host: usize) {
+        let state = self.hosts[host].link;
+        self.give(
+            host,
+            Input::Link {
+                interface: interface(),
+                state,
+            },
+        );
+    }
+
+    fn arrive(&mut self, host: usize, packet: Vec<u8>) {
+        if self.hosts[host].link != LinkState::Up {
+            return;
+        }
+        match &mut self.hosts[host].process {
+            Process::Gone => {}
+            Process::Paused(_, waiting) => waiting.push(packet),
+            Process::Running(_) => {
+                let Ok((header, payload)) = ipv4::parse(&packet) else {
+                    return;
+                };
+                let header = PacketHeader {
+                    source: IpAddr::V4(header.source),
+                    destination: IpAddr::V4(header.destination),
+                    ttl: header.ttl,
+                    protocol: header.protocol,
+                };
+                self.give(
+                    host,
+                    Input::Packet {
+                        interface: &interface(),
+                        header,
+                        payload,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Gives an input and carries the actions out. A paused process gets links at the end of its pause
+    /// like everything else; the routers take the last state, so giving it early changes nothing.
+    fn give(&mut self, host: usize, input: Input<'_>) {
+        let now = self.now;
+        let mut actions = Vec::new();
+        if let Process::Running(router) | Process::Paused(router, _) = &mut self.hosts[host].process
+        {
+            router.handle(input, now);
+            actions.extend(std::iter::from_fn(|| router.poll_action()));
+        }
+        for action in actions {
+            self.carry_out(host, action);
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, action: Action) {
+        let now = self.now;
+        match action {
+            Action::SendAdvert {
+                instance, packet, ..
+            } => {
+                if let Ok((_, [_, _, priority, ..])) = ipv4::parse(&packet) {
+                    self.history
+                        .push((now, host, instance, What::Advert(*priority)));
+                }
+                if self.hosts[host].link == LinkState::Up {
+                    self.broadcast(host, &packet);
+                }
+            }
+            Action::SetAddresses { instance, present } => {
+                self.hosts[host].held.insert(instance, present);
+            }
+            Action::Announce {
+                instance, address, ..
+            } => {
+                self.history
+                    .push((now, host, instance, What::Announced(address)));
+            }
+            Action::Publish(snapshot) => {
+                self.hosts[host].snapshots.insert(snapshot.id, *snapshot);
+            }
+            Action::Transition { instance, to, .. } => {
+                self.hosts[host].states.insert(instance, to);
+                self.history.push((now, host, instance, What::Entered(to)));
+            }
+            Action::Event(_) => {}
+        }
+    }
+
+    fn broadcast(&mut self, from: usize, packet: &[u8]) {
+        let faults = self.faults;
+        for host in (0..self.hosts.len()).filter(|host| *host != from) {
+            let copies = 1 + u64::from(self.random.chance(faults.duplication));
+            for _ in 0..copies {
+                if self.random.chance(faults.loss) {
+                    continue;
+                }
+                let delay = Duration::from_micros(1 + self.random.below(faults.delay));
+                self.sent += 1;
+                self.flying.insert(
+                    (self.now.saturating_add(delay), self.sent),
+                    (host, packet.to_vec()),
+                );
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// A packet arrives; before timers of the same time, as the driver has to do it.
+    Packet,
+    /// A router's timer.
+    Timer(usize),
+}
+
+fn interface() -> IfName {
+    valid(IfName::try_from("eth0".to_owned()))
+}
+
+/// A plain version 2 instance with one address, `192.0.2.200 + id`, and virtual router id `id`.
+#[must_use]
+pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
+    let address = Ipv4Addr::new(192, 0, 2, 200_u8.saturating_add(id));
+    Instance {
+        id: InstanceId(u32::from(id)),
+        name: format!("VI_{id}"),
+        version: Version::V2,
+        family: Family::Inet,
+        interface: interface(),
+        vrid: valid(Vrid::try_from(u64::from(id))),
+        priority: valid(Priority::try_from(u64::from(priority))),
+        wanted: WantedState::Backup,
+        advert_interval: AdvertInterval::DEFAULT,
+        transport: Transport::Multicast {
+            group: IpAddr::V4(MULTICAST_V4),
+            source: None,
+        },
+        authentication: Authentication::None,
+        preemption,
+        down_timer_adverts: 3,
+        addresses: vec![VirtualAddress {
+            address: Cidr::host(IpAddr::V4(address)),
+            device: None,
+            scope: 0,
+            broadcast: None,
+            label: None,
+            peer: None,
+            flags: AddressFlags::default(),
+            tracked: true,
+            preferred_lifetime: None,
+        }],
+        excluded: Vec::new(),
+        announce: Announce {
+            repeat: 5,
+            delay: Duration::from_secs(5),
+            refresh: Duration::ZERO,
+            refresh_repeat: 1,
+            lower_priority_repeat: 5,
+            lower_priority_delay: Duration::from_secs(5),
+            interval: Duration::ZERO,
+        },
+        track_primary: true,
+        answer_lower_priority: true,
+        advert_before_yielding: false,
+        check_addresses_once: false,
+    }
+}
+
+/// The bytes of an advert as another router would send it, for [`Lan::inject`].
+#[must_use]
+pub fn foreign_advert(id: u8, priority: u8, last: u8) -> Vec<u8> {
+    let source = Ipv4Addr::new(192, 0, 2, last);
+    let address = Ipv4Addr::new(192, 0, 2, 200_u8.saturating_add(id));
+    let message = advert::Advert {
+        kind: advert::ADVERTISEMENT,
+        vrid: valid(Vrid::try_from(u64::from(id))),
+        priority,
+        addresses: vec![IpAddr::V4(address)],
+        body: advert::Body::V2 {
+            auth_type: advert::AUTH_NONE,
+            interval: 1,
+            auth_data: [0; 8],
+        },
+    };
+    let ends = advert::Ends {
+        source: IpAddr::V4(source),
+        destination: IpAddr::V4(MULTICAST_V4),
+    };
+    let header = ipv4::Header {
+        tos: ipv4::TOS_INTERNETWORK_CONTROL,
+        id: 1,
+        ttl: 255,
+        protocol: ipv4::PROTOCOL_VRRP,
+        source,
+        destination: MULTICAST_V4,
+    };
+    valid(ipv4::emit(&header, &valid(advert::emit(&message, ends))))
+}
+
+#[expect(clippy::panic, reason = "test code: the values above are valid")]
+fn valid<T, E: std::fmt::Debug>(value: Result<T, E>) -> T {
+    value.unwrap_or_else(|error| panic!("a value of the simulation is invalid: {error:?}"))
+}
