@@ -6,8 +6,10 @@
 //!
 //! Pure: files, directories and environment come through [`source::Host`].
 
+pub mod build;
 pub mod diagnostic;
 mod expand;
+pub mod ids;
 pub mod lexer;
 pub mod memory;
 pub mod parse;
@@ -16,3 +18,5 @@ pub mod render;
 pub mod source;
 pub mod tree;
 pub mod typed;
+
+pub use build::{Built, Loaded, build, exit_code, load};

@@ -1,0 +1,382 @@
+//! `global_defs` and the single settings of the root.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use kr_model::global::{Accounts, Global};
+use kr_model::lvs::{IpvsGlobal, Removal};
+use kr_model::script::ScriptUser;
+use kr_model::units::Port;
+use kr_model::vrrp::{MULTICAST_V4, Version, VrrpGlobal};
+
+use crate::registry::Block;
+use crate::tree::Statement;
+use crate::typed::Config;
+
+use super::Build;
+use super::finding::{error, note, warning};
+use super::instance::Garp;
+use super::tls::TlsFiles;
+use super::value::{MAX_TIMEOUT, set};
+use super::walk::{Context, Seen};
+
+const GLOBAL_DEFS: Context = Context {
+    name: "global_defs",
+    blocks: &[Block::GlobalDefs],
+    also: &[
+        (Block::Retired, "lvs_id"),
+        (Block::Retired, "plugin_dir"),
+        (Block::Retired, "state_file_location"),
+    ],
+    repeatable: &["notification_email"],
+};
+
+/// Everything that holds for the whole file.
+#[derive(Default)]
+pub(super) struct Globals {
+    router_id: Option<String>,
+    pub(super) mail_to: Vec<String>,
+    pub(super) mail_from: Option<String>,
+    pub(super) mail_server: Option<(String, Port)>,
+    pub(super) mail_helo: Option<String>,
+    pub(super) mail_timeout: Option<Duration>,
+    alert: Option<bool>,
+    alert_vrrp: Option<bool>,
+    alert_checker: Option<bool>,
+    pub(super) log_all_failures: bool,
+    no_fault_mail: bool,
+    no_checker_mail: bool,
+    pub(super) dynamic_interfaces: bool,
+    startup_delay: Duration,
+    pub(super) vrrp: VrrpDefaults,
+    flush_at_start: bool,
+    removal: Option<Removal>,
+    announce_at_start: bool,
+    script_user: Option<ScriptUser>,
+    pub(super) script_security: bool,
+    accounts: Accounts,
+    instance_name: Option<String>,
+    use_pid_dir: bool,
+    child_wait: Option<Duration>,
+    pub(super) tls: TlsFiles,
+}
+
+/// What instances take over unless they say otherwise.
+#[derive(Default)]
+pub(super) struct VrrpDefaults {
+    pub(super) version: Option<Version>,
+    pub(super) group: Option<Ipv4Addr>,
+    pub(super) garp: Garp,
+    pub(super) arp_interval: Duration,
+    pub(super) na_interval: Duration,
+    pub(super) down_timer_adverts: Option<u8>,
+    pub(super) no_answer_to_lower: bool,
+    pub(super) advert_before_yielding: bool,
+    pub(super) check_addresses_once: bool,
+}
+
+impl VrrpDefaults {
+    /// `vrrp_mcast_group4`, else the group of the RFC.
+    pub(super) fn group(&self) -> Ipv4Addr {
+        self.group.unwrap_or(MULTICAST_V4)
+    }
+}
+
+impl Globals {
+    /// Whether an instance mails when it does not say so itself.
+    pub(super) fn alert_of_instances(&self) -> bool {
+        self.alert_vrrp.or(self.alert).unwrap_or(false)
+    }
+
+    /// Whether a virtual server mails when it does not say so itself.
+    pub(super) fn alert_of_virtual_servers(&self) -> bool {
+        self.alert_checker.or(self.alert).unwrap_or(false)
+    }
+
+    /// Whether a real server mails when it does not say so itself.
+    pub(super) fn alert_of_real_servers(&self) -> bool {
+        self.alert_checker.or(self.alert).unwrap_or(true)
+    }
+}
+
+impl Build<'_> {
+    /// Takes a statement of the root that is no instance, server or group. False when it is unknown.
+    pub(super) fn root_setting(
+        &mut self,
+        globals: &mut Globals,
+        name: &str,
+        statement: &Statement,
+    ) -> bool {
+        match name {
+            "global_defs" => self.global_defs(globals, statement),
+            "SSL" => self.tls_files(&mut globals.tls, statement),
+            "instance" => set(&mut globals.instance_name, self.text(statement)),
+            "use_pid_dir" => globals.use_pid_dir = true,
+            "child_wait_time" => {
+                let seconds = self.number32(statement, 0);
+                set(
+                    &mut globals.child_wait,
+                    seconds.map(|s| Duration::from_secs(s.into())),
+                );
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn global_defs(&mut self, globals: &mut Globals, statement: &Statement) {
+        let Some(block) = &statement.block else {
+            return;
+        };
+        let mut seen = Seen::default();
+        for statement in &block.statements {
+            let Some(keyword) = self.accept(&GLOBAL_DEFS, &mut seen, statement) else {
+                continue;
+            };
+            let name = keyword.name;
+            let known = self.mail_setting(globals, name, statement)
+                || self.daemon_setting(globals, name, statement)
+                || self.lvs_setting(globals, name, statement)
+                || self.vrrp_setting(globals, name, statement);
+            if !known {
+                self.unbuilt(keyword, statement);
+            }
+        }
+    }
+
+    fn mail_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
+        match name {
+            "notification_email" => self.recipients(globals, statement),
+            "notification_email_from" => set(&mut globals.mail_from, self.text(statement)),
+            "smtp_server" => {
+                let host = self.text(statement);
+                let port = match statement.arguments.get(1) {
+                    Some(word) => self.number_of(word, 1, 65535),
+                    None => Some(25),
+                };
+                let port = port.and_then(|port| Port::try_from(port).ok());
+                set(&mut globals.mail_server, host.zip(port));
+            }
+            "smtp_helo_name" => set(&mut globals.mail_helo, self.text(statement)),
+            "smtp_connect_timeout" => {
+                let seconds = self.number(statement, 0, MAX_TIMEOUT.as_secs());
+                set(
+                    &mut globals.mail_timeout,
+                    seconds.map(|s| Duration::from_secs(s.max(1))),
+                );
+            }
+            "smtp_alert" => set(&mut globals.alert, self.switch(statement)),
+            "smtp_alert_vrrp" => set(&mut globals.alert_vrrp, self.switch(statement)),
+            "smtp_alert_checker" => set(&mut globals.alert_checker, self.switch(statement)),
+            "no_email_faults" => globals.no_fault_mail = true,
+            "no_checker_emails" => globals.no_checker_mail = true,
+            _ => return false,
+        }
+        true
+    }
+
+    /// `notification_email { ADDRESS ... }`, or the addresses on the line itself.
+    fn recipients(&mut self, globals: &mut Globals, statement: &Statement) {
+        if !statement.arguments.is_empty() {
+            let at = statement.keyword.span;
+            let words: Vec<&str> = statement
+                .arguments
+                .iter()
+                .map(|w| w.text.as_str())
+                .collect();
+            self.report(
+                note(
+                    at,
+                    "`notification_email` should have a block; the addresses on its line are taken",
+                )
+                .help(format!(
+                    "write `notification_email {{ {} }}`",
+                    words.join(" ")
+                )),
+            );
+        }
+        let listed = statement.block.iter().flat_map(|block| &block.statements);
+        let words = listed.flat_map(|line| std::iter::once(&line.keyword).chain(&line.arguments));
+        for word in statement.arguments.iter().chain(words) {
+            if word.text.is_ascii() {
+                globals.mail_to.push(word.text.clone());
+            } else {
+                self.report(
+                    error(word.span, format!("`{}` is not a mail address", word.text))
+                        .help("put `#` before a comment"),
+                );
+            }
+        }
+    }
+
+    fn daemon_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
+        match name {
+            "router_id" | "lvs_id" => set(&mut globals.router_id, self.text(statement)),
+            "script_user" => {
+                if let Some((user, group)) = statement.arguments.split_first() {
+                    set(
+                        &mut globals.script_user,
+                        self.account(user, group.first(), false),
+                    );
+                }
+            }
+            "enable_script_security" => globals.script_security = true,
+            "vrrpd_user" | "checkerd_user" | "ipvsd_user" => {
+                let Some(user) = self.text(statement) else {
+                    return true;
+                };
+                let slot = match name {
+                    "vrrpd_user" => &mut globals.accounts.vrrpd,
+                    "checkerd_user" => &mut globals.accounts.checkerd,
+                    _ => &mut globals.accounts.ipvsd,
+                };
+                *slot = user;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn lvs_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
+        match name {
+            "checker_log_all_failures" => {
+                globals.log_all_failures = self.switch(statement).unwrap_or(false)
+            }
+            "lvs_flush" => globals.flush_at_start = true,
+            "lvs_flush_on_stop" | "lvs_flush_onstop" => {
+                if name == "lvs_flush_onstop" {
+                    self.renamed(statement, "lvs_flush_on_stop");
+                }
+                globals.removal = match statement.arguments.first() {
+                    None => Some(Removal::Everything),
+                    Some(word) if word.text == "VS" => Some(Removal::Services),
+                    Some(word) => {
+                        self.report(
+                            error(word.span, format!("`{}` is not valid here", word.text))
+                                .label("expected `VS` or nothing"),
+                        );
+                        globals.removal
+                    }
+                };
+            }
+            "rs_init_notifies" => {
+                globals.announce_at_start = self.switch(statement).unwrap_or(false)
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn vrrp_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
+        let vrrp = &mut globals.vrrp;
+        match name {
+            "dynamic_interfaces" => {
+                globals.dynamic_interfaces = true;
+                if let Some(word) = statement.arguments.first() {
+                    self.report(
+                        warning(
+                            word.span,
+                            format!(
+                                "`{}` is known but not supported yet: it has no effect",
+                                word.text
+                            ),
+                        )
+                        .help("`dynamic_interfaces` alone works"),
+                    );
+                }
+            }
+            "vrrp_startup_delay" => {
+                let delay = self.seconds(statement, Duration::from_millis(1), MAX_TIMEOUT);
+                globals.startup_delay = delay.unwrap_or(globals.startup_delay);
+            }
+            "vrrp_version" => set(&mut vrrp.version, self.version(statement)),
+            "vrrp_mcast_group4" => {
+                let Some(word) = statement.arguments.first() else {
+                    return true;
+                };
+                let group = word.text.parse().ok().filter(Ipv4Addr::is_multicast);
+                if group.is_none() {
+                    self.report(
+                        error(
+                            word.span,
+                            format!("`{}` is not a multicast group", word.text),
+                        )
+                        .label("expected an IPv4 address from 224.0.0.0 to 239.255.255.255"),
+                    );
+                }
+                set(&mut vrrp.group, group);
+            }
+            "vrrp_garp_interval" | "vrrp_gna_interval" => {
+                let interval = self.seconds(statement, Duration::from_micros(1), MAX_TIMEOUT);
+                let slot = if name == "vrrp_garp_interval" {
+                    &mut vrrp.arp_interval
+                } else {
+                    &mut vrrp.na_interval
+                };
+                *slot = interval.unwrap_or(*slot);
+            }
+            "vrrp_min_garp" => {
+                if self.switch(statement) == Some(true) {
+                    vrrp.garp.minimal();
+                }
+            }
+            "vrrp_down_timer_adverts" => set(
+                &mut vrrp.down_timer_adverts,
+                self.down_timer_adverts(statement),
+            ),
+            "vrrp_lower_prio_no_advert" => {
+                vrrp.no_answer_to_lower = self.switch(statement).unwrap_or(false)
+            }
+            "vrrp_higher_prio_send_advert" => {
+                vrrp.advert_before_yielding = self.switch(statement).unwrap_or(false)
+            }
+            "vrrp_skip_check_adv_addr" => {
+                vrrp.check_addresses_once = self.switch(statement).unwrap_or(false)
+            }
+            _ => {
+                let Some(name) = name.strip_prefix("vrrp_") else {
+                    return false;
+                };
+                return self.garp_setting(&mut vrrp.garp, name, statement);
+            }
+        }
+        true
+    }
+
+    /// The configuration with everything global, and no block yet.
+    pub(super) fn global_config(&mut self, globals: &Globals) -> Config {
+        Config {
+            global: Global {
+                router_id: globals
+                    .router_id
+                    .clone()
+                    .unwrap_or_else(|| self.host.host_name()),
+                instance_name: globals.instance_name.clone(),
+                use_pid_dir: globals.use_pid_dir || globals.instance_name.is_some(),
+                child_wait_time: globals.child_wait.unwrap_or(Duration::from_secs(5)),
+                script_user: globals.script_user.clone(),
+                script_security: globals.script_security,
+                no_fault_mail: globals.no_fault_mail,
+                no_checker_mail: globals.no_checker_mail,
+                accounts: globals.accounts.clone(),
+            },
+            vrrp: VrrpGlobal {
+                startup_delay: globals.startup_delay,
+                keep_addresses_at_exit: false,
+                dynamic_interfaces: globals.dynamic_interfaces,
+            },
+            checker: self.checker_global(globals),
+            ipvs: IpvsGlobal {
+                flush_at_start: globals.flush_at_start,
+                keep_at_exit: false,
+                removal: globals.removal.unwrap_or(Removal::OneByOne),
+                announce_at_start: globals.announce_at_start,
+            },
+            instances: Default::default(),
+            virtual_servers: Default::default(),
+            real_servers: Default::default(),
+            checkers: Default::default(),
+            scripts: Default::default(),
+        }
+    }
+}

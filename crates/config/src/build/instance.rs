@@ -1,0 +1,482 @@
+//! `vrrp_instance`: the values of its keywords. [`super::instance_finish`] puts them together.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kr_model::ScriptId;
+use kr_model::units::{IfName, Priority, Vrid};
+use kr_model::vrrp::{Authentication, Peer, Secret, Version, VirtualAddress, WantedState};
+
+use crate::registry::Block;
+use crate::source::Span;
+use crate::tree::{Statement, Word};
+
+use super::Build;
+use super::finding::{error, warning};
+use super::global::Globals;
+use super::value::{MAX_TIMEOUT, MAX_U32, set};
+use super::walk::{Context, Seen};
+
+const INSTANCE: Context = Context {
+    name: "vrrp_instance",
+    blocks: &[Block::VrrpInstance],
+    also: &[],
+    repeatable: &["virtual_ipaddress", "virtual_ipaddress_excluded"],
+};
+
+const AUTHENTICATION: Context = Context {
+    name: "authentication",
+    blocks: &[Block::Authentication],
+    also: &[],
+    repeatable: &[],
+};
+
+/// Settings of gratuitous ARP, global or of an instance.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Garp {
+    pub(super) delay: Option<Duration>,
+    pub(super) repeat: Option<u32>,
+    pub(super) refresh: Option<Duration>,
+    pub(super) refresh_repeat: Option<u32>,
+    pub(super) lower_delay: Option<Duration>,
+    pub(super) lower_repeat: Option<u32>,
+}
+
+impl Garp {
+    /// `vrrp_min_garp`: one packet, where nothing else is said.
+    pub(super) fn minimal(&mut self) {
+        self.repeat.get_or_insert(1);
+        self.delay.get_or_insert(Duration::ZERO);
+        self.refresh.get_or_insert(Duration::ZERO);
+        self.refresh_repeat.get_or_insert(1);
+    }
+}
+
+/// The values of one block.
+pub(super) struct InstanceDraft {
+    pub(super) name: String,
+    pub(super) at: Span,
+    pub(super) state: Option<WantedState>,
+    pub(super) interface: Option<(IfName, Span)>,
+    pub(super) vrid: Option<(Vrid, Span)>,
+    pub(super) priority: Option<Priority>,
+    pub(super) interval: Option<(Duration, Span)>,
+    pub(super) version: Option<Version>,
+    pub(super) authentication: Option<(Authentication, Span)>,
+    pub(super) addresses: Vec<(VirtualAddress, Span)>,
+    pub(super) excluded: Vec<VirtualAddress>,
+    pub(super) no_addresses: bool,
+    pub(super) nopreempt: Option<Span>,
+    pub(super) preempt_delay: Option<(Duration, Span)>,
+    pub(super) garp: Garp,
+    pub(super) down_timer_adverts: Option<u8>,
+    pub(super) no_answer_to_lower: Option<bool>,
+    pub(super) advert_before_yielding: Option<bool>,
+    pub(super) check_addresses_once: Option<bool>,
+    pub(super) track_primary: bool,
+    pub(super) multicast_source: Option<IpAddr>,
+    pub(super) multicast_group: Option<IpAddr>,
+    pub(super) unicast_source: Option<IpAddr>,
+    pub(super) peers: Vec<Peer>,
+    pub(super) notify: crate::typed::InstanceNotify,
+    pub(super) alert: Option<bool>,
+}
+
+impl InstanceDraft {
+    fn new(name: &Word) -> Self {
+        Self {
+            name: name.text.clone(),
+            at: name.span,
+            state: None,
+            interface: None,
+            vrid: None,
+            priority: None,
+            interval: None,
+            version: None,
+            authentication: None,
+            addresses: Vec::new(),
+            excluded: Vec::new(),
+            no_addresses: false,
+            nopreempt: None,
+            preempt_delay: None,
+            garp: Garp::default(),
+            down_timer_adverts: None,
+            no_answer_to_lower: None,
+            advert_before_yielding: None,
+            check_addresses_once: None,
+            track_primary: true,
+            multicast_source: None,
+            multicast_group: None,
+            unicast_source: None,
+            peers: Vec::new(),
+            notify: crate::typed::InstanceNotify::default(),
+            alert: None,
+        }
+    }
+}
+
+impl Build<'_> {
+    /// Reads a `vrrp_instance` block.
+    pub(super) fn instance(
+        &mut self,
+        globals: &Globals,
+        drafts: &mut Vec<InstanceDraft>,
+        statement: &Statement,
+    ) {
+        let (Some(name), Some(block)) = (statement.arguments.first(), &statement.block) else {
+            return;
+        };
+        if drafts.iter().any(|draft| draft.name == name.text) {
+            self.report(
+                error(
+                    name.span,
+                    format!("there is a vrrp_instance `{}` already", name.text),
+                )
+                .label("this block is skipped")
+                .help("give each instance a name of its own"),
+            );
+            return;
+        }
+        let mut draft = InstanceDraft::new(name);
+        let mut seen = Seen::default();
+        for line in &block.statements {
+            let Some(keyword) = self.accept(&INSTANCE, &mut seen, line) else {
+                continue;
+            };
+            let name = keyword.name;
+            let known = self.identity_setting(&mut draft, name, line)
+                || self.election_setting(&mut draft, name, line)
+                || self.transport_setting(&mut draft, name, line)
+                || self.address_lists(globals, &mut draft, name, line)
+                || self.notify_setting(&mut draft, name, line)
+                || self.garp_setting(&mut draft.garp, name, line);
+            if !known {
+                self.unbuilt(keyword, line);
+            }
+        }
+        drafts.push(draft);
+    }
+
+    fn identity_setting(
+        &mut self,
+        draft: &mut InstanceDraft,
+        name: &str,
+        line: &Statement,
+    ) -> bool {
+        let at = line.keyword.span;
+        match name {
+            "state" => {
+                let Some(word) = line.arguments.first() else {
+                    return true;
+                };
+                draft.state = Some(match word.text.as_str() {
+                    "MASTER" => WantedState::Master,
+                    "BACKUP" => WantedState::Backup,
+                    _ => {
+                        self.report(
+                            error(
+                                word.span,
+                                format!(
+                                    "`{}` is not a state to start in; BACKUP is used",
+                                    word.text
+                                ),
+                            )
+                            .label("expected `MASTER` or `BACKUP`"),
+                        );
+                        WantedState::Backup
+                    }
+                });
+            }
+            "interface" => set(
+                &mut draft.interface,
+                self.interface(line)
+                    .map(|name| (name, line.arguments.first().map_or(at, |w| w.span))),
+            ),
+            "virtual_router_id" => {
+                let vrid = self
+                    .number(line, 1, 255)
+                    .and_then(|n| Vrid::try_from(n).ok());
+                set(
+                    &mut draft.vrid,
+                    vrid.map(|vrid| (vrid, line.arguments.first().map_or(at, |w| w.span))),
+                );
+            }
+            "priority" => {
+                let priority = self
+                    .number(line, 1, 255)
+                    .and_then(|n| Priority::try_from(n).ok());
+                draft.priority = Some(priority.unwrap_or(Priority::DEFAULT));
+            }
+            "version" => set(&mut draft.version, self.version(line)),
+            "advert_int" => {
+                let interval =
+                    self.seconds(line, Duration::from_millis(10), Duration::from_secs(255));
+                set(&mut draft.interval, interval.map(|interval| (interval, at)));
+            }
+            "authentication" => self.authentication(draft, line),
+            _ => return false,
+        }
+        true
+    }
+
+    fn election_setting(
+        &mut self,
+        draft: &mut InstanceDraft,
+        name: &str,
+        line: &Statement,
+    ) -> bool {
+        let at = line.keyword.span;
+        match name {
+            "nopreempt" => draft.nopreempt = Some(at),
+            "preempt" => draft.nopreempt = None,
+            "preempt_delay" => {
+                let delay = self.seconds(line, Duration::ZERO, Duration::from_secs(1000));
+                set(&mut draft.preempt_delay, delay.map(|delay| (delay, at)));
+            }
+            "down_timer_adverts" => {
+                set(&mut draft.down_timer_adverts, self.down_timer_adverts(line))
+            }
+            "lower_prio_no_advert" => set(&mut draft.no_answer_to_lower, self.switch(line)),
+            "higher_prio_send_advert" => set(&mut draft.advert_before_yielding, self.switch(line)),
+            "skip_check_adv_addr" => set(&mut draft.check_addresses_once, self.switch(line)),
+            "dont_track_primary" => draft.track_primary = false,
+            // The default, and the only choice as long as there is no filter.
+            "accept" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn transport_setting(
+        &mut self,
+        draft: &mut InstanceDraft,
+        name: &str,
+        line: &Statement,
+    ) -> bool {
+        match name {
+            "mcast_src_ip" => set(&mut draft.multicast_source, self.address(line)),
+            "mcast_dst_ip" => {
+                let group = self.address(line);
+                if let Some(address) = group.filter(|address| !address.is_multicast()) {
+                    self.report(error(
+                        line.keyword.span,
+                        format!("{address} is not a multicast group"),
+                    ));
+                }
+                set(
+                    &mut draft.multicast_group,
+                    group.filter(IpAddr::is_multicast),
+                );
+            }
+            "unicast_src_ip" => set(&mut draft.unicast_source, self.address(line)),
+            "unicast_peer" => self.peers(draft, line),
+            _ => return false,
+        }
+        true
+    }
+
+    fn peers(&mut self, draft: &mut InstanceDraft, line: &Statement) {
+        for entry in line.block.iter().flat_map(|block| &block.statements) {
+            let Some(address) = self.address_of(&entry.keyword) else {
+                continue;
+            };
+            let mut peer = Peer {
+                address,
+                min_ttl: 0,
+                max_ttl: 255,
+            };
+            for pair in entry.arguments.chunks(2) {
+                let [option, value] = pair else {
+                    self.report(error(
+                        entry.keyword.span,
+                        "an option of this peer lacks its value",
+                    ));
+                    continue;
+                };
+                let ttl = self
+                    .number_of(value, 0, 255)
+                    .and_then(|n| u8::try_from(n).ok());
+                match (option.text.as_str(), ttl) {
+                    ("min_ttl", Some(ttl)) => peer.min_ttl = ttl,
+                    ("max_ttl", Some(ttl)) => peer.max_ttl = ttl,
+                    (_, None) => {}
+                    (_, Some(_)) => self.report(
+                        error(
+                            option.span,
+                            format!("unknown option `{}` of a peer", option.text),
+                        )
+                        .label("expected `min_ttl` or `max_ttl`"),
+                    ),
+                }
+            }
+            draft.peers.push(peer);
+        }
+    }
+
+    fn address_lists(
+        &mut self,
+        globals: &Globals,
+        draft: &mut InstanceDraft,
+        name: &str,
+        line: &Statement,
+    ) -> bool {
+        let excluded = match name {
+            "virtual_ipaddress" => false,
+            "virtual_ipaddress_excluded" => true,
+            "no_virtual_ipaddress" => {
+                draft.no_addresses = true;
+                return true;
+            }
+            _ => return false,
+        };
+        for entry in line.block.iter().flat_map(|block| &block.statements) {
+            let Some(address) = self.virtual_address(globals, entry) else {
+                continue;
+            };
+            if excluded {
+                draft.excluded.push(address);
+            } else {
+                draft.addresses.push((address, entry.keyword.span));
+            }
+        }
+        true
+    }
+
+    fn notify_setting(&mut self, draft: &mut InstanceDraft, name: &str, line: &Statement) -> bool {
+        let slot: &mut Option<ScriptId> = match name {
+            "notify_master" => &mut draft.notify.master,
+            "notify_backup" => &mut draft.notify.backup,
+            "notify_fault" => &mut draft.notify.fault,
+            "notify_stop" => &mut draft.notify.stop,
+            "notify" => &mut draft.notify.any,
+            "smtp_alert" => {
+                set(&mut draft.alert, self.switch(line));
+                return true;
+            }
+            _ => return false,
+        };
+        set(slot, self.script(line));
+        true
+    }
+
+    /// Takes a `garp_...` keyword, without the prefix of the global ones. False when it is none.
+    pub(super) fn garp_setting(&mut self, garp: &mut Garp, name: &str, line: &Statement) -> bool {
+        let most = MAX_TIMEOUT.as_secs();
+        let seconds = |n: Option<u64>| n.map(Duration::from_secs);
+        match name {
+            "garp_master_delay" => set(&mut garp.delay, seconds(self.number(line, 0, most))),
+            "garp_master_refresh" => set(&mut garp.refresh, seconds(self.number(line, 0, MAX_U32))),
+            "garp_lower_prio_delay" => {
+                set(&mut garp.lower_delay, seconds(self.number(line, 0, most)))
+            }
+            "garp_master_repeat" => set(&mut garp.repeat, self.number32(line, 0).map(|n| n.max(1))),
+            "garp_master_refresh_repeat" => {
+                set(
+                    &mut garp.refresh_repeat,
+                    self.number32(line, 0).map(|n| n.max(1)),
+                );
+            }
+            "garp_lower_prio_repeat" => set(&mut garp.lower_repeat, self.number32(line, 0)),
+            _ => return false,
+        }
+        true
+    }
+
+    /// `version` and `vrrp_version`.
+    pub(super) fn version(&mut self, line: &Statement) -> Option<Version> {
+        let word = line.arguments.first()?;
+        match self.number_of(word, 2, 3)? {
+            2 => Some(Version::V2),
+            _ => {
+                self.report(
+                    warning(word.span, "VRRP version 3 is known but not supported yet")
+                        .help("use version 2 on all routers of this VRID"),
+                );
+                Some(Version::V3)
+            }
+        }
+    }
+
+    /// `down_timer_adverts` and `vrrp_down_timer_adverts`.
+    pub(super) fn down_timer_adverts(&mut self, line: &Statement) -> Option<u8> {
+        self.number(line, 1, 100).and_then(|n| u8::try_from(n).ok())
+    }
+
+    fn authentication(&mut self, draft: &mut InstanceDraft, statement: &Statement) {
+        let mut seen = Seen::default();
+        let mut kind = None;
+        let mut secret = None;
+        for line in statement.block.iter().flat_map(|block| &block.statements) {
+            let Some(keyword) = self.accept(&AUTHENTICATION, &mut seen, line) else {
+                continue;
+            };
+            let Some(word) = line.arguments.first() else {
+                continue;
+            };
+            match keyword.name {
+                "auth_type" => kind = self.authentication_kind(word),
+                "auth_pass" => secret = self.secret(word),
+                _ => self.unbuilt(keyword, line),
+            }
+        }
+        let at = statement.keyword.span;
+        let value = match (kind, secret) {
+            (Some(AuthKind::Password), Some(secret)) => Authentication::Password(secret),
+            (Some(AuthKind::Header), Some(secret)) => Authentication::Header(secret),
+            (None | Some(_), _) => {
+                self.report(
+                    error(at, "authentication is off, because `auth_type` or `auth_pass` is missing or wrong")
+                        .label("expected `auth_type PASS` and `auth_pass TEXT`"),
+                );
+                Authentication::None
+            }
+        };
+        draft.authentication = Some((value, at));
+    }
+
+    fn authentication_kind(&mut self, word: &Word) -> Option<AuthKind> {
+        match word.text.as_str() {
+            "PASS" => Some(AuthKind::Password),
+            "AH" => {
+                self.report(
+                    warning(word.span, "`auth_type AH` is known but not supported yet")
+                        .help("use `auth_type PASS` on all routers of this VRID"),
+                );
+                Some(AuthKind::Header)
+            }
+            _ => {
+                self.report(
+                    error(
+                        word.span,
+                        format!("unknown authentication type `{}`", word.text),
+                    )
+                    .label("expected `PASS` or `AH`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn secret(&mut self, word: &Word) -> Option<Secret> {
+        if word.text.is_empty() {
+            return None;
+        }
+        if word.text.len() > 8 {
+            self.report(
+                warning(word.span, "only the first 8 bytes of the password are used")
+                    .help("shorten it to 8 characters on all routers of this VRID"),
+            );
+        }
+        let mut bytes = [0; 8];
+        for (slot, byte) in bytes.iter_mut().zip(word.text.bytes()) {
+            *slot = byte;
+        }
+        Some(Secret(bytes))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum AuthKind {
+    Password,
+    Header,
+}

@@ -1,0 +1,385 @@
+//! From the values of a `vrrp_instance` to the instance: defaults, contradictions, conflicts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kr_model::InstanceId;
+use kr_model::net::Family;
+use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
+use kr_model::vrrp::{
+    Announce, Authentication, Instance, MULTICAST_V6, Preemption, Transport, Version, WantedState,
+};
+
+use crate::source::Span;
+use crate::typed::InstanceEntry;
+
+use super::finding::{error, fatal, warning};
+use super::global::Globals;
+use super::instance::InstanceDraft;
+use super::value::decimal;
+use super::{Build, next_id};
+
+/// Most addresses in one advert: its count is one byte.
+const MOST_ADDRESSES: usize = 255;
+
+/// Instances with one VRID, family and interface hear each other's adverts.
+type Seat = (Vrid, Family, IfName);
+
+impl Build<'_> {
+    /// Completes every instance; those that cannot run are reported and left out.
+    pub(super) fn finish_instances(
+        &mut self,
+        globals: &Globals,
+        drafts: Vec<InstanceDraft>,
+    ) -> BTreeMap<InstanceId, InstanceEntry> {
+        let mut out = BTreeMap::new();
+        let mut seats: BTreeMap<Seat, (String, Option<IpAddr>)> = BTreeMap::new();
+        for draft in drafts {
+            let at = draft.vrid.map_or(draft.at, |(_, at)| at);
+            let id = InstanceId(next_id(&out));
+            let Some(entry) = self.finish_instance(globals, draft, id) else {
+                continue;
+            };
+            let instance = &entry.instance;
+            let seat = (instance.vrid, instance.family, instance.interface.clone());
+            let destination = match &instance.transport {
+                Transport::Multicast { group, .. } => Some(*group),
+                Transport::Unicast { .. } => None,
+            };
+            if let Some((other, theirs)) = seats
+                .get(&seat)
+                .filter(|(_, theirs)| *theirs == destination)
+            {
+                let what = if theirs.is_some() {
+                    "multicast"
+                } else {
+                    "unicast"
+                };
+                self.report(
+                    fatal(at, format!("instances `{other}` and `{}` share virtual_router_id {} on {} ({what})", instance.name, instance.vrid, instance.interface))
+                        .label("already taken on this interface")
+                        .help("give each instance of an interface its own virtual_router_id"),
+                );
+            }
+            seats.insert(seat, (instance.name.clone(), destination));
+            out.insert(id, entry);
+        }
+        out
+    }
+
+    fn finish_instance(
+        &mut self,
+        globals: &Globals,
+        mut draft: InstanceDraft,
+        id: InstanceId,
+    ) -> Option<InstanceEntry> {
+        let (vrid, interface) = self.required(globals, &draft)?;
+        let family = self.family(&mut draft);
+        let version = self.finish_version(globals, &draft, family);
+        let priority = draft.priority.unwrap_or(match draft.state {
+            Some(WantedState::Master) => Priority::OWNER,
+            Some(WantedState::Backup) | None => Priority::DEFAULT,
+        });
+        let wanted = draft.state.unwrap_or(if priority.is_owner() {
+            WantedState::Master
+        } else {
+            WantedState::Backup
+        });
+        self.limit_addresses(&mut draft);
+        let instance = Instance {
+            id,
+            version,
+            family,
+            interface,
+            vrid,
+            priority,
+            wanted,
+            advert_interval: self.interval(&draft, version),
+            transport: self.transport(globals, &draft, family),
+            authentication: self.finish_authentication(&draft, version),
+            preemption: self.preemption(&draft, priority, wanted),
+            down_timer_adverts: draft
+                .down_timer_adverts
+                .or(globals.vrrp.down_timer_adverts)
+                .unwrap_or(3),
+            announce: announce(globals, &draft, family),
+            track_primary: draft.track_primary,
+            answer_lower_priority: !draft
+                .no_answer_to_lower
+                .unwrap_or(globals.vrrp.no_answer_to_lower),
+            advert_before_yielding: draft
+                .advert_before_yielding
+                .unwrap_or(globals.vrrp.advert_before_yielding),
+            check_addresses_once: draft
+                .check_addresses_once
+                .unwrap_or(globals.vrrp.check_addresses_once),
+            addresses: draft
+                .addresses
+                .into_iter()
+                .map(|(address, _)| address)
+                .collect(),
+            excluded: draft.excluded,
+            name: draft.name,
+        };
+        Some(InstanceEntry {
+            instance,
+            notify: draft.notify,
+            mail: draft.alert.unwrap_or_else(|| globals.alert_of_instances()),
+        })
+    }
+
+    /// What no instance can do without.
+    fn required(&mut self, globals: &Globals, draft: &InstanceDraft) -> Option<(Vrid, IfName)> {
+        if draft.vrid.is_none() {
+            self.report(
+                error(
+                    draft.at,
+                    format!(
+                        "instance `{}` has no virtual_router_id and does not run",
+                        draft.name
+                    ),
+                )
+                .help(
+                    "add `virtual_router_id N`, the same number from 1 to 255 on all its routers",
+                ),
+            );
+        }
+        let Some((interface, at)) = draft.interface.clone() else {
+            self.report(
+                fatal(
+                    draft.at,
+                    format!("instance `{}` has no interface", draft.name),
+                )
+                .help("add `interface NAME`, the interface that adverts are sent on"),
+            );
+            return None;
+        };
+        if interface.as_str() == "lo" {
+            self.report(fatal(
+                at,
+                "adverts cannot be sent on the loopback interface",
+            ));
+        } else if !globals.dynamic_interfaces && !self.host.interface_exists(interface.as_str()) {
+            self.report(
+                fatal(at, format!("there is no interface `{interface}`"))
+                    .help("write the name as `ip link` shows it, or put `dynamic_interfaces` into global_defs if it comes later"),
+            );
+        }
+        Some((draft.vrid?.0, interface))
+    }
+
+    /// The family of the first address; addresses of the other one leave the list.
+    fn family(&mut self, draft: &mut InstanceDraft) -> Family {
+        let first = draft
+            .addresses
+            .first()
+            .map(|(address, _)| address.address.address());
+        let own = first.or(draft.multicast_source).or(draft.unicast_source);
+        let family = own.map_or(Family::Inet, Family::of);
+        let mut strangers = Vec::new();
+        draft.addresses.retain(|(address, at)| {
+            let fits = address.address.family() == family;
+            if !fits {
+                strangers.push((address.address, *at));
+            }
+            fits
+        });
+        for (address, at) in strangers {
+            self.report(
+                error(
+                    at,
+                    format!("{address} is not of the family of the first address and is left out"),
+                )
+                .help("put it into `virtual_ipaddress_excluded`, or into an instance of its own"),
+            );
+        }
+        if family == Family::Inet6 {
+            self.report(warning(
+                draft.at,
+                format!(
+                    "instance `{}` is IPv6, which is known but not supported yet",
+                    draft.name
+                ),
+            ));
+        }
+        family
+    }
+
+    fn finish_version(
+        &mut self,
+        globals: &Globals,
+        draft: &InstanceDraft,
+        family: Family,
+    ) -> Version {
+        match (draft.version.or(globals.vrrp.version), family) {
+            (Some(Version::V2), Family::Inet6) => {
+                if draft.version.is_some() {
+                    self.report(error(
+                        draft.at,
+                        "VRRP over IPv6 has version 3 only; version 3 is used",
+                    ));
+                }
+                Version::V3
+            }
+            (None, Family::Inet6) => Version::V3,
+            (version, _) => version.unwrap_or(Version::V2),
+        }
+    }
+
+    fn interval(&mut self, draft: &InstanceDraft, version: Version) -> AdvertInterval {
+        let Some((asked, at)) = draft.interval else {
+            return AdvertInterval::DEFAULT;
+        };
+        let step = match version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => Duration::from_millis(10),
+        };
+        let steps = asked.as_nanos().div_ceil(step.as_nanos()).max(1);
+        let hundredths = steps.saturating_mul(step.as_millis() / 10);
+        let most = match version {
+            Version::V2 => 25_500,
+            Version::V3 => 4095,
+        };
+        let used = u64::try_from(hundredths).unwrap_or(most).min(most);
+        let time = Duration::from_millis(used.saturating_mul(10));
+        if time != asked {
+            let rule = match version {
+                Version::V2 => "version 2 counts whole seconds",
+                Version::V3 => "version 3 counts hundredths of a second up to 40.95 s",
+            };
+            self.report(
+                error(
+                    at,
+                    format!("advert_int {} becomes {} s", decimal(asked), decimal(time)),
+                )
+                .label(rule)
+                .help("give all routers of this VRID the same valid interval"),
+            );
+        }
+        AdvertInterval::try_from(used).unwrap_or(AdvertInterval::DEFAULT)
+    }
+
+    fn finish_authentication(&mut self, draft: &InstanceDraft, version: Version) -> Authentication {
+        match (&draft.authentication, version) {
+            (None, _) => Authentication::None,
+            (Some((value, _)), Version::V2) => value.clone(),
+            (Some((_, at)), Version::V3) => {
+                self.report(
+                    error(*at, "version 3 has no authentication; it is off")
+                        .help("remove the block"),
+                );
+                Authentication::None
+            }
+        }
+    }
+
+    fn preemption(
+        &mut self,
+        draft: &InstanceDraft,
+        priority: Priority,
+        wanted: WantedState,
+    ) -> Preemption {
+        let eager = priority.is_owner() || wanted == WantedState::Master;
+        if let Some(at) = draft.nopreempt {
+            if !eager {
+                if let Some((_, at)) = draft.preempt_delay {
+                    self.report(
+                        error(at, "`preempt_delay` means nothing with `nopreempt`")
+                            .help("remove one of them"),
+                    );
+                }
+                return Preemption::Never;
+            }
+            self.report(
+                error(
+                    at,
+                    "`nopreempt` has no effect with `state MASTER` or priority 255",
+                )
+                .help("write `state BACKUP` on all routers of this VRID"),
+            );
+        }
+        match draft.preempt_delay {
+            Some((_, at)) if wanted == WantedState::Master => {
+                self.report(
+                    error(at, "`preempt_delay` has no effect with `state MASTER`")
+                        .help("write `state BACKUP` on all routers of this VRID"),
+                );
+                Preemption::Immediate
+            }
+            Some((delay, _)) if !delay.is_zero() => Preemption::Delayed(delay),
+            Some(_) | None => Preemption::Immediate,
+        }
+    }
+
+    fn transport(&mut self, globals: &Globals, draft: &InstanceDraft, family: Family) -> Transport {
+        let same = |address: &IpAddr| Family::of(*address) == family;
+        let source = draft.unicast_source.or(draft.multicast_source);
+        if let Some(address) = source.filter(|address| !same(address)) {
+            self.report(error(draft.at, format!("the source address {address} is not of the family of the instance; it is left out")));
+        }
+        if !draft.peers.is_empty() {
+            let peers = draft
+                .peers
+                .iter()
+                .filter(|peer| same(&peer.address))
+                .copied()
+                .collect();
+            return Transport::Unicast {
+                source: draft.unicast_source.filter(same),
+                peers,
+            };
+        }
+        let default = match family {
+            Family::Inet => IpAddr::V4(globals.vrrp.group()),
+            Family::Inet6 => IpAddr::V6(MULTICAST_V6),
+        };
+        Transport::Multicast {
+            group: draft.multicast_group.filter(same).unwrap_or(default),
+            source: draft.multicast_source.filter(same),
+        }
+    }
+
+    /// Moves what an advert cannot carry, and warns when there is nothing to carry.
+    fn limit_addresses(&mut self, draft: &mut InstanceDraft) {
+        if draft.addresses.is_empty() && !draft.no_addresses {
+            self.report(
+                warning(draft.at, format!("instance `{}` has no virtual address", draft.name))
+                    .help("add `virtual_ipaddress { ADDRESS/LENGTH }`, or `no_virtual_ipaddress` if that is meant"),
+            );
+        }
+        if draft.addresses.len() > MOST_ADDRESSES {
+            let rest = draft.addresses.split_off(MOST_ADDRESSES);
+            let at: Option<Span> = rest.first().map(|(_, at)| *at);
+            draft
+                .excluded
+                .extend(rest.into_iter().map(|(address, _)| address));
+            self.report(
+                warning(
+                    at.unwrap_or(draft.at),
+                    format!("an advert carries {MOST_ADDRESSES} addresses"),
+                )
+                .label("from here on they are treated as `virtual_ipaddress_excluded`"),
+            );
+        }
+    }
+}
+
+fn announce(globals: &Globals, draft: &InstanceDraft, family: Family) -> Announce {
+    let own = &draft.garp;
+    let global = &globals.vrrp.garp;
+    let delay = own.delay.or(global.delay).unwrap_or(Duration::from_secs(5));
+    let repeat = own.repeat.or(global.repeat).unwrap_or(5);
+    Announce {
+        repeat,
+        delay,
+        refresh: own.refresh.or(global.refresh).unwrap_or_default(),
+        refresh_repeat: own.refresh_repeat.or(global.refresh_repeat).unwrap_or(1),
+        lower_priority_repeat: own.lower_repeat.or(global.lower_repeat).unwrap_or(repeat),
+        lower_priority_delay: own.lower_delay.or(global.lower_delay).unwrap_or(delay),
+        interval: match family {
+            Family::Inet => globals.vrrp.arp_interval,
+            Family::Inet6 => globals.vrrp.na_interval,
+        },
+    }
+}

@@ -1,0 +1,199 @@
+//! From the tree of statements to the typed configuration.
+//!
+//! [`walk`] checks every statement against the registry; each block has a builder that takes the values
+//! of its keywords; what depends on other blocks is worked out at the end of the block's builder.
+//! `global_defs` and the other settings of the root are read first, so blocks may stand in any order.
+
+mod address;
+mod check_draft;
+mod checker;
+mod finding;
+mod global;
+mod group;
+mod instance;
+mod instance_finish;
+mod real_server;
+mod script;
+mod server_finish;
+mod service_finish;
+mod tls;
+mod value;
+mod virtual_server;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use kr_model::lvs::ServiceKey;
+
+use crate::diagnostic::{Class, Diagnostic, Severity};
+use crate::parse::{self, ParseOptions};
+use crate::registry::Block;
+use crate::source::{Host, Sources};
+use crate::tree::Statement;
+use crate::typed::Config;
+
+use finding::{Finding, insecure};
+use global::Globals;
+use group::Groups;
+use script::Scripts;
+use walk::{Context, Seen};
+
+/// What building gave.
+///
+/// Like keepalived, a start goes on past most errors: a line that cannot be understood has no effect, and
+/// what is left runs. So `config` is there whenever something can run, even with findings of severity
+/// [`Severity::Error`]; it is `None` exactly when there is one of class [`Class::Fatal`]. Whoever starts
+/// a daemon goes on with `Some`; whoever reloads one refuses a configuration with any error and keeps the
+/// old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The configuration, when it can run.
+    pub config: Option<Config>,
+    /// Every finding, in the order of the file as far as it has one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What reading a file gave; see [`Built`] for when there is a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration, when it can run. Its ids count from 0; see [`crate::ids::adopt`].
+    pub config: Option<Config>,
+    /// The files that were read, for showing the places of findings.
+    pub sources: Sources,
+    /// Every finding.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a configuration file with everything it includes.
+#[must_use]
+pub fn load(host: &dyn Host, path: &Path, options: &ParseOptions) -> Loaded {
+    let parsed = parse::parse(host, path, options);
+    let mut diagnostics = parsed.diagnostics;
+    let built = build(host, &parsed.root);
+    diagnostics.extend(built.diagnostics);
+    diagnostics.sort_by_key(|d| d.span.map(|span| (span.file, span.start)));
+    let fatal = diagnostics.iter().any(|d| d.class == Class::Fatal);
+    Loaded {
+        config: built.config.filter(|_| !fatal),
+        sources: parsed.sources,
+        diagnostics,
+    }
+}
+
+/// Exit code of a config test: 0 when nothing is wrong; 4 when the configuration cannot run; 5 when
+/// something is wrong, but the rest would run; 6 when scripts are not secure. Notes and keywords that are
+/// ignored on purpose count as nothing wrong.
+#[must_use]
+pub fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
+    let any = |class| {
+        let mut list = diagnostics.iter();
+        list.any(|d| d.class == class && d.severity > Severity::Note)
+    };
+    if any(Class::Fatal) {
+        4
+    } else if any(Class::Configuration) || diagnostics.iter().any(|d| d.severity == Severity::Error)
+    {
+        5
+    } else if any(Class::ScriptSecurity) {
+        6
+    } else {
+        0
+    }
+}
+
+/// Builds the configuration of a file that was read.
+#[must_use]
+pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
+    let mut build = Build {
+        host,
+        diagnostics: Vec::new(),
+        scripts: Scripts::default(),
+        services: BTreeSet::new(),
+    };
+    let config = build.root(root);
+    let fatal = build.diagnostics.iter().any(|d| d.class == Class::Fatal);
+    Built {
+        config: (!fatal).then_some(config),
+        diagnostics: build.diagnostics,
+    }
+}
+
+/// One run of the builder.
+struct Build<'h> {
+    host: &'h dyn Host,
+    diagnostics: Vec<Diagnostic>,
+    scripts: Scripts,
+    /// Keys of the services so far; none may be there twice.
+    services: BTreeSet<ServiceKey>,
+}
+
+const ROOT: Context = Context {
+    name: "the root of the file",
+    blocks: &[Block::Root],
+    also: &[],
+    repeatable: &[
+        "global_defs",
+        "vrrp_instance",
+        "virtual_server",
+        "virtual_server_group",
+    ],
+};
+
+impl Build<'_> {
+    fn report(&mut self, finding: Finding) {
+        self.diagnostics.push(finding.0);
+    }
+
+    fn root(&mut self, root: &[Statement]) -> Config {
+        let mut globals = Globals::default();
+        let mut groups = Groups::default();
+        let mut blocks = Vec::new();
+        let mut seen = Seen::default();
+        for statement in root {
+            let Some(keyword) = self.accept(&ROOT, &mut seen, statement) else {
+                continue;
+            };
+            match keyword.name {
+                "vrrp_instance" | "virtual_server" => blocks.push(statement),
+                "virtual_server_group" => self.server_group(&mut groups, statement),
+                name => {
+                    if !self.root_setting(&mut globals, name, statement) {
+                        self.unbuilt(keyword, statement);
+                    }
+                }
+            }
+        }
+        let mut config = self.global_config(&globals);
+        let mut drafts = Vec::new();
+        for statement in blocks {
+            if statement.keyword.text == "vrrp_instance" {
+                self.instance(&globals, &mut drafts, statement);
+            } else {
+                self.virtual_server(&globals, &mut groups, &mut config, statement);
+            }
+        }
+        config.instances = self.finish_instances(&globals, drafts);
+        self.check_script_security(&globals);
+        config.scripts = std::mem::take(&mut self.scripts).into_map();
+        config
+    }
+
+    fn check_script_security(&mut self, globals: &Globals) {
+        if let Some(first) = self.scripts.first.filter(|_| !globals.script_security) {
+            self.report(
+                insecure(first, "scripts run without `enable_script_security`").help(
+                    "put `enable_script_security` into global_defs: then a script that others could change does not run",
+                ),
+            );
+        }
+    }
+}
+
+/// The next id of a map that is numbered from 0.
+fn next_id<K: Ord, V>(map: &BTreeMap<K, V>) -> u32 {
+    u32::try_from(map.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! `real_server`, and the forwarding methods that servers share.
+
+use std::net::IpAddr;
+
+use kr_model::ScriptId;
+use kr_model::lvs::Forwarding;
+
+use crate::registry::Block;
+use crate::source::Span;
+use crate::tree::Statement;
+
+use super::Build;
+use super::check_draft::{CheckerDraft, Inherited};
+use super::finding::{error, warning};
+use super::value::set;
+use super::walk::{Context, Seen};
+
+const REAL_SERVER: Context = Context {
+    name: "real_server",
+    blocks: &[Block::RealServer],
+    also: &[(Block::Retired, "lb_kind (in real_server)")],
+    repeatable: &[
+        "HTTP_GET",
+        "SSL_GET",
+        "TCP_CHECK",
+        "SMTP_CHECK",
+        "MISC_CHECK",
+        "DNS_CHECK",
+        "UDP_CHECK",
+        "PING_CHECK",
+        "BFD_CHECK",
+        "FILE_CHECK",
+    ],
+};
+
+/// The values of one block.
+pub(super) struct ServerDraft {
+    pub(super) at: Span,
+    pub(super) ip: IpAddr,
+    pub(super) port: u16,
+    pub(super) settings: Inherited,
+    pub(super) upper: u32,
+    pub(super) lower: u32,
+    pub(super) notify_up: Option<ScriptId>,
+    pub(super) notify_down: Option<ScriptId>,
+    pub(super) checkers: Vec<CheckerDraft>,
+}
+
+impl Build<'_> {
+    /// Reads a `real_server` block.
+    pub(super) fn real_server(&mut self, statement: &Statement) -> Option<ServerDraft> {
+        let ip = self.address(statement)?;
+        let mut draft = ServerDraft {
+            at: statement.keyword.span,
+            ip,
+            port: self.server_port(statement.arguments.get(1)),
+            settings: Inherited::default(),
+            upper: 0,
+            lower: 0,
+            notify_up: None,
+            notify_down: None,
+            checkers: Vec::new(),
+        };
+        let mut seen = Seen::default();
+        let mut planned = None;
+        for line in statement.block.iter().flat_map(|block| &block.statements) {
+            let Some(keyword) = self.accept(&REAL_SERVER, &mut seen, line) else {
+                continue;
+            };
+            let name = keyword.name;
+            match name {
+                "uthreshold" => draft.upper = self.number32(line, 0).unwrap_or(0),
+                "lthreshold" => draft.lower = self.number32(line, 0).unwrap_or(0),
+                "notify_up" => set(&mut draft.notify_up, self.script(line)),
+                "notify_down" => set(&mut draft.notify_down, self.script(line)),
+                "TCP_CHECK" | "HTTP_GET" | "SSL_GET" | "SMTP_CHECK" | "MISC_CHECK" => {
+                    draft.checkers.extend(self.checker(line));
+                }
+                "DNS_CHECK" | "UDP_CHECK" | "PING_CHECK" | "BFD_CHECK" | "FILE_CHECK" => {
+                    planned = Some(line)
+                }
+                name => {
+                    if !self.inherited_setting(&mut draft.settings, name, line, 0) {
+                        self.unbuilt(keyword, line);
+                    }
+                }
+            }
+        }
+        if let Some(line) = planned.filter(|_| draft.checkers.is_empty()) {
+            let name = &line.keyword.text;
+            self.report(
+                warning(line.keyword.span, format!("real server {ip} counts as ALWAYS UP: `{name}` does not run yet and it has no other checker"))
+                    .help("add a TCP_CHECK, or a MISC_CHECK with a program of your own"),
+            );
+        }
+        Some(draft)
+    }
+
+    /// `lb_kind`, `lvs_method` and `sorry_server_lvs_method`.
+    pub(super) fn forwarding(&mut self, line: &Statement) -> Option<Forwarding> {
+        let (word, options) = line.arguments.split_first()?;
+        let method = match word.text.as_str() {
+            "NAT" => Forwarding::Nat,
+            "DR" => Forwarding::Direct,
+            "TUN" => Forwarding::Tunnel,
+            other => {
+                let upper = other.to_ascii_uppercase();
+                let finding = error(word.span, format!("unknown forwarding method `{other}`"))
+                    .label("expected `NAT`, `DR` or `TUN`");
+                self.report(if matches!(upper.as_str(), "NAT" | "DR" | "TUN") {
+                    finding.help(format!("write `{upper}`"))
+                } else {
+                    finding
+                });
+                return None;
+            }
+        };
+        let plain =
+            matches!(options, []) || options.iter().map(|w| w.text.as_str()).eq(["type", "ipip"]);
+        if let Some(first) = options.first().filter(|_| !plain) {
+            self.report(
+                warning(
+                    first.span,
+                    format!(
+                        "option `{}` of a tunnel is known but not supported yet: it has no effect",
+                        first.text
+                    ),
+                )
+                .help("tunnels are IP in IP (`type ipip`)"),
+            );
+        }
+        Some(method)
+    }
+}

@@ -1,0 +1,309 @@
+//! From the values of a `real_server` and its checkers to the server and its checkers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use kr_model::check::{
+    Checker, Connection, HttpProbe, HttpVersion, Probe, Timing, TlsOptions, Url,
+};
+use kr_model::lvs::{CheckerBinding, Forwarding, Protocol, RealServer, server_label};
+use kr_model::units::Weight;
+use kr_model::{CheckerId, RealServerId, VirtualServerId};
+
+use crate::source::Span;
+use crate::typed::{CheckerEntry, Config, RealServerEntry};
+
+use super::check_draft::{CheckKind, CheckerDraft, ConnectionDraft, HttpDraft, Inherited};
+use super::finding::{error, warning};
+use super::global::Globals;
+use super::real_server::ServerDraft;
+use super::{Build, next_id};
+
+const DEFAULT_DELAY_LOOP: Duration = Duration::from_secs(60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_HELO: &str = "smtpchecker.keepalived.org";
+
+/// What real servers need to know of their service.
+pub(super) struct Service {
+    pub(super) id: VirtualServerId,
+    pub(super) label: String,
+    pub(super) protocol: Option<Protocol>,
+    /// Port of the service; `None` for firewall marks.
+    pub(super) port: Option<u16>,
+    pub(super) forwarding: Forwarding,
+    pub(super) settings: Inherited,
+}
+
+/// A real server with what its checkers take over from it.
+struct Server<'a> {
+    id: RealServerId,
+    address: SocketAddr,
+    label: &'a str,
+    service: &'a Service,
+    settings: &'a Inherited,
+}
+
+impl Build<'_> {
+    /// Completes a real server and puts its checkers into the configuration.
+    pub(super) fn finish_server(
+        &mut self,
+        globals: &Globals,
+        config: &mut Config,
+        service: &Service,
+        draft: ServerDraft,
+        id: RealServerId,
+    ) -> RealServerEntry {
+        let settings = draft.settings.under(&service.settings);
+        let forwarding = settings.forwarding.unwrap_or(service.forwarding);
+        let port = self.destination_port(service, forwarding, draft.port, draft.at);
+        let label = server_label(draft.ip, service.protocol, port);
+        let server = Server {
+            id,
+            // A check of a server without a port of its own still goes to the port that is written.
+            address: SocketAddr::new(draft.ip, if port == 0 { draft.port } else { port }),
+            label: &label,
+            service,
+            settings: &settings,
+        };
+        let mut checkers = Vec::new();
+        for checker in draft.checkers {
+            let checker_id = CheckerId(next_id(&config.checkers));
+            let Some(entry) = self.finish_checker(globals, &server, checker, checker_id) else {
+                continue;
+            };
+            checkers.push(CheckerBinding {
+                id: checker_id,
+                alpha: entry.checker.alpha,
+            });
+            config.checkers.insert(checker_id, entry);
+        }
+        RealServerEntry {
+            real_server: RealServer {
+                id,
+                virtual_server: service.id,
+                address: SocketAddr::new(draft.ip, port),
+                weight: settings.weight.unwrap_or(Weight::ONE),
+                forwarding,
+                inhibit_on_failure: settings.inhibit.unwrap_or(false),
+                upper_threshold: draft.upper,
+                lower_threshold: draft.lower,
+                checkers,
+                label,
+            },
+            notify_up: draft.notify_up,
+            notify_down: draft.notify_down,
+            mail: settings
+                .alert
+                .unwrap_or_else(|| globals.alert_of_real_servers()),
+        }
+    }
+
+    /// Only address translation can change the port.
+    pub(super) fn destination_port(
+        &mut self,
+        service: &Service,
+        forwarding: Forwarding,
+        port: u16,
+        at: Span,
+    ) -> u16 {
+        match forwarding {
+            Forwarding::Nat if port == 0 => service.port.unwrap_or(0),
+            Forwarding::Nat => port,
+            Forwarding::Direct | Forwarding::Tunnel => {
+                let wanted = service.port.unwrap_or(0);
+                if port != wanted && port != 0 && service.port.is_some() {
+                    self.report(
+                        warning(
+                            at,
+                            format!("port {port} becomes {wanted}: only NAT can change the port"),
+                        )
+                        .help("write the port of the virtual server"),
+                    );
+                }
+                wanted
+            }
+        }
+    }
+
+    fn finish_checker(
+        &mut self,
+        globals: &Globals,
+        server: &Server<'_>,
+        draft: CheckerDraft,
+        id: CheckerId,
+    ) -> Option<CheckerEntry> {
+        let (default_retry, default_delay) = match draft.kind {
+            CheckKind::Tcp | CheckKind::Smtp { .. } => (1, Duration::from_secs(1)),
+            CheckKind::Http(_) => (1, Duration::from_secs(3)),
+            CheckKind::Misc { .. } => (0, Duration::from_secs(1)),
+        };
+        let own = &draft.timing;
+        let above = server.settings;
+        let delay_loop = own
+            .delay_loop
+            .or(above.delay_loop)
+            .unwrap_or(DEFAULT_DELAY_LOOP);
+        let timing = Timing {
+            delay_loop,
+            retry: own.retry.or(above.retry).unwrap_or(default_retry),
+            delay_before_retry: own
+                .delay_before_retry
+                .or(above.delay_before_retry)
+                .unwrap_or(default_delay),
+            warmup: own.warmup.or(above.warmup).unwrap_or(delay_loop),
+        };
+        let alpha = own.alpha.or(above.alpha).unwrap_or(false);
+        let log_all_failures = own.log_all_failures.unwrap_or(globals.log_all_failures);
+        let mut script = None;
+        let probe = match draft.kind {
+            CheckKind::Tcp => Probe::Tcp(self.connection(server, draft.at, &draft.connection)?),
+            CheckKind::Http(http) => {
+                let connection = self.connection(server, draft.at, &draft.connection)?;
+                http_probe(server, connection, http)
+            }
+            CheckKind::Smtp { helo, hosts } => {
+                let mut connections = Vec::new();
+                for host in &hosts {
+                    connections.extend(self.connection(
+                        server,
+                        draft.at,
+                        &host.under(&draft.connection),
+                    ));
+                }
+                if hosts.is_empty() {
+                    connections.push(self.connection(server, draft.at, &draft.connection)?);
+                }
+                if connections.is_empty() {
+                    return None;
+                }
+                Probe::Smtp {
+                    helo: helo.unwrap_or_else(|| DEFAULT_HELO.to_owned()),
+                    hosts: connections,
+                }
+            }
+            CheckKind::Misc {
+                script: program,
+                timeout,
+                dynamic,
+            } => {
+                script = Some(program);
+                let default = server
+                    .service
+                    .settings
+                    .delay_loop
+                    .unwrap_or(DEFAULT_DELAY_LOOP);
+                Probe::Misc {
+                    dynamic,
+                    timeout: timeout.unwrap_or(default),
+                }
+            }
+        };
+        let label = format!(
+            "{} of {} in {}",
+            probe.keyword(),
+            server.label,
+            server.service.label
+        );
+        Some(CheckerEntry {
+            checker: Checker {
+                id,
+                label,
+                probe,
+                timing,
+                alpha,
+                log_all_failures,
+            },
+            real_server: server.id,
+            script,
+        })
+    }
+
+    /// Where and how a check connects. `None` when it cannot.
+    fn connection(
+        &mut self,
+        server: &Server<'_>,
+        at: Span,
+        draft: &ConnectionDraft,
+    ) -> Option<Connection> {
+        let ip = draft.ip.unwrap_or(server.address.ip());
+        let port = draft.port.map_or(server.address.port(), |port| port.get());
+        if port == 0 {
+            self.report(
+                error(at, "this check has no port to connect to and is left out")
+                    .help("add `connect_port PORT`"),
+            );
+            return None;
+        }
+        if let IpAddr::V6(v6) = ip {
+            if v6.is_unicast_link_local() && draft.interface.is_none() {
+                self.report(
+                    error(at, format!("{ip} is a link-local address; without an interface this check is left out"))
+                        .help("add `bind_if INTERFACE`"),
+                );
+                return None;
+            }
+        }
+        let mut source = draft.source;
+        if let Some(bound) = source.filter(|bound| bound.is_ipv4() != ip.is_ipv4()) {
+            self.report(error(
+                at,
+                format!("bindto {bound} is not of the family of {ip} and is ignored"),
+            ));
+            source = None;
+        }
+        if let Some((_, at)) = draft.source_port.filter(|_| source.is_none()) {
+            self.report(
+                warning(at, "`bind_port` has no effect without `bindto`")
+                    .help("add `bindto ADDRESS`, or remove the line"),
+            );
+        }
+        Some(Connection {
+            target: SocketAddr::new(ip, port),
+            source,
+            source_port: draft
+                .source_port
+                .filter(|_| source.is_some())
+                .map(|(port, _)| port),
+            interface: draft.interface.clone(),
+            mark: draft.mark.unwrap_or(0),
+            timeout: draft
+                .timeout
+                .or(server.settings.connect_timeout)
+                .unwrap_or(DEFAULT_TIMEOUT),
+        })
+    }
+}
+
+fn http_probe(server: &Server<'_>, connection: Connection, draft: HttpDraft) -> Probe {
+    let inherited = draft
+        .virtual_host
+        .or_else(|| server.settings.virtual_host.clone());
+    let sni = draft.tls && draft.enable_sni;
+    let per_url = sni && draft.sni_name.is_none();
+    let tls = draft.tls.then(|| TlsOptions {
+        server_name: if sni {
+            draft.sni_name.or_else(|| inherited.clone())
+        } else {
+            None
+        },
+        close_notify: draft.close_notify,
+    });
+    let target = connection.target;
+    let urls = draft.urls.into_iter().map(|url| Url {
+        path: url.path.unwrap_or_default(),
+        server_name: url.virtual_host.clone().filter(|_| per_url),
+        host: url
+            .virtual_host
+            .or_else(|| inherited.clone())
+            .unwrap_or_else(|| target.to_string()),
+        digest: url.digest,
+        status: url.status,
+    });
+    Probe::Http(HttpProbe {
+        urls: urls.collect(),
+        connection,
+        tls,
+        version: draft.version.unwrap_or(HttpVersion::V1_0),
+        fast_recovery: draft.fast_recovery,
+    })
+}

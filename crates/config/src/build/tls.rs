@@ -1,0 +1,110 @@
+//! The root block `SSL`, and the global part of the checker process with mail.
+
+use std::path::Path;
+
+use kr_model::check::{CheckerGlobal, ClientIdentity, MailSettings};
+
+use crate::registry::Block;
+use crate::tree::{Statement, Word};
+
+use super::Build;
+use super::finding::{error, fatal};
+use super::global::Globals;
+use super::walk::{Context, Seen};
+
+const SSL: Context = Context {
+    name: "SSL",
+    blocks: &[Block::Ssl],
+    also: &[],
+    repeatable: &[],
+};
+
+/// Contents of the files that `SSL` names.
+#[derive(Default)]
+pub(super) struct TlsFiles {
+    authorities: Option<Vec<u8>>,
+    certificates: Option<Vec<u8>>,
+    key: Option<Vec<u8>>,
+}
+
+impl Build<'_> {
+    pub(super) fn tls_files(&mut self, files: &mut TlsFiles, statement: &Statement) {
+        let Some(block) = &statement.block else {
+            return;
+        };
+        let mut seen = Seen::default();
+        *files = TlsFiles::default();
+        for line in &block.statements {
+            let Some(keyword) = self.accept(&SSL, &mut seen, line) else {
+                continue;
+            };
+            let slot = match keyword.name {
+                "ca" => &mut files.authorities,
+                "certificate" => &mut files.certificates,
+                "key" => &mut files.key,
+                _ => {
+                    self.unbuilt(keyword, line);
+                    continue;
+                }
+            };
+            *slot = line.arguments.first().and_then(|word| self.file(word));
+        }
+        if files.certificates.is_some() != files.key.is_some() {
+            self.report(
+                error(
+                    statement.keyword.span,
+                    "a client certificate and its key belong together",
+                )
+                .help("give both `certificate` and `key`, or neither"),
+            );
+        }
+    }
+
+    fn file(&mut self, word: &Word) -> Option<Vec<u8>> {
+        match self.host.read(Path::new(&word.text)) {
+            Ok(text) => Some(text.into_bytes()),
+            Err(why) => {
+                // Going on without it would check less than was asked for.
+                self.report(
+                    fatal(word.span, format!("`{}` cannot be read", word.text))
+                        .label(why.to_string()),
+                );
+                None
+            }
+        }
+    }
+
+    /// The global settings of the checker process.
+    pub(super) fn checker_global(&mut self, globals: &Globals) -> CheckerGlobal {
+        let host = self.host.host_name();
+        let mail = globals
+            .mail_server
+            .as_ref()
+            .filter(|_| !globals.mail_to.is_empty());
+        let identity = globals
+            .tls
+            .certificates
+            .as_ref()
+            .zip(globals.tls.key.as_ref());
+        CheckerGlobal {
+            mail: mail.map(|(server, port)| MailSettings {
+                server: server.clone(),
+                port: *port,
+                helo: globals.mail_helo.clone().unwrap_or_else(|| host.clone()),
+                from: globals
+                    .mail_from
+                    .clone()
+                    .unwrap_or_else(|| format!("root@{host}")),
+                to: globals.mail_to.clone(),
+                timeout: globals
+                    .mail_timeout
+                    .unwrap_or(std::time::Duration::from_secs(30)),
+            }),
+            trusted_authorities: globals.tls.authorities.clone(),
+            client_identity: identity.map(|(certificates, key)| ClientIdentity {
+                certificates: certificates.clone(),
+                key: key.clone(),
+            }),
+        }
+    }
+}
