@@ -152,24 +152,27 @@ fn refused(table: &Present, operation: &Operation) -> Option<&'static str> {
             .get(key)
             .is_some_and(|service| service.destinations.contains_key(address))
     };
+    let exists = operation
+        .service()
+        .is_none_or(|key| table.contains_key(&key));
     match operation {
-        Operation::AddService { key, .. } if table.contains_key(key) => Some("exists"),
-        Operation::SetService { key, .. } | Operation::RemoveService { key }
-            if !table.contains_key(key) =>
+        Operation::Flush => None,
+        Operation::AddService { .. } => exists.then_some("exists"),
+        Operation::SetService { .. }
+        | Operation::RemoveService { .. }
+        | Operation::AddDestination { .. }
+        | Operation::SetDestination { .. }
+        | Operation::RemoveDestination { .. }
+            if !exists =>
         {
             Some("no such service")
         }
-        Operation::AddDestination { key, .. } if !table.contains_key(key) => {
-            Some("no such service")
-        }
-        Operation::AddDestination { key, address, .. } if holds(key, address) => Some("exists"),
+        Operation::SetService { .. } | Operation::RemoveService { .. } => None,
+        Operation::AddDestination { key, address, .. } => holds(key, address).then_some("exists"),
         Operation::SetDestination { key, address, .. }
-        | Operation::RemoveDestination { key, address }
-            if !holds(key, address) =>
-        {
-            Some("no such destination")
+        | Operation::RemoveDestination { key, address } => {
+            (!holds(key, address)).then_some("no such destination")
         }
-        _ => None,
     }
 }
 

@@ -1,0 +1,187 @@
+//! Netlink attributes (RFC 3549 section 2.2; `linux/netlink.h`): a writer of whole requests and a bounded
+//! reader. neli's own attribute reader subtracts lengths unchecked, so it is not given what
+//! arrived.
+
+/// `NLA_F_NESTED`.
+const NESTED: u16 = 0x8000;
+/// Everything of an attribute's type but its two flags.
+const TYPE: u16 = 0x3fff;
+/// Length of an attribute's header.
+const HEADER: usize = 4;
+
+/// Requests of one datagram.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Writes one generic netlink request: header, then the attributes that `body` writes.
+    pub(super) fn request(
+        &mut self,
+        family: u16,
+        flags: u16,
+        sequence: u32,
+        command: u8,
+        version: u8,
+        body: impl FnOnce(&mut Self),
+    ) {
+        let start = self.bytes.len();
+        self.bytes.extend(0_u32.to_ne_bytes());
+        self.bytes.extend(family.to_ne_bytes());
+        self.bytes.extend(flags.to_ne_bytes());
+        self.bytes.extend(sequence.to_ne_bytes());
+        // Sender: the kernel puts the socket's own number in.
+        self.bytes.extend(0_u32.to_ne_bytes());
+        self.bytes.extend([command, version, 0, 0]);
+        body(self);
+        let length = self.bytes.len().saturating_sub(start);
+        // A request holds at most two nests with a few short attributes each.
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.put(start, &length.to_ne_bytes());
+    }
+
+    /// Writes one attribute with padding.
+    pub(super) fn attribute(&mut self, kind: u16, payload: &[u8]) {
+        let length = payload.len().saturating_add(HEADER);
+        self.bytes
+            .extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(payload);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    /// Writes an attribute that holds those that `body` writes.
+    pub(super) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        self.bytes.extend(0_u16.to_ne_bytes());
+        self.bytes.extend((kind | NESTED).to_ne_bytes());
+        body(self);
+        let length = self.bytes.len().saturating_sub(start);
+        self.put(
+            start,
+            &u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes(),
+        );
+    }
+
+    /// Writes a text with its end mark.
+    pub(super) fn text(&mut self, kind: u16, text: &str) {
+        let mut payload = text.as_bytes().to_vec();
+        payload.push(0);
+        self.attribute(kind, &payload);
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn put(&mut self, at: usize, value: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(at).zip(value) {
+            *to = *from;
+        }
+    }
+}
+
+/// An attribute as received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attribute<'a> {
+    /// Its type without flags.
+    pub(super) kind: u16,
+    /// What it holds.
+    pub(super) payload: &'a [u8],
+}
+
+impl Attribute<'_> {
+    /// The payload as a number of the host's order, when it has exactly its length.
+    pub(super) fn u32(&self) -> Option<u32> {
+        self.payload.try_into().ok().map(u32::from_ne_bytes)
+    }
+
+    /// The payload as a number of the host's order, when it has exactly its length.
+    pub(super) fn u16(&self) -> Option<u16> {
+        self.payload.try_into().ok().map(u16::from_ne_bytes)
+    }
+
+    /// The payload as a number of network order, when it has exactly its length.
+    pub(super) fn be16(&self) -> Option<u16> {
+        self.payload.try_into().ok().map(u16::from_be_bytes)
+    }
+
+    /// The payload as a text up to its end mark.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.payload.split(|byte| *byte == 0).next()?).ok()
+    }
+}
+
+/// Splits a body into attributes; ends at the first one whose length cannot be.
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let [l0, l1, k0, k1] = *rest.first_chunk::<HEADER>()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let payload = rest.get(HEADER..length)?;
+        // The last attribute may lack its padding.
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Attribute {
+            kind: u16::from_ne_bytes([k0, k1]) & TYPE,
+            payload,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_request_has_its_length_and_padded_attributes() {
+        let mut writer = Writer::default();
+        writer.request(0x10, 5, 7, 3, 2, |w| {
+            w.text(2, "IPVS");
+            w.nest(1, |w| w.attribute(9, &[0xaa]));
+        });
+        #[rustfmt::skip]
+        let expected: &[u8] = &[
+            44, 0, 0, 0,  0x10, 0,  5, 0,  7, 0, 0, 0,  0, 0, 0, 0,
+            3, 2, 0, 0,
+            9, 0, 2, 0,  b'I', b'P', b'V', b'S', 0, 0, 0, 0,
+            12, 0, 1, 0x80,
+                5, 0, 9, 0,  0xaa, 0, 0, 0,
+        ];
+        if cfg!(target_endian = "little") {
+            assert_eq!(writer.bytes(), expected);
+        }
+        let body = &writer.bytes()[20..];
+        let read: Vec<_> = attributes(body).collect();
+        assert_eq!(read[0].text(), Some("IPVS"));
+        assert_eq!(read[1].kind, 1);
+        assert_eq!(
+            attributes(read[1].payload).next(),
+            Some(Attribute {
+                kind: 9,
+                payload: &[0xaa]
+            })
+        );
+    }
+
+    #[test]
+    fn a_length_that_lies_ends_the_list() {
+        for length in [0_u16, 3, 9, u16::MAX] {
+            let mut bytes = length.to_ne_bytes().to_vec();
+            bytes.extend([1, 0, 1, 2, 3, 4]);
+            assert_eq!(attributes(&bytes).count(), 0, "length {length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_end_without_a_panic(bytes: Vec<u8>) {
+            for attribute in attributes(&bytes) {
+                let _ = (attribute.u32(), attribute.u16(), attribute.be16(), attribute.text());
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Services and destinations as attributes of the IPVS family (`linux/ip_vs.h`), both directions.
+//!
+//! A request that makes or changes a service carries all of its settings; every other one carries the
+//! service's key alone, which is all that the kernel reads of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+
+use kr_model::ipvs::{Destination, Operation, Service};
+use kr_model::lvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags, ServiceKey};
+use kr_model::net::Family;
+use kr_model::units::Weight;
+
+use super::attributes::{Attribute, Writer, attributes};
+
+/// Version of the family.
+pub(super) const VERSION: u8 = 1;
+
+/// Commands.
+pub(super) mod command {
+    pub(in crate::ipvs) const NEW_SERVICE: u8 = 1;
+    pub(in crate::ipvs) const SET_SERVICE: u8 = 2;
+    pub(in crate::ipvs) const DEL_SERVICE: u8 = 3;
+    pub(in crate::ipvs) const GET_SERVICE: u8 = 4;
+    pub(in crate::ipvs) const NEW_DEST: u8 = 5;
+    pub(in crate::ipvs) const SET_DEST: u8 = 6;
+    pub(in crate::ipvs) const DEL_DEST: u8 = 7;
+    pub(in crate::ipvs) const GET_DEST: u8 = 8;
+    pub(in crate::ipvs) const GET_INFO: u8 = 15;
+    pub(in crate::ipvs) const FLUSH: u8 = 17;
+}
+
+/// Attributes of a request.
+const SERVICE: u16 = 1;
+const DEST: u16 = 2;
+/// Attribute of the answer to `GET_INFO`.
+const INFO_VERSION: u16 = 1;
+
+/// Attributes of a service.
+const SVC_AF: u16 = 1;
+const SVC_PROTOCOL: u16 = 2;
+const SVC_ADDR: u16 = 3;
+const SVC_PORT: u16 = 4;
+const SVC_FWMARK: u16 = 5;
+const SVC_SCHED_NAME: u16 = 6;
+const SVC_FLAGS: u16 = 7;
+const SVC_TIMEOUT: u16 = 8;
+const SVC_NETMASK: u16 = 9;
+const SVC_PE_NAME: u16 = 11;
+
+/// Attributes of a destination.
+const DEST_ADDR: u16 = 1;
+const DEST_PORT: u16 = 2;
+const DEST_FWD_METHOD: u16 = 3;
+const DEST_WEIGHT: u16 = 4;
+const DEST_U_THRESH: u16 = 5;
+const DEST_L_THRESH: u16 = 6;
+const DEST_ADDR_FAMILY: u16 = 11;
+const DEST_TUN_TYPE: u16 = 13;
+
+/// `AF_INET` and `AF_INET6`.
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// The flag of a service that the kernel keeps apart from [`ServiceFlags`]: it is persistent.
+const FLAG_PERSISTENT: u32 = 1;
+
+const FWD_NAT: u32 = 0;
+const FWD_TUNNEL: u32 = 2;
+const FWD_DIRECT: u32 = 3;
+const TUN_IPIP: u8 = 0;
+
+/// The command of an operation.
+pub(super) const fn command_of(operation: &Operation) -> u8 {
+    match operation {
+        Operation::Flush => command::FLUSH,
+        Operation::AddService { .. } => command::NEW_SERVICE,
+        Operation::SetService { .. } => command::SET_SERVICE,
+        Operation::RemoveService { .. } => command::DEL_SERVICE,
+        Operation::AddDestination { .. } => command::NEW_DEST,
+        Operation::SetDestination { .. } => command::SET_DEST,
+        Operation::RemoveDestination { .. } => command::DEL_DEST,
+    }
+}
+
+/// Writes the attributes of an operation.
+pub(super) fn write_operation(writer: &mut Writer, operation: &Operation) {
+    match operation {
+        Operation::Flush => {}
+        Operation::AddService { key, service } | Operation::SetService { key, service } => {
+            writer.nest(SERVICE, |w| {
+                write_key(w, *key);
+                write_settings(w, key.family(), service);
+            });
+        }
+        Operation::RemoveService { key } => write_service_key(writer, *key),
+        Operation::AddDestination {
+            key,
+            address,
+            destination,
+        }
+        | Operation::SetDestination {
+            key,
+            address,
+            destination,
+        } => {
+            write_service_key(writer, *key);
+            writer.nest(DEST, |w| {
+                write_destination_key(w, *address);
+                write_destination(w, destination);
+            });
+        }
+        Operation::RemoveDestination { key, address } => {
+            write_service_key(writer, *key);
+            writer.nest(DEST, |w| write_destination_key(w, *address));
+        }
+    }
+}
+
+/// Writes what names a service.
+pub(super) fn write_service_key(writer: &mut Writer, key: ServiceKey) {
+    writer.nest(SERVICE, |w| write_key(w, key));
+}
+
+fn write_key(w: &mut Writer, key: ServiceKey) {
+    w.attribute(SVC_AF, &family_number(key.family()).to_ne_bytes());
+    match key {
+        ServiceKey::Address { address, protocol } => {
+            w.attribute(SVC_PROTOCOL, &u16::from(protocol.number()).to_ne_bytes());
+            w.attribute(SVC_ADDR, &padded(address.ip()));
+            w.attribute(SVC_PORT, &address.port().to_be_bytes());
+        }
+        ServiceKey::Fwmark { mark, .. } => w.attribute(SVC_FWMARK, &mark.get().to_ne_bytes()),
+    }
+}
+
+fn write_settings(w: &mut Writer, family: Family, service: &Service) {
+    w.text(SVC_SCHED_NAME, service.scheduler.name());
+    let persistent = if service.persistence.is_some() {
+        FLAG_PERSISTENT
+    } else {
+        0
+    };
+    let mut flags = (service.flags.bits() | persistent).to_ne_bytes().to_vec();
+    // Mask: every flag is meant.
+    flags.extend(u32::MAX.to_ne_bytes());
+    w.attribute(SVC_FLAGS, &flags);
+    let (timeout, granularity) = match service.persistence {
+        Some(persistence) => (persistence.timeout_seconds, persistence.granularity),
+        None => (0, family.max_prefix()),
+    };
+    w.attribute(SVC_TIMEOUT, &timeout.to_ne_bytes());
+    let netmask = match family {
+        Family::Inet => {
+            let host_bits = u32::from(32_u8.saturating_sub(granularity));
+            u32::MAX.checked_shl(host_bits).unwrap_or(0).to_be_bytes()
+        }
+        Family::Inet6 => u32::from(granularity).to_ne_bytes(),
+    };
+    w.attribute(SVC_NETMASK, &netmask);
+}
+
+fn write_destination_key(w: &mut Writer, address: SocketAddr) {
+    w.attribute(
+        DEST_ADDR_FAMILY,
+        &family_number(Family::of(address.ip())).to_ne_bytes(),
+    );
+    w.attribute(DEST_ADDR, &padded(address.ip()));
+    w.attribute(DEST_PORT, &address.port().to_be_bytes());
+}
+
+fn write_destination(w: &mut Writer, destination: &Destination) {
+    let method = match destination.forwarding {
+        Forwarding::Nat => FWD_NAT,
+        Forwarding::Tunnel => FWD_TUNNEL,
+        Forwarding::Direct => FWD_DIRECT,
+    };
+    w.attribute(DEST_FWD_METHOD, &method.to_ne_bytes());
+    w.attribute(DEST_WEIGHT, &destination.weight.get().to_ne_bytes());
+    if destination.forwarding == Forwarding::Tunnel {
+        w.attribute(DEST_TUN_TYPE, &[TUN_IPIP]);
+    }
+    w.attribute(DEST_U_THRESH, &destination.upper_threshold.to_ne_bytes());
+    w.attribute(DEST_L_THRESH, &destination.lower_threshold.to_ne_bytes());
+}
+
+/// A service of the kernel: its key, and its settings when a configuration can ask for them. `None` when
+/// no configuration can name it, or the bytes are not one.
+pub(super) fn read_service(attrs: &[u8]) -> Option<(ServiceKey, Option<Service>)> {
+    let nest = attributes(attrs).find(|attribute| attribute.kind == SERVICE)?;
+    let get = |kind| attributes(nest.payload).find(|attribute| attribute.kind == kind);
+    let family = family_from(get(SVC_AF)?.u16()?)?;
+    let key = match get(SVC_FWMARK) {
+        Some(mark) => ServiceKey::Fwmark {
+            family,
+            mark: NonZeroU32::new(mark.u32()?)?,
+        },
+        None => ServiceKey::Address {
+            address: SocketAddr::new(address(family, &get(SVC_ADDR)?)?, get(SVC_PORT)?.be16()?),
+            protocol: protocol_from(get(SVC_PROTOCOL)?.u16()?)?,
+        },
+    };
+    Some((key, read_settings(family, get)))
+}
+
+fn read_settings<'a>(
+    family: Family,
+    get: impl Fn(u16) -> Option<Attribute<'a>>,
+) -> Option<Service> {
+    if get(SVC_PE_NAME).is_some() {
+        return None;
+    }
+    let scheduler = Scheduler::from_name(get(SVC_SCHED_NAME)?.text()?)?;
+    let flags = get(SVC_FLAGS)?
+        .payload
+        .first_chunk::<4>()
+        .map(|f| u32::from_ne_bytes(*f))?;
+    let persistence = if flags & FLAG_PERSISTENT == 0 {
+        None
+    } else {
+        let netmask = get(SVC_NETMASK)?;
+        Some(Persistence {
+            timeout_seconds: get(SVC_TIMEOUT)?.u32()?,
+            granularity: granularity(family, &netmask)?,
+        })
+    };
+    Some(Service {
+        scheduler,
+        flags: ServiceFlags::from_bits_truncate(flags),
+        persistence,
+    })
+}
+
+fn granularity(family: Family, netmask: &Attribute<'_>) -> Option<u8> {
+    let prefix = match family {
+        Family::Inet => {
+            let mask = u32::from_be_bytes(netmask.payload.try_into().ok()?);
+            let prefix = mask.leading_ones();
+            (prefix == mask.count_ones()).then_some(prefix)?
+        }
+        Family::Inet6 => netmask.u32()?,
+    };
+    u8::try_from(prefix)
+        .ok()
+        .filter(|prefix| *prefix <= family.max_prefix())
+}
+
+/// A destination of the kernel: its address, and its settings when a configuration can ask for them.
+/// `None` when the bytes are not one. `family` is that of the service, for kernels that do not say.
+pub(super) fn read_destination(
+    attrs: &[u8],
+    family: Family,
+) -> Option<(SocketAddr, Option<Destination>)> {
+    let nest = attributes(attrs).find(|attribute| attribute.kind == DEST)?;
+    let get = |kind| attributes(nest.payload).find(|attribute| attribute.kind == kind);
+    let family = match get(DEST_ADDR_FAMILY) {
+        Some(number) => family_from(number.u16()?)?,
+        None => family,
+    };
+    let at = SocketAddr::new(address(family, &get(DEST_ADDR)?)?, get(DEST_PORT)?.be16()?);
+    let settings = || {
+        let forwarding = match get(DEST_FWD_METHOD)?.u32()? {
+            FWD_NAT => Forwarding::Nat,
+            FWD_TUNNEL => Forwarding::Tunnel,
+            FWD_DIRECT => Forwarding::Direct,
+            _ => return None,
+        };
+        if forwarding == Forwarding::Tunnel
+            && get(DEST_TUN_TYPE).is_some_and(|tunnel| tunnel.payload != [TUN_IPIP])
+        {
+            return None;
+        }
+        Some(Destination {
+            forwarding,
+            weight: Weight::try_from(u64::from(get(DEST_WEIGHT)?.u32()?)).ok()?,
+            upper_threshold: get(DEST_U_THRESH)?.u32()?,
+            lower_threshold: get(DEST_L_THRESH)?.u32()?,
+        })
+    };
+    Some((at, settings()))
+}
+
+/// The version in the answer to `GET_INFO`: major, minor and patch in one byte each.
+pub(super) fn read_version(attrs: &[u8]) -> Option<(u8, u8, u8)> {
+    let [_, major, minor, patch] = attributes(attrs)
+        .find(|attribute| attribute.kind == INFO_VERSION)?
+        .u32()?
+        .to_be_bytes();
+    Some((major, minor, patch))
+}
+
+const fn family_number(family: Family) -> u16 {
+    match family {
+        Family::Inet => AF_INET,
+        Family::Inet6 => AF_INET6,
+    }
+}
+
+const fn family_from(number: u16) -> Option<Family> {
+    match number {
+        AF_INET => Some(Family::Inet),
+        AF_INET6 => Some(Family::Inet6),
+        _ => None,
+    }
+}
+
+fn protocol_from(number: u16) -> Option<Protocol> {
+    [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+        .into_iter()
+        .find(|protocol| u16::from(protocol.number()) == number)
+}
+
+/// An address in 16 bytes; IPv4 takes the first four.
+fn padded(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+fn address(family: Family, attribute: &Attribute<'_>) -> Option<IpAddr> {
+    match family {
+        Family::Inet => attribute
+            .payload
+            .first_chunk::<4>()
+            .map(|octets| Ipv4Addr::from(*octets).into()),
+        Family::Inet6 => attribute
+            .payload
+            .first_chunk::<16>()
+            .map(|octets| Ipv6Addr::from(*octets).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,425 @@
+//! The loop: descriptors to inputs of [`Table`], its actions to the kernel, the parent and the log.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use kr_event::{Clock, EventLoop, Signals};
+use kr_ipc::edge::checkerd_ipvsd;
+use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ServerReason, ToIpvsd};
+use kr_ipc::{Channel, ChannelError};
+use kr_lvs::{Action, Event, Input, Notice, Outcome, Reason, Table};
+use kr_model::ipvs::Operation;
+use kr_model::lvs::ServiceKey;
+use kr_netlink::ipvs::{Ipvs, IpvsError, explain};
+use mio::Token;
+
+use crate::intake::{Fault, Intake, Taken};
+use crate::verdicts::{Early, Judgement};
+
+const PARENT: Token = Token(0);
+const SIGNALS: Token = Token(1);
+/// First token of channels to checker processes; each gets its own, so that an event of an old one
+/// is not taken for one of the new.
+const FIRST_CHECKERD: usize = 2;
+
+/// Verdicts taken in one turn, so that a flood of them cannot keep the parent from being heard. What a
+/// turn took is written to the kernel in one batch.
+const VERDICTS_PER_TURN: usize = 256;
+
+/// How long the end waits for the parent to take the last messages.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why the process ends without cleaning up, so that a successor goes on where it was.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The channel to the parent broke.
+    Parent(ChannelError),
+    /// The parent sent what makes no sense.
+    Fault(Fault),
+    /// The parent attached a descriptor where none belongs, or none where one does.
+    Descriptor,
+    /// Polling failed.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Parent(error) => write!(f, "channel to the parent: {error}"),
+            Self::Fault(fault) => write!(f, "the parent sent nonsense: {fault}"),
+            Self::Descriptor => f.write_str("the parent sent a message with a wrong descriptor"),
+            Self::Io(error) => write!(f, "polling failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for End {}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Direction seen from here: this process says nothing to the checker process.
+type Verdicts = Channel<checkerd_ipvsd::FromIpvsd, checkerd_ipvsd::ToIpvsd>;
+
+/// The IPVS process.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    events: EventLoop,
+    clock: Clock,
+    signals: Signals,
+    parent: Channel<FromIpvsd, ToIpvsd>,
+    /// The parent is gone or does not listen; what it would be told is dropped.
+    deaf: bool,
+    intake: Intake,
+    checkerd: Option<(Token, Verdicts)>,
+    /// The checker process may have more to say than was read.
+    unread: bool,
+    next_token: usize,
+    early: Early,
+    table: Table,
+    kernel: Option<Ipvs>,
+    finished: bool,
+}
+
+impl Daemon {
+    /// A daemon that waits for its configuration.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptor.
+    pub(crate) fn new(parent: Channel<FromIpvsd, ToIpvsd>, signals: Signals) -> io::Result<Self> {
+        let events = EventLoop::new()?;
+        events.register(parent.as_fd(), PARENT)?;
+        events.register(signals.as_fd(), SIGNALS)?;
+        Ok(Self {
+            events,
+            clock: Clock::new(),
+            signals,
+            parent,
+            deaf: false,
+            intake: Intake::default(),
+            checkerd: None,
+            unread: false,
+            next_token: FIRST_CHECKERD,
+            early: Early::default(),
+            table: Table::new(),
+            kernel: None,
+            finished: false,
+        })
+    }
+
+    /// Runs until the table is cleaned up.
+    ///
+    /// # Errors
+    /// When a successor has to go on.
+    pub(crate) fn run(&mut self) -> Result<(), End> {
+        loop {
+            self.perform_actions()?;
+            if self.finished {
+                return self.linger();
+            }
+            let deadline = if self.unread {
+                Some(self.clock.now())
+            } else {
+                self.table.poll_timeout()
+            };
+            for ready in self.events.wait(deadline)? {
+                match ready.token {
+                    PARENT => {
+                        if ready.writable {
+                            let flushed = self.parent.flush();
+                            self.heard(flushed)?;
+                        }
+                        if ready.readable {
+                            self.read_parent()?;
+                        }
+                    }
+                    SIGNALS => self.read_signals()?,
+                    token => {
+                        let current = self.checkerd.as_ref().is_some_and(|(at, _)| *at == token);
+                        self.unread |= current && ready.readable;
+                    }
+                }
+            }
+            self.read_checkerd()?;
+            if self
+                .table
+                .poll_timeout()
+                .is_some_and(|at| at <= self.clock.now())
+            {
+                self.input(Input::Timer);
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.table.handle(input, self.clock.now());
+    }
+
+    fn read_parent(&mut self) -> Result<(), End> {
+        loop {
+            let received = match self.parent.recv_with() {
+                Ok(Some(received)) => received,
+                Ok(None) => return Ok(()),
+                Err(error) => return self.heard(Err(error)),
+            };
+            match (self.intake.take(received.message)?, received.descriptor) {
+                (Taken::Checkerd, Some(descriptor)) => self.meet_checkerd(descriptor)?,
+                (Taken::Checkerd, None)
+                | (Taken::Part | Taken::Configuration(_) | Taken::Stop, Some(_)) => {
+                    return Err(End::Descriptor);
+                }
+                (Taken::Part, None) => {}
+                (Taken::Configuration(configuration), None) => {
+                    let generation = configuration.generation;
+                    self.input(Input::Configure(configuration));
+                    for verdict in self.early.due(generation) {
+                        self.input(Input::Verdict(verdict));
+                    }
+                    // A reload must not find the kernel actions of the last configuration undone.
+                    self.perform_actions()?;
+                }
+                (Taken::Stop, None) => self.input(Input::Shutdown),
+            }
+        }
+    }
+
+    /// The outcome of an exchange with the parent. A parent that is gone is a stop; anything else that
+    /// breaks the channel ends this process as it is.
+    fn heard(&mut self, result: Result<(), ChannelError>) -> Result<(), End> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(ChannelError::Closed) => {
+                if !self.deaf {
+                    self.deaf = true;
+                    log::warn!("the parent is gone: leaving");
+                    self.input(Input::Shutdown);
+                }
+                Ok(())
+            }
+            Err(
+                error @ (ChannelError::Malformed(_)
+                | ChannelError::UnexpectedDescriptor
+                | ChannelError::Unsendable(_)
+                | ChannelError::Full
+                | ChannelError::Os(_)),
+            ) => Err(End::Parent(error)),
+        }
+    }
+
+    fn read_signals(&mut self) -> Result<(), End> {
+        while let Some(signal) = self.signals.read().map_err(io::Error::from)? {
+            log::info!("signal {signal}: leaving");
+            self.input(Input::Shutdown);
+        }
+        Ok(())
+    }
+
+    fn meet_checkerd(&mut self, descriptor: OwnedFd) -> Result<(), End> {
+        let token = Token(self.next_token);
+        self.next_token = self.next_token.saturating_add(1);
+        self.events.register(descriptor.as_fd(), token)?;
+        // The old descriptor is closed here, which also ends its registration.
+        self.checkerd = Some((token, Channel::new(descriptor)));
+        self.unread = true;
+        Ok(())
+    }
+
+    /// Takes some verdicts; `unread` tells whether more may wait.
+    fn read_checkerd(&mut self) -> Result<(), End> {
+        for _ in 0..VERDICTS_PER_TURN {
+            if !self.unread {
+                return Ok(());
+            }
+            let Some((_, channel)) = &mut self.checkerd else {
+                self.unread = false;
+                return Ok(());
+            };
+            match channel.recv() {
+                Ok(Some(checkerd_ipvsd::ToIpvsd::Verdict {
+                    generation,
+                    verdict,
+                })) => {
+                    let known = self.table.knows(verdict.checker);
+                    let ours = self.table.generation();
+                    match self.early.judge(ours, known, generation, verdict) {
+                        Judgement::Counts => self.input(Input::Verdict(verdict)),
+                        Judgement::Nothing => {}
+                        Judgement::Misbehaviour => {
+                            let what = format!(
+                                "it named checker {}, which is not configured",
+                                verdict.checker
+                            );
+                            self.part_from_checkerd(&what)?;
+                        }
+                    }
+                }
+                Ok(None) => self.unread = false,
+                Err(ChannelError::Closed) => {
+                    log::info!("the checker process is gone: its last verdicts stay in force");
+                    self.checkerd = None;
+                    self.unread = false;
+                }
+                Err(
+                    error @ (ChannelError::Malformed(_)
+                    | ChannelError::UnexpectedDescriptor
+                    | ChannelError::Unsendable(_)
+                    | ChannelError::Full
+                    | ChannelError::Os(_)),
+                ) => self.part_from_checkerd(&error.to_string())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn part_from_checkerd(&mut self, why: &str) -> Result<(), End> {
+        log::error!("the checker process misbehaved, its channel is closed: {why}");
+        self.checkerd = None;
+        self.unread = false;
+        self.say(&FromIpvsd::CheckerdMisbehaved)
+    }
+
+    fn perform_actions(&mut self) -> Result<(), End> {
+        while let Some(action) = self.table.poll_action() {
+            match action {
+                Action::Read { destinations_of } => {
+                    let answer = self.with_kernel(|kernel| {
+                        kernel
+                            .read(&destinations_of as &[ServiceKey])
+                            .map(Input::Read)
+                    });
+                    self.input(answer);
+                }
+                Action::Apply(operations) => {
+                    let answer = self.with_kernel(|kernel| apply(kernel, &operations));
+                    self.input(answer);
+                }
+                Action::Notify(notice) => self.say(&message(notice))?,
+                Action::Log(event) => write_log(&event),
+                Action::Publish(snapshot) => match self.parent.send(&FromIpvsd::Snapshot(snapshot))
+                {
+                    Err(ChannelError::Unsendable(error)) => log::warn!(
+                        "a virtual server has too many checkers to be resumed after a crash: {error}"
+                    ),
+                    result => self.heard(result)?,
+                },
+                Action::Installed(generation) => self.say(&FromIpvsd::Ready(generation))?,
+                Action::Finished => self.finished = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Uses the kernel's table, which is opened when needed; an error closes it.
+    fn with_kernel(&mut self, work: impl FnOnce(&mut Ipvs) -> Result<Input, IpvsError>) -> Input {
+        let opened = match self.kernel.take() {
+            Some(kernel) => Ok(kernel),
+            None => Ipvs::open().inspect(|kernel| {
+                let (major, minor, patch) = kernel.version();
+                log::info!("IPVS {major}.{minor}.{patch} of this kernel");
+            }),
+        };
+        let result = opened.and_then(|mut kernel| {
+            let input = work(&mut kernel)?;
+            self.kernel = Some(kernel);
+            Ok(input)
+        });
+        result.unwrap_or_else(|error| Input::Unusable(error.to_string()))
+    }
+
+    fn say(&mut self, message: &FromIpvsd) -> Result<(), End> {
+        if self.deaf {
+            return Ok(());
+        }
+        let sent = self.parent.send(message);
+        self.heard(sent)
+    }
+
+    /// Lets a slow parent take the last messages, which may ask for scripts and mail.
+    fn linger(&mut self) -> Result<(), End> {
+        let until = self.clock.now().saturating_add(LINGER);
+        while !self.deaf && self.parent.has_queued() && self.clock.now() < until {
+            self.events.wait(Some(until))?;
+            if self.parent.flush().is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn apply(kernel: &mut Ipvs, operations: &[Operation]) -> Result<Input, IpvsError> {
+    let results = kernel.apply(operations)?;
+    let outcomes = operations.iter().zip(results).map(|(operation, result)| {
+        log::debug!(
+            "{operation}{}",
+            if result.is_ok() { "" } else { ": refused" }
+        );
+        Outcome {
+            operation: *operation,
+            refused: result.err().map(|errno| explain(operation, errno)),
+        }
+    });
+    Ok(Input::Applied(outcomes.collect()))
+}
+
+fn write_log(event: &Event) {
+    if event.is_warning() {
+        log::warn!("{event}");
+    } else {
+        log::info!("{event}");
+    }
+}
+
+fn message(notice: Notice) -> FromIpvsd {
+    match notice {
+        Notice::RealServerChanged {
+            real_server,
+            up,
+            reason,
+        } => FromIpvsd::RealServerChanged {
+            real_server,
+            up,
+            reason: server_reason(reason),
+        },
+        Notice::CheckerChanged {
+            checker,
+            up,
+            with_server,
+        } => FromIpvsd::CheckerChanged {
+            checker,
+            up,
+            with_server,
+        },
+        Notice::QuorumChanged {
+            virtual_server,
+            up,
+            weight,
+            reason,
+        } => FromIpvsd::QuorumChanged {
+            virtual_server,
+            up,
+            weight,
+            reason: server_reason(reason),
+        },
+        Notice::Kernel { usable } => FromIpvsd::Kernel { usable },
+    }
+}
+
+const fn server_reason(reason: Reason) -> ServerReason {
+    match reason {
+        Reason::Checks => ServerReason::Checks,
+        Reason::Start => ServerReason::Start,
+        Reason::Shutdown => ServerReason::Shutdown,
+        Reason::Removed => ServerReason::Removed,
+    }
+}

@@ -1,0 +1,226 @@
+//! What the parent says, checked before anything acts on it: a configuration is taken whole, from `Begin`
+//! to `Commit`, or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_lvs::Configuration;
+use kr_model::ipvs::plain;
+use kr_model::lvs::{IpvsGlobal, PoolSnapshot, RealServer, VirtualServer};
+use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
+
+/// Longest persistence in seconds (31 days), the bound of `persistence_timeout`.
+const LONGEST_PERSISTENCE: u32 = 2_678_400;
+
+/// What a message asks of the daemon.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Nothing yet: it is part of a configuration.
+    Part,
+    /// A configuration is complete and sound.
+    Configuration(Box<Configuration>),
+    /// The attached descriptor leads to the checker process.
+    Checkerd,
+    /// Leave cleanly.
+    Stop,
+}
+
+/// Why a message is refused: the parent has a fault, and this process ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// `Begin` within a configuration.
+    Nested,
+    /// Part of a configuration without `Begin`.
+    NotBegun,
+    /// A generation that is not above the one in force, or a commit of another one.
+    Generation(Generation),
+    /// No global part, or two.
+    Global,
+    /// An object that is twice there.
+    Twice(String),
+    /// An object that refers to one that is not there.
+    Unknown(String),
+    /// An object with impossible settings.
+    Unsound(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nested => f.write_str("a configuration began within another"),
+            Self::NotBegun => f.write_str("a configuration's part came before its beginning"),
+            Self::Generation(generation) => write!(f, "generation {generation} is out of turn"),
+            Self::Global => f.write_str("a configuration needs exactly one global part"),
+            Self::Twice(what) => write!(f, "{what} was configured twice"),
+            Self::Unknown(what) => write!(f, "{what} belongs to nothing that was configured"),
+            Self::Unsound(what) => write!(f, "impossible setting: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Collects the parts of a configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    in_force: Option<Generation>,
+    building: Option<Building>,
+}
+
+#[derive(Debug)]
+struct Building {
+    generation: Generation,
+    global: Option<IpvsGlobal>,
+    virtual_servers: BTreeMap<VirtualServerId, VirtualServer>,
+    /// In the parent's order, which is that of the file.
+    order: Vec<VirtualServerId>,
+    real_servers: Vec<RealServer>,
+    known: BTreeSet<RealServerId>,
+    checkers: BTreeSet<CheckerId>,
+    resume: BTreeMap<VirtualServerId, PoolSnapshot>,
+}
+
+impl Intake {
+    /// Takes the next message.
+    ///
+    /// # Errors
+    /// When the parent broke the protocol; nothing of the configuration under way is used then.
+    pub(crate) fn take(&mut self, message: ToIpvsd) -> Result<Taken, Fault> {
+        match message {
+            ToIpvsd::Begin(generation) => self.begin(generation)?,
+            ToIpvsd::Global(global) => {
+                if self.building()?.global.replace(global).is_some() {
+                    return Err(Fault::Global);
+                }
+            }
+            ToIpvsd::VirtualServer(server) => self.building()?.virtual_server(*server)?,
+            ToIpvsd::RealServer(server) => self.building()?.real_server(*server)?,
+            ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
+            ToIpvsd::Commit(generation) => {
+                let building = self.building.take().ok_or(Fault::NotBegun)?;
+                let configuration = building.commit(generation)?;
+                self.in_force = Some(generation);
+                return Ok(Taken::Configuration(Box::new(configuration)));
+            }
+            ToIpvsd::Checkerd => return Ok(Taken::Checkerd),
+            ToIpvsd::Stop => return Ok(Taken::Stop),
+        }
+        Ok(Taken::Part)
+    }
+
+    fn building(&mut self) -> Result<&mut Building, Fault> {
+        self.building.as_mut().ok_or(Fault::NotBegun)
+    }
+
+    fn begin(&mut self, generation: Generation) -> Result<(), Fault> {
+        if self.building.is_some() {
+            return Err(Fault::Nested);
+        }
+        if Some(generation) <= self.in_force || generation == Generation(0) {
+            return Err(Fault::Generation(generation));
+        }
+        self.building = Some(Building {
+            generation,
+            global: None,
+            virtual_servers: BTreeMap::new(),
+            order: Vec::new(),
+            real_servers: Vec::new(),
+            known: BTreeSet::new(),
+            checkers: BTreeSet::new(),
+            resume: BTreeMap::new(),
+        });
+        Ok(())
+    }
+}
+
+impl Building {
+    fn virtual_server(&mut self, mut server: VirtualServer) -> Result<(), Fault> {
+        let label = server.label.clone();
+        let unsound = |what: &str| Err(Fault::Unsound(format!("{label}: {what}")));
+        if server.services.is_empty() {
+            return unsound("it stands for no service");
+        }
+        if server.quorum == 0 || server.hysteresis >= server.quorum {
+            return unsound("quorum must be above hysteresis");
+        }
+        let longest = server
+            .services
+            .iter()
+            .map(|key| key.family().max_prefix())
+            .min();
+        if let Some(persistence) = server.persistence {
+            let timeout = persistence.timeout_seconds;
+            if !(1..=LONGEST_PERSISTENCE).contains(&timeout)
+                || persistence.granularity == 0
+                || Some(persistence.granularity) > longest
+            {
+                return unsound("persistence out of range");
+            }
+        }
+        let mut keys = BTreeSet::new();
+        for key in &mut server.services {
+            if let kr_model::lvs::ServiceKey::Address { address, .. } = key {
+                *address = plain(*address);
+            }
+            if !keys.insert(*key) {
+                return Err(Fault::Twice(format!("service {key}")));
+            }
+        }
+        let id = server.id;
+        self.order.push(id);
+        match self.virtual_servers.insert(id, server) {
+            None => Ok(()),
+            Some(_) => Err(Fault::Twice(format!("virtual server {id}"))),
+        }
+    }
+
+    fn real_server(&mut self, server: RealServer) -> Result<(), Fault> {
+        if !self.virtual_servers.contains_key(&server.virtual_server) {
+            return Err(Fault::Unknown(format!("real server {}", server.id)));
+        }
+        if !self.known.insert(server.id) {
+            return Err(Fault::Twice(format!("real server {}", server.id)));
+        }
+        for checker in &server.checkers {
+            if !self.checkers.insert(checker.id) {
+                return Err(Fault::Twice(format!("checker {}", checker.id)));
+            }
+        }
+        self.real_servers.push(server);
+        Ok(())
+    }
+
+    /// Verdicts of checkers that are gone meanwhile are no fault; the pool has to be there.
+    fn resume(&mut self, pool: PoolSnapshot) -> Result<(), Fault> {
+        let id = pool.id;
+        if !self.virtual_servers.contains_key(&id) {
+            return Err(Fault::Unknown(format!("the state of virtual server {id}")));
+        }
+        match self.resume.insert(id, pool) {
+            None => Ok(()),
+            Some(_) => Err(Fault::Twice(format!("the state of virtual server {id}"))),
+        }
+    }
+
+    fn commit(mut self, generation: Generation) -> Result<Configuration, Fault> {
+        if generation != self.generation {
+            return Err(Fault::Generation(generation));
+        }
+        let in_order = self
+            .order
+            .iter()
+            .filter_map(|id| self.virtual_servers.remove(id));
+        let virtual_servers = in_order.collect();
+        Ok(Configuration {
+            generation,
+            global: self.global.ok_or(Fault::Global)?,
+            virtual_servers,
+            real_servers: self.real_servers,
+            resume: self.resume.into_values().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+use std::net::SocketAddr;
+
+use kr_model::lvs::{
+    CheckerBinding, Forwarding, Persistence, Protocol, Removal, Scheduler, ServiceFlags, ServiceKey,
+};
+use kr_model::units::Weight;
+
+use super::*;
+
+fn virtual_server(id: u32) -> VirtualServer {
+    VirtualServer {
+        id: VirtualServerId(id),
+        services: vec![ServiceKey::Address {
+            address: SocketAddr::from(([192, 0, 2, 1], 80)),
+            protocol: Protocol::Tcp,
+        }],
+        label: "web".to_owned(),
+        scheduler: Scheduler::RoundRobin,
+        flags: ServiceFlags::empty(),
+        persistence: None,
+        quorum: 1,
+        hysteresis: 0,
+        sorry_server: None,
+        omega: false,
+    }
+}
+
+fn real_server(id: u32, virtual_server: u32, checker: u32) -> RealServer {
+    RealServer {
+        id: RealServerId(id),
+        virtual_server: VirtualServerId(virtual_server),
+        address: SocketAddr::from(([10, 0, 0, 1], 80)),
+        label: "one".to_owned(),
+        weight: Weight::ONE,
+        forwarding: Forwarding::Nat,
+        inhibit_on_failure: false,
+        upper_threshold: 0,
+        lower_threshold: 0,
+        checkers: vec![CheckerBinding {
+            id: CheckerId(checker),
+            alpha: false,
+        }],
+    }
+}
+
+fn global() -> ToIpvsd {
+    ToIpvsd::Global(IpvsGlobal {
+        flush_at_start: false,
+        keep_at_exit: false,
+        removal: Removal::OneByOne,
+        announce_at_start: false,
+    })
+}
+
+fn snapshot(id: u32) -> PoolSnapshot {
+    PoolSnapshot {
+        id: VirtualServerId(id),
+        quorum: Some(true),
+        weight: 1,
+        verdicts: Vec::new(),
+    }
+}
+
+fn vs(server: VirtualServer) -> ToIpvsd {
+    ToIpvsd::VirtualServer(Box::new(server))
+}
+
+fn rs(id: u32, virtual_server: u32, checker: u32) -> ToIpvsd {
+    ToIpvsd::RealServer(Box::new(real_server(id, virtual_server, checker)))
+}
+
+fn begin(generation: u64) -> ToIpvsd {
+    ToIpvsd::Begin(Generation(generation))
+}
+
+fn commit(generation: u64) -> ToIpvsd {
+    ToIpvsd::Commit(Generation(generation))
+}
+
+/// Outcome of the last of the messages; those before it must be taken.
+fn last(messages: Vec<ToIpvsd>) -> Result<Taken, Fault> {
+    let mut intake = Intake::default();
+    let mut outcome = Ok(Taken::Part);
+    for message in messages {
+        outcome.unwrap();
+        outcome = intake.take(message);
+    }
+    outcome
+}
+
+#[test]
+fn a_whole_configuration_is_handed_over_at_its_commit() {
+    let resume = ToIpvsd::Resume(Box::new(snapshot(1)));
+    let taken = last(vec![
+        begin(1),
+        global(),
+        vs(virtual_server(1)),
+        rs(1, 1, 1),
+        resume,
+        commit(1),
+    ]);
+    let Ok(Taken::Configuration(configuration)) = taken else {
+        panic!("{taken:?}")
+    };
+    assert_eq!(configuration.generation, Generation(1));
+    assert_eq!(configuration.virtual_servers, [virtual_server(1)]);
+    assert_eq!(configuration.real_servers, [real_server(1, 1, 1)]);
+    assert_eq!(configuration.resume, [snapshot(1)]);
+}
+
+#[test]
+fn parts_out_of_turn_are_refused() {
+    let cases = [
+        (vec![global()], Fault::NotBegun),
+        (vec![commit(1)], Fault::NotBegun),
+        (vec![begin(1), begin(2)], Fault::Nested),
+        (vec![begin(0)], Fault::Generation(Generation(0))),
+        (vec![begin(1), global(), global()], Fault::Global),
+        (vec![begin(1), commit(1)], Fault::Global),
+        (
+            vec![begin(1), global(), commit(2)],
+            Fault::Generation(Generation(2)),
+        ),
+        (
+            vec![begin(2), global(), commit(2), begin(2)],
+            Fault::Generation(Generation(2)),
+        ),
+    ];
+    for (messages, fault) in cases {
+        assert_eq!(last(messages), Err(fault));
+    }
+}
+
+#[test]
+fn objects_that_do_not_fit_together_are_refused() {
+    let with = |mut messages: Vec<ToIpvsd>| {
+        messages.insert(0, begin(1));
+        messages.insert(1, global());
+        messages.insert(2, vs(virtual_server(1)));
+        last(messages).unwrap_err().to_string()
+    };
+    assert_eq!(
+        with(vec![vs(virtual_server(1))]),
+        "virtual server 1 was configured twice"
+    );
+    assert_eq!(
+        with(vec![rs(1, 2, 1)]),
+        "real server 1 belongs to nothing that was configured"
+    );
+    assert_eq!(
+        with(vec![rs(1, 1, 1), rs(1, 1, 2)]),
+        "real server 1 was configured twice"
+    );
+    assert_eq!(
+        with(vec![rs(1, 1, 1), rs(2, 1, 1)]),
+        "checker 1 was configured twice"
+    );
+    assert_eq!(
+        with(vec![ToIpvsd::Resume(Box::new(snapshot(9)))]),
+        "the state of virtual server 9 belongs to nothing that was configured"
+    );
+}
+
+#[test]
+fn impossible_settings_are_refused() {
+    let refused = |change: &dyn Fn(&mut VirtualServer)| {
+        let mut server = virtual_server(1);
+        change(&mut server);
+        last(vec![begin(1), vs(server)]).is_err()
+    };
+    let persistence = |timeout_seconds, granularity| {
+        move |server: &mut VirtualServer| {
+            server.persistence = Some(Persistence {
+                timeout_seconds,
+                granularity,
+            });
+        }
+    };
+    assert!(!refused(&persistence(LONGEST_PERSISTENCE, 32)));
+    assert!(refused(&persistence(0, 32)));
+    assert!(refused(&persistence(LONGEST_PERSISTENCE + 1, 32)));
+    assert!(refused(&persistence(1, 33)));
+    assert!(refused(&persistence(1, 0)));
+    assert!(refused(&|server| server.services.clear()));
+    assert!(refused(&|server| server.services.push(server.services[0])));
+    assert!(refused(&|server| server.quorum = 0));
+    assert!(refused(&|server| server.hysteresis = 1));
+}
