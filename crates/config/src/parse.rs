@@ -5,6 +5,7 @@
 //! parameters replaced, and what remains goes as words and braces to the tree.
 
 mod include;
+mod keywords;
 mod physical;
 mod tree_builder;
 
@@ -22,36 +23,19 @@ use include::Checks;
 use tree_builder::TreeBuilder;
 
 /// What a repeated line counts against the bound of expansions, besides its text.
-const TURN_COST: usize = 128;
+const TURN_COST: usize = 512;
 
 /// Most words of one configuration: a bound for what parameters can make of a small file, about six times what
 /// 50,000 real servers need.
 const MAX_WORDS: usize = 8 << 20;
 
 /// What the reader must know besides the files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParseOptions {
     /// The id for `@ID` lines; `None` for the host name up to its first dot.
     pub config_id: Option<String>,
     /// Every check of included files is on from the beginning, not only those of `include_check`.
     pub all_include_checks: bool,
-    /// True for a keyword whose argument is a command line: single quotes join words there too, and what is in
-    /// quotes is kept as written for [`lexer::split_command`].
-    pub is_command: fn(&str) -> bool,
-    /// True for a keyword whose block stands outside all others and never inside one: the sign of a missing
-    /// brace above it.
-    pub is_root_block: fn(&str) -> bool,
-}
-
-impl Default for ParseOptions {
-    fn default() -> Self {
-        Self {
-            config_id: None,
-            all_include_checks: false,
-            is_command: |_| false,
-            is_root_block: |_| false,
-        }
-    }
 }
 
 /// Everything that was read.
@@ -75,11 +59,10 @@ pub fn parse(host: &dyn Host, path: &Path, options: &ParseOptions) -> Parsed {
     });
     let mut parser = Parser {
         host,
-        options,
         sources: Sources::default(),
         findings: Findings::default(),
         macros: Macros::new(host, config_id),
-        builder: TreeBuilder::new(options.is_root_block),
+        builder: TreeBuilder::default(),
         checks: Checks::initial(options.all_include_checks),
         open_files: Vec::new(),
         bytes_read: 0,
@@ -103,7 +86,6 @@ pub fn parse(host: &dyn Host, path: &Path, options: &ParseOptions) -> Parsed {
 
 struct Parser<'h> {
     host: &'h dyn Host,
-    options: &'h ParseOptions,
     sources: Sources,
     findings: Findings,
     macros: Macros<'h>,
@@ -290,8 +272,9 @@ impl Parser<'_> {
     fn words(&mut self, line: &Line<'_>, start: usize) {
         self.builder.begin_line(indentation(line, start));
         let mut tokens = Tokens::new(&line.text, start);
-        let is_command = self.options.is_command;
-        while let Some(token) = tokens.next(self.builder.keyword().is_some_and(is_command)) {
+        while let Some(token) =
+            tokens.next(self.builder.keyword().is_some_and(keywords::is_command))
+        {
             match token {
                 Token::Open(at) => {
                     let span = line.span(at, at + 1);

@@ -79,7 +79,10 @@ impl Parser<'_> {
     fn code<'a>(&mut self, raw: &'a str, file: FileId, start: usize) -> Code<'a> {
         let mut line = Cow::Borrowed(raw);
         if let Some((replaced, found)) = lookalike::replace(raw) {
-            for lookalike in found {
+            let mut not_text = found.iter().filter(|one| one.meant.is_none());
+            let first_not_text = not_text.next().copied();
+            let taken = found.into_iter().filter(|one| one.meant.is_some());
+            for lookalike in taken.chain(first_not_text) {
                 self.lookalike(lookalike, file, start);
             }
             line = Cow::Owned(replaced);

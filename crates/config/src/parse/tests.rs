@@ -8,16 +8,8 @@ use crate::diagnostic::{Class, Severity};
 use crate::memory::MemoryHost;
 use crate::render::one_line;
 
-fn options() -> ParseOptions {
-    ParseOptions {
-        is_command: |keyword| keyword.starts_with("notify") || keyword == "script",
-        is_root_block: |keyword| matches!(keyword, "vrrp_instance" | "virtual_server"),
-        ..ParseOptions::default()
-    }
-}
-
 fn parse_host(host: &MemoryHost) -> Parsed {
-    parse(host, Path::new("/etc/k.conf"), &options())
+    parse(host, Path::new("/etc/k.conf"), &ParseOptions::default())
 }
 
 fn parse_text(text: &str) -> Parsed {
@@ -170,7 +162,7 @@ fn conditions_choose_lines() {
     let host = MemoryHost::with_file("/etc/k.conf", "@main a\n@host1 b");
     let options = ParseOptions {
         config_id: Some("main".to_owned()),
-        ..options()
+        ..ParseOptions::default()
     };
     assert_eq!(
         shown(&parse(&host, Path::new("/etc/k.conf"), &options).root),
@@ -290,7 +282,7 @@ fn all_checks_can_be_asked_for() {
     let host = MemoryHost::with_file("/etc/k.conf", "include none*");
     let options = ParseOptions {
         all_include_checks: true,
-        ..options()
+        ..ParseOptions::default()
     };
     let parsed = parse(&host, Path::new("/etc/k.conf"), &options);
     assert_eq!(
@@ -327,7 +319,11 @@ fn includes_that_nest_too_deep_are_an_error() {
 
 #[test]
 fn a_missing_main_file_is_fatal() {
-    let parsed = parse(&MemoryHost::default(), Path::new("/etc/k.conf"), &options());
+    let parsed = parse(
+        &MemoryHost::default(),
+        Path::new("/etc/k.conf"),
+        &ParseOptions::default(),
+    );
     let diagnostic = parsed.diagnostics.first().unwrap();
     assert_eq!(diagnostic.class, Class::Fatal);
     assert!(diagnostic.message.starts_with("cannot read /etc/k.conf: "));

@@ -1,5 +1,6 @@
 //! Words and braces into statements and blocks, and what to say when braces do not match.
 
+use super::keywords::is_root_block;
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::source::{Sources, Span};
 use crate::tree::{Block, Statement, Word};
@@ -8,8 +9,8 @@ use crate::tree::{Block, Statement, Word};
 const MAX_NESTING: usize = 32;
 
 /// Puts the tree together.
+#[derive(Default)]
 pub(super) struct TreeBuilder {
-    is_root_block: fn(&str) -> bool,
     root: Vec<Statement>,
     frames: Vec<Frame>,
     /// The statement of this line.
@@ -49,22 +50,6 @@ struct Suspect {
 }
 
 impl TreeBuilder {
-    /// An empty tree.
-    pub(super) fn new(is_root_block: fn(&str) -> bool) -> Self {
-        Self {
-            is_root_block,
-            root: Vec::new(),
-            frames: Vec::new(),
-            current: None,
-            waiting: None,
-            too_deep: 0,
-            line_start: None,
-            suspect: None,
-            last_closed: None,
-            words: 0,
-        }
-    }
-
     /// A new line begins, indented so far.
     pub(super) fn begin_line(&mut self, indentation: Option<usize>) {
         self.line_start = indentation;
@@ -123,10 +108,7 @@ impl TreeBuilder {
             ),
             Some(header) => {
                 let begins_line = header.indentation.is_some();
-                if begins_line
-                    && !self.frames.is_empty()
-                    && (self.is_root_block)(&header.keyword.text)
-                {
+                if begins_line && !self.frames.is_empty() && is_root_block(&header.keyword.text) {
                     let next = (header.keyword.text.clone(), header.keyword.span);
                     self.close_all(Some(&next), sources, findings);
                 }
