@@ -161,3 +161,143 @@ fn all(instance: &Instance) -> impl Iterator<Item = &VirtualAddress> + Clone {
 fn take_due(at: &mut Option<Instant>, now: Instant) -> bool {
     at.take_if(|at| *at <= now).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fixture::{address, instance, v4};
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1000)
+    }
+
+    /// Times in milliseconds and last bytes of everything announced until `end`.
+    fn run(announcer: &mut Announcer, instance: &Instance, end: u64) -> Vec<(u64, u8)> {
+        let mut pace = Pace::default();
+        let mut out = Vec::new();
+        let mut now = Instant::ZERO;
+        loop {
+            out.extend(
+                announcer
+                    .poll(instance, now, &mut pace)
+                    .iter()
+                    .map(|target| {
+                        let IpAddr::V4(address) = target.address else {
+                            unreachable!()
+                        };
+                        (now.as_micros() / 1000, address.octets()[3])
+                    }),
+            );
+            match announcer.deadline() {
+                Some(next) if next <= at(end) => now = next,
+                Some(_) | None => return out,
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_master_announces_at_once_interleaved_and_again_after_the_delay() {
+        let instance = instance(100);
+        let mut announcer = Announcer::default();
+        announcer.become_master(&instance, Instant::ZERO);
+        let set = |time| [(time, 100), (time, 101), (time, 100), (time, 101)];
+        assert_eq!(
+            run(&mut announcer, &instance, 60_000),
+            [set(0), set(5000)].concat()
+        );
+    }
+
+    #[test]
+    fn the_refresh_starts_after_delay_and_period_and_goes_on() {
+        let mut instance = instance(100);
+        instance.addresses.truncate(1);
+        instance.excluded = vec![address(102)];
+        instance.announce.delay = Duration::ZERO;
+        instance.announce.refresh = Duration::from_secs(10);
+        let mut announcer = Announcer::default();
+        announcer.become_master(&instance, Instant::ZERO);
+        assert_eq!(
+            run(&mut announcer, &instance, 25_000),
+            [
+                (0, 100),
+                (0, 102),
+                (0, 100),
+                (0, 102),
+                (10_000, 100),
+                (10_000, 102),
+                (20_000, 100),
+                (20_000, 102),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_interval_spreads_a_set_over_time() {
+        let mut instance = instance(100);
+        instance.announce.interval = Duration::from_millis(200);
+        instance.announce.delay = Duration::ZERO;
+        let mut announcer = Announcer::default();
+        announcer.become_master(&instance, Instant::ZERO);
+        assert_eq!(
+            run(&mut announcer, &instance, 60_000),
+            [(0, 100), (200, 101), (400, 100), (600, 101)]
+        );
+    }
+
+    #[test]
+    fn the_interval_is_shared_by_instances_of_one_device() {
+        let mut instance = instance(100);
+        instance.announce.interval = Duration::from_millis(200);
+        let mut pace = Pace::default();
+        let (mut one, mut two) = (Announcer::default(), Announcer::default());
+        one.become_master(&instance, Instant::ZERO);
+        two.become_master(&instance, Instant::ZERO);
+        assert_eq!(one.poll(&instance, Instant::ZERO, &mut pace).len(), 1);
+        assert_eq!(two.poll(&instance, Instant::ZERO, &mut pace).len(), 0);
+        assert_eq!(two.deadline(), Some(at(200)));
+    }
+
+    #[test]
+    fn a_flood_of_lower_adverts_gives_one_set_an_interval() {
+        let instance = instance(100);
+        let mut announcer = Announcer::default();
+        let mut pace = Pace::default();
+        let mut sent = 0;
+        for step in 0..100 {
+            announcer.lower_priority_heard(&instance, at(step * 10));
+            sent += announcer.poll(&instance, at(step * 10), &mut pace).len();
+        }
+        assert_eq!(sent, 2);
+        assert_eq!(announcer.deadline(), Some(at(3000)));
+    }
+
+    #[test]
+    fn nothing_is_left_after_leaving_master() {
+        let mut instance = instance(100);
+        instance.announce.interval = Duration::from_secs(1);
+        instance.announce.refresh = Duration::from_secs(1);
+        let mut announcer = Announcer::default();
+        announcer.become_master(&instance, Instant::ZERO);
+        announcer.lower_priority_heard(&instance, Instant::ZERO);
+        announcer.clear();
+        assert_eq!(announcer.deadline(), None);
+        assert_eq!(run(&mut announcer, &instance, 60_000), []);
+    }
+
+    #[test]
+    fn only_addresses_that_a_reload_added_are_announced() {
+        let old = instance(100);
+        let mut new = old.clone();
+        new.addresses.push(address(102));
+        let mut announcer = Announcer::default();
+        announcer.addresses_added(&new, &old);
+        let queued: Vec<_> = announcer
+            .queue
+            .iter()
+            .map(|target| target.address)
+            .collect();
+        assert_eq!(queued, [v4(102), v4(102)]);
+    }
+}

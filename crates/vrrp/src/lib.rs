@@ -15,6 +15,8 @@
 mod action;
 mod announce;
 mod event;
+#[cfg(test)]
+mod fixture;
 mod input;
 mod instance;
 mod receive;

@@ -14,8 +14,6 @@
 mod hear;
 mod reload;
 mod send;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::mem::Discriminant;
