@@ -1,7 +1,7 @@
 //! Three to five routers, a bad network, pauses, crashes and pulled cables; then everything heals, and
 //! exactly the right router has to be master.
 
-#![expect(clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Single stories on a network without faults, where every time can be stated: takeover bounds, crashes with
 //! resume, split brain and its end, reloads.
 
-#![expect(clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
 
 use std::time::Duration;
 

@@ -415,16 +415,22 @@ impl VirtualRouter {
         }
     }
 
-    fn publish(&mut self, turn: &mut Turn<'_>) {
-        self.published_at = turn.now;
-        turn.actions.push_back(Action::Publish(Box::new(Snapshot {
+    /// Everything that a successor process needs.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             id: self.config.id,
             role: self.role(),
             priority: self.priority(),
             counters: self.counters,
             since: self.since,
             cause: self.cause,
-        })));
+        }
+    }
+
+    fn publish(&mut self, turn: &mut Turn<'_>) {
+        self.published_at = turn.now;
+        let snapshot = Box::new(self.snapshot());
+        turn.actions.push_back(Action::Publish(snapshot));
     }
 
     fn publish_when_stale(&mut self, turn: &mut Turn<'_>) {

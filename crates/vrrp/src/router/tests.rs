@@ -1,1 +1,766 @@
+use std::time::Duration;
 
+use kr_model::units::{AdvertInterval, Priority};
+use kr_model::vrrp::{Counters, Preemption, Role, Version};
+use kr_wire::advert::{Advert, Body};
+use kr_wire::ipv4;
+
+use super::*;
+use crate::event::Severity;
+use crate::fixture::{ID, address, advert, bytes, header, instance, interface, v4};
+
+/// One router with one instance on an interface that works; `now` is moved by hand.
+struct Bench {
+    router: Router,
+    now: Instant,
+}
+
+/// An action in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Did {
+    Sent(u8),
+    Addresses(bool),
+    Announced(u8),
+    Published(State),
+    Entered(State, Cause),
+    Said(String),
+}
+
+use Did::{Addresses, Announced, Entered, Published, Said, Sent};
+
+fn short(action: Action) -> Did {
+    match action {
+        Action::SendAdvert { packet, .. } => Sent(ipv4::parse(&packet).unwrap().1[2]),
+        Action::SetAddresses { present, .. } => Addresses(present),
+        Action::Announce {
+            address: IpAddr::V4(v4),
+            ..
+        } => Announced(v4.octets()[3]),
+        Action::Announce {
+            address: IpAddr::V6(_),
+            ..
+        } => panic!("no IPv6 here"),
+        Action::Publish(snapshot) => Published(snapshot.role.state()),
+        Action::Transition { to, cause, .. } => Entered(to, cause),
+        Action::Event(event) => Said(event.to_string()),
+    }
+}
+
+fn global() -> VrrpGlobal {
+    VrrpGlobal {
+        startup_delay: Duration::ZERO,
+        keep_addresses_at_exit: false,
+        dynamic_interfaces: false,
+    }
+}
+
+fn configure(config: Instance, resume: Option<Snapshot>) -> Input<'static> {
+    Input::Configure {
+        global: global(),
+        instances: [(config.id, config)].into(),
+        resume: resume.into_iter().map(|kept| (kept.id, kept)).collect(),
+    }
+}
+
+fn link(state: LinkState) -> Input<'static> {
+    Input::Link {
+        interface: interface(),
+        state,
+    }
+}
+
+fn source(last: Option<u8>) -> Input<'static> {
+    Input::Source {
+        interface: interface(),
+        family: Family::Inet,
+        address: last.map(v4),
+    }
+}
+
+impl Bench {
+    /// Nothing configured yet; the own address is 192.0.2.10.
+    fn empty() -> Self {
+        let mut bench = Self {
+            router: Router::new(),
+            now: Instant::from_micros(1_000_000_000),
+        };
+        assert_eq!(bench.give(link(LinkState::Up)), []);
+        assert_eq!(bench.give(source(Some(10))), []);
+        bench
+    }
+
+    /// Started, in BACKUP.
+    fn backup(config: Instance) -> Self {
+        let mut bench = Self::empty();
+        bench.give(configure(config, None));
+        bench
+    }
+
+    /// Master since a moment ago, first adverts and announcements are out.
+    fn master(config: Instance) -> Self {
+        let mut bench = Self::backup(config);
+        bench.wait();
+        assert_eq!(bench.role().state(), State::Master);
+        bench
+    }
+
+    fn give(&mut self, input: Input<'_>) -> Vec<Did> {
+        self.router.handle(input, self.now);
+        self.actions().into_iter().map(short).collect()
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.router.poll_action()).collect()
+    }
+
+    fn hear(&mut self, from: u8, priority: u8) -> Vec<Did> {
+        self.hear_this(from, &advert(priority))
+    }
+
+    fn hear_this(&mut self, from: u8, advert: &Advert) -> Vec<Did> {
+        let payload = bytes(advert, header(from));
+        let interface = interface();
+        self.give(Input::Packet {
+            interface: &interface,
+            header: header(from),
+            payload: &payload,
+        })
+    }
+
+    /// Jumps to the next timer and serves it.
+    fn wait(&mut self) -> Vec<Did> {
+        self.now = self.router.poll_timeout().unwrap();
+        self.give(Input::Timer)
+    }
+
+    fn later(&mut self, millis: u64) {
+        self.now = self.now.saturating_add(Duration::from_millis(millis));
+    }
+
+    /// Microseconds until the next timer.
+    fn timeout(&self) -> u128 {
+        self.router
+            .poll_timeout()
+            .unwrap()
+            .since(self.now)
+            .as_micros()
+    }
+
+    /// The state as a reload to the same would publish it.
+    fn role(&self) -> Role {
+        self.router.instances[&ID].router.snapshot().role
+    }
+
+    fn counters(&self) -> Counters {
+        self.router.instances[&ID].router.snapshot().counters
+    }
+}
+
+fn entering(state: State, cause: Cause) -> [Did; 3] {
+    [
+        Entered(state, cause),
+        Said(format!("(VI_1) entering {} state: {cause}", state.word())),
+        Published(state),
+    ]
+}
+
+const SILENT: Cause = Cause::MasterSilent {
+    late: Duration::ZERO,
+};
+
+fn better(last: u8, priority: u8) -> Cause {
+    Cause::BetterMaster {
+        source: v4(last),
+        priority,
+    }
+}
+
+// RFC 3768 section 6.4.1, Initialize.
+
+#[test]
+fn start_waits_as_backup_for_the_master_down_time() {
+    let mut bench = Bench::empty();
+    let did = bench.give(configure(instance(100), None));
+    let expected = [
+        vec![Addresses(false)],
+        entering(State::Backup, Cause::Start).to_vec(),
+    ];
+    assert_eq!(did, expected.concat());
+    assert_eq!(bench.timeout(), 3_609_375);
+}
+
+#[test]
+fn an_owner_is_master_at_the_first_turn() {
+    let mut bench = Bench::backup(instance(255));
+    assert_eq!(bench.timeout(), 0);
+    let did = bench.wait();
+    assert_eq!(did[0], Sent(255));
+    assert!(did.contains(&Entered(State::Master, Cause::Owner)));
+}
+
+#[test]
+fn the_startup_delay_ignores_adverts_and_counts_timers_from_its_end() {
+    let mut bench = Bench::empty();
+    let global = VrrpGlobal {
+        startup_delay: Duration::from_secs(10),
+        ..global()
+    };
+    let instances = [(ID, instance(100))].into();
+    bench.give(Input::Configure {
+        global,
+        instances,
+        resume: BTreeMap::new(),
+    });
+    assert_eq!(bench.timeout(), 13_609_375);
+    bench.later(9_999);
+    assert_eq!(bench.hear(9, 200), []);
+    assert_eq!(bench.counters(), Counters::default());
+    bench.later(1);
+    assert_eq!(bench.hear(9, 200), [Published(State::Backup)]);
+}
+
+// RFC 3768 section 6.4.2, Backup.
+
+#[test]
+fn becoming_master_sends_the_advert_first_and_says_so_last() {
+    let mut bench = Bench::backup(instance(100));
+    let first = vec![Sent(100), Addresses(true)];
+    let set = [
+        Announced(100),
+        Announced(101),
+        Announced(100),
+        Announced(101),
+    ];
+    let expected = [
+        first,
+        set.to_vec(),
+        entering(State::Master, SILENT).to_vec(),
+    ];
+    assert_eq!(bench.wait(), expected.concat());
+    assert_eq!(bench.timeout(), 1_000_000);
+    assert_eq!(bench.counters().become_master, 1);
+}
+
+#[test]
+fn what_a_backup_does_with_an_advert() {
+    let delayed = Preemption::Delayed(Duration::from_secs(60));
+    // Preemption, priority heard, microseconds until the master-down timer; 2609375 is untouched.
+    let rows = [
+        (Preemption::Immediate, 0, 609_375),
+        (Preemption::Immediate, 99, 2_609_375),
+        (Preemption::Immediate, 100, 3_609_375),
+        (Preemption::Immediate, 255, 3_609_375),
+        (Preemption::Never, 1, 3_609_375),
+        (Preemption::Never, 0, 609_375),
+        (delayed, 1, 3_609_375),
+        (delayed, 0, 609_375),
+    ];
+    for (preemption, priority, timeout) in rows {
+        let mut bench = Bench::backup(Instance {
+            preemption,
+            ..instance(100)
+        });
+        bench.later(1_000);
+        bench.hear(9, priority);
+        assert_eq!(bench.timeout(), timeout, "{preemption:?} hears {priority}");
+    }
+}
+
+#[test]
+fn a_resigned_master_is_the_cause_of_the_takeover() {
+    let mut bench = Bench::backup(instance(100));
+    bench.hear(9, 200);
+    bench.hear(9, 0);
+    assert!(
+        bench
+            .wait()
+            .contains(&Entered(State::Master, Cause::MasterResigned))
+    );
+    assert_eq!(bench.counters().priority_zero_received, 1);
+}
+
+#[test]
+fn preempt_delay_starts_at_the_first_lower_advert_and_an_equal_one_cancels_it() {
+    let preemption = Preemption::Delayed(Duration::from_secs(5));
+    let mut bench = Bench::backup(Instance {
+        preemption,
+        ..instance(100)
+    });
+    bench.hear(9, 50);
+    bench.later(2_000);
+    bench.hear(9, 100);
+    bench.later(1_000);
+    bench.hear(9, 50);
+    bench.later(3_000);
+    bench.hear(9, 50);
+    assert_eq!(
+        bench.timeout(),
+        3_609_375,
+        "the delay runs from the second start"
+    );
+    bench.later(2_000);
+    bench.hear(9, 50);
+    assert_eq!(bench.timeout(), 1_609_375, "and is over now");
+}
+
+#[test]
+fn version_3_learns_the_interval_of_the_master_and_forgets_it_as_master() {
+    let version = Version::V3;
+    let mut bench = Bench::backup(Instance {
+        version,
+        ..instance(100)
+    });
+    assert_eq!(bench.timeout(), 3_609_375);
+    let slow = Advert {
+        body: Body::V3 { interval: 200 },
+        ..advert(200)
+    };
+    bench.hear_this(9, &slow);
+    assert_eq!(bench.timeout(), 7_218_750);
+    bench.wait();
+    assert_eq!(bench.timeout(), 1_000_000);
+}
+
+#[test]
+fn a_timer_served_an_interval_late_waits_once_more() {
+    let mut bench = Bench::backup(instance(100));
+    bench.later(4_700);
+    assert!(matches!(bench.give(Input::Timer)[..], [Said(_)]));
+    assert_eq!(bench.timeout(), 1_609_375);
+    bench.later(5_000);
+    assert_eq!(bench.give(Input::Timer)[0], Sent(100), "only once");
+}
+
+// RFC 3768 section 6.4.3, Master.
+
+#[test]
+fn what_a_master_does_with_an_advert() {
+    let lower = |last, priority| {
+        Said(format!(
+            "(VI_1) 192.0.2.{last} acts as master with priority {priority}, below ours; answering \
+             and announcing our addresses again"
+        ))
+    };
+    let yields = |last, priority| {
+        let enters = entering(State::Backup, better(last, priority));
+        [vec![Addresses(false)], enters.to_vec()].concat()
+    };
+    let answers = |last, priority| {
+        vec![
+            lower(last, priority),
+            Sent(100),
+            Announced(100),
+            Announced(101),
+        ]
+    };
+    let own = "(VI_1) advert from 192.0.2.10: it has the own address and priority: a loop, or an \
+               address used twice";
+    // The own address ends in 10, the own priority is 100.
+    let rows = [
+        (9, 0, vec![Sent(100)]),
+        (9, 101, yields(9, 101)),
+        (9, 255, yields(9, 255)),
+        (11, 100, yields(11, 100)),
+        (9, 100, answers(9, 100)),
+        (11, 99, answers(11, 99)),
+        (10, 100, vec![Said(own.to_owned())]),
+    ];
+    for (last, priority, did) in rows {
+        let mut bench = Bench::master(instance(100));
+        assert_eq!(bench.hear(last, priority), did, "{last} says {priority}");
+    }
+}
+
+#[test]
+fn higher_prio_send_advert_sends_a_last_advert() {
+    let mut bench = Bench::master(Instance {
+        advert_before_yielding: true,
+        ..instance(100)
+    });
+    assert_eq!(bench.hear(9, 200)[..2], [Sent(100), Addresses(false)]);
+}
+
+#[test]
+fn lower_prio_no_advert_announces_without_an_answer() {
+    let mut bench = Bench::master(Instance {
+        answer_lower_priority: false,
+        ..instance(100)
+    });
+    let did = bench.hear(9, 50);
+    assert!(
+        !did.contains(&Sent(100)) && did.contains(&Announced(100)),
+        "{did:?}"
+    );
+}
+
+#[test]
+fn a_late_advert_does_not_shift_the_following_ones() {
+    let mut bench = Bench::master(instance(100));
+    bench.later(1_200);
+    assert_eq!(bench.give(Input::Timer), [Sent(100)]);
+    assert_eq!(bench.timeout(), 800_000);
+}
+
+#[test]
+fn adverts_are_the_bytes_of_keepalived() {
+    use kr_model::vrrp::{Authentication, Secret};
+    let authentication = Authentication::Password(Secret(*b"1111\0\0\0\0"));
+    let mut bench = Bench::backup(Instance {
+        authentication,
+        ..instance(100)
+    });
+    bench.give(source(Some(1)));
+    bench.now = bench.router.poll_timeout().unwrap();
+    bench.router.handle(Input::Timer, bench.now);
+    let Action::SendAdvert { packet, .. } = bench.actions().remove(0) else {
+        panic!("the advert is first");
+    };
+    let expected = [
+        0x45, 0xc0, 0x00, 0x2c, 0x00, 0x01, 0x00, 0x00, 0xff, 0x70, 0x18, 0x8d, 0xc0, 0x00, 0x02,
+        0x01, 0xe0, 0x00, 0x00, 0x12, 0x21, 0x33, 0x64, 0x02, 0x01, 0x01, 0x92, 0x9c, 0xc0, 0x00,
+        0x02, 0x64, 0xc0, 0x00, 0x02, 0x65, 0x31, 0x31, 0x31, 0x31, 0x00, 0x00, 0x00, 0x00,
+    ];
+    assert_eq!(packet, expected);
+}
+
+// Faults and the end.
+
+#[test]
+fn a_master_that_loses_its_link_says_priority_0_and_frees_the_addresses() {
+    let mut bench = Bench::master(instance(100));
+    let enters = entering(State::Fault, Cause::InterfaceDown);
+    let expected = [vec![Sent(0), Addresses(false)], enters.to_vec()].concat();
+    assert_eq!(bench.give(link(LinkState::Down)), expected);
+    assert_eq!(bench.router.poll_timeout(), None);
+    assert_eq!(bench.hear(9, 50), [], "adverts are ignored in FAULT");
+    assert_eq!(bench.counters().priority_zero_sent, 1);
+}
+
+#[test]
+fn faults_end_only_with_the_last_of_them() {
+    let mut bench = Bench::backup(instance(100));
+    bench.give(link(LinkState::Missing));
+    assert_eq!(bench.give(source(None)), []);
+    assert_eq!(bench.give(link(LinkState::Up)), [Published(State::Fault)]);
+    let did = bench.give(source(Some(10)));
+    assert_eq!(did, entering(State::Backup, Cause::FaultCleared));
+    assert_eq!(bench.timeout(), 3_609_375);
+}
+
+#[test]
+fn dont_track_primary_minds_only_a_missing_interface() {
+    let mut bench = Bench::master(Instance {
+        track_primary: false,
+        ..instance(100)
+    });
+    assert_eq!(bench.give(link(LinkState::Down)), []);
+    let did = bench.give(link(LinkState::Missing));
+    assert!(did.contains(&Entered(State::Fault, Cause::InterfaceMissing)));
+}
+
+#[test]
+fn the_interface_of_a_virtual_address_is_a_fault_unless_it_is_not_tracked() {
+    let elsewhere = IfName::try_from("eth1".to_owned()).unwrap();
+    let mut config = instance(100);
+    config.addresses[0].device = Some(elsewhere.clone());
+    let mut bench = Bench::backup(config.clone());
+    assert_eq!(bench.role().state(), State::Fault);
+    let up = Input::Link {
+        interface: elsewhere,
+        state: LinkState::Up,
+    };
+    assert_eq!(
+        bench.give(up)[0],
+        Entered(State::Backup, Cause::FaultCleared)
+    );
+    config.addresses[0].tracked = false;
+    assert_eq!(Bench::backup(config).role().state(), State::Backup);
+}
+
+#[test]
+fn shutdown_of_a_master_resigns_before_the_addresses_go() {
+    let mut bench = Bench::master(instance(100));
+    let did = bench.give(Input::Shutdown);
+    assert_eq!(
+        did[..3],
+        [
+            Sent(0),
+            Addresses(false),
+            Entered(State::Stop, Cause::Shutdown)
+        ]
+    );
+    assert_eq!(bench.router.poll_timeout(), None);
+}
+
+#[test]
+fn shutdown_leaves_the_addresses_when_told_so() {
+    let mut bench = Bench::master(instance(100));
+    let global = VrrpGlobal {
+        keep_addresses_at_exit: true,
+        ..global()
+    };
+    let instances = [(ID, instance(100))].into();
+    bench.give(Input::Configure {
+        global,
+        instances,
+        resume: BTreeMap::new(),
+    });
+    assert_eq!(
+        bench.give(Input::Shutdown)[..2],
+        [Sent(0), Entered(State::Stop, Cause::Shutdown)]
+    );
+}
+
+#[test]
+fn shutdown_of_a_backup_sends_nothing() {
+    let mut bench = Bench::backup(instance(100));
+    assert_eq!(
+        bench.give(Input::Shutdown)[0],
+        Entered(State::Stop, Cause::Shutdown)
+    );
+}
+
+// Reload.
+
+#[test]
+fn an_equal_configuration_changes_nothing_at_all() {
+    for mut bench in [Bench::backup(instance(100)), Bench::master(instance(100))] {
+        bench.later(400);
+        let before = bench.router.poll_timeout();
+        assert_eq!(bench.give(configure(instance(100), None)), []);
+        assert_eq!(bench.router.poll_timeout(), before);
+    }
+}
+
+#[test]
+fn changed_addresses_are_set_and_only_new_ones_announced() {
+    let mut bench = Bench::master(instance(100));
+    bench.later(400);
+    let mut new = instance(100);
+    new.addresses[0] = address(102);
+    let did = bench.give(configure(new, None));
+    let expected = [
+        Addresses(true),
+        Announced(102),
+        Announced(102),
+        Published(State::Master),
+    ];
+    assert_eq!(did, expected);
+    assert_eq!(bench.timeout(), 600_000);
+}
+
+#[test]
+fn a_changed_priority_keeps_the_state_and_moves_the_timer() {
+    let mut bench = Bench::backup(instance(100));
+    bench.later(1_000);
+    assert_eq!(
+        bench.give(configure(instance(200), None)),
+        [Published(State::Backup)]
+    );
+    assert_eq!(bench.timeout(), 2_000_000 + 218_750);
+    let mut bench = Bench::master(instance(100));
+    assert_eq!(
+        bench.give(configure(instance(50), None)),
+        [Published(State::Master)]
+    );
+    assert_eq!(bench.wait(), [Sent(50)]);
+}
+
+#[test]
+fn a_shorter_interval_brings_the_next_advert_forward() {
+    let slow = Instance {
+        advert_interval: AdvertInterval::try_from(1000).unwrap(),
+        ..instance(100)
+    };
+    let mut bench = Bench::master(slow);
+    bench.wait();
+    assert_eq!(
+        bench.give(configure(instance(100), None)),
+        [Published(State::Master)]
+    );
+    assert!(bench.timeout() <= 1_000_000);
+}
+
+#[test]
+fn a_removed_instance_leaves_as_a_fault() {
+    let mut bench = Bench::master(instance(100));
+    let nothing = Input::Configure {
+        global: global(),
+        instances: BTreeMap::new(),
+        resume: BTreeMap::new(),
+    };
+    let did = bench.give(nothing);
+    assert_eq!(
+        did[..3],
+        [
+            Sent(0),
+            Addresses(false),
+            Entered(State::Fault, Cause::Shutdown)
+        ]
+    );
+    assert_eq!(bench.router.poll_timeout(), None);
+    assert_eq!(bench.hear(9, 50), []);
+}
+
+// Resume.
+
+fn snapshot(role: Role) -> Snapshot {
+    Snapshot {
+        id: ID,
+        role,
+        priority: Priority::DEFAULT,
+        counters: Counters {
+            advert_sent: 5,
+            ..Counters::default()
+        },
+        since: Instant::from_micros(900_000_000),
+        cause: SILENT,
+    }
+}
+
+#[test]
+fn a_resumed_master_sends_an_overdue_advert_at_once_and_says_no_transition() {
+    let advert_at = Instant::from_micros(999_990_000);
+    let mut bench = Bench::empty();
+    let kept = snapshot(Role::Master { advert_at });
+    let did = bench.give(configure(instance(100), Some(kept)));
+    let expected = [
+        Sent(100),
+        Addresses(true),
+        Announced(100),
+        Announced(101),
+        Published(State::Master),
+    ];
+    assert_eq!(did, expected);
+    assert_eq!(bench.counters().advert_sent, 6);
+}
+
+#[test]
+fn a_resumed_master_whose_advert_is_not_due_waits_for_it() {
+    let advert_at = Instant::from_micros(1_000_300_000);
+    let mut bench = Bench::empty();
+    let kept = snapshot(Role::Master { advert_at });
+    assert_eq!(
+        bench.give(configure(instance(100), Some(kept)))[0],
+        Addresses(true)
+    );
+    assert_eq!(bench.timeout(), 300_000);
+}
+
+#[test]
+fn a_resumed_backup_waits_the_whole_time_again() {
+    let role = Role::Backup {
+        master_down_at: Instant::from_micros(999_000_000),
+        master: Some((v4(9), 200)),
+        interval: AdvertInterval::DEFAULT,
+        preempt_at: None,
+    };
+    let mut bench = Bench::empty();
+    let did = bench.give(configure(instance(100), Some(snapshot(role))));
+    assert_eq!(did, [Addresses(false), Published(State::Backup)]);
+    assert_eq!(bench.timeout(), 3_609_375);
+}
+
+#[test]
+fn a_resumed_fault_is_looked_at_again() {
+    let mut bench = Bench::empty();
+    let did = bench.give(configure(instance(100), Some(snapshot(Role::Fault))));
+    assert!(did.contains(&Entered(State::Backup, Cause::FaultCleared)));
+    let mut bench = Bench::empty();
+    bench.give(link(LinkState::Down));
+    let did = bench.give(configure(instance(100), Some(snapshot(Role::Fault))));
+    assert!(!did.iter().any(|one| matches!(one, Entered(..))), "{did:?}");
+}
+
+#[test]
+fn a_resumed_master_without_its_link_gives_the_addresses_back() {
+    let mut bench = Bench::empty();
+    bench.give(link(LinkState::Down));
+    let kept = snapshot(Role::Master {
+        advert_at: Instant::ZERO,
+    });
+    let did = bench.give(configure(instance(100), Some(kept)));
+    assert_eq!(
+        did[..3],
+        [
+            Sent(0),
+            Addresses(false),
+            Entered(State::Fault, Cause::InterfaceDown)
+        ]
+    );
+}
+
+// Log marks and dispatch.
+
+#[test]
+fn a_wrong_packet_is_logged_once_until_the_state_changes() {
+    let mut bench = Bench::backup(instance(100));
+    let wrong = Advert {
+        body: Body::V2 {
+            auth_type: 1,
+            interval: 1,
+            auth_data: [0; 8],
+        },
+        ..advert(200)
+    };
+    let text = "(VI_1) advert from 192.0.2.9: authentication type 1 is not the auth_type set here";
+    assert_eq!(bench.hear_this(9, &wrong), [Said(text.to_owned())]);
+    assert_eq!(bench.hear_this(9, &wrong), []);
+    assert_eq!(bench.counters().auth_type_mismatch, 2);
+    bench.wait();
+    assert_eq!(bench.hear_this(9, &wrong), [Said(text.to_owned())]);
+}
+
+#[test]
+fn other_addresses_in_an_advert_are_counted_and_the_advert_still_wins() {
+    let mut bench = Bench::master(instance(100));
+    let other = Advert {
+        addresses: vec![v4(1)],
+        ..advert(200)
+    };
+    let did = bench.hear_this(9, &other);
+    assert!(did.contains(&Entered(State::Backup, better(9, 200))));
+    assert_eq!(bench.counters().address_list_errors, 1);
+}
+
+#[test]
+fn packets_of_other_interfaces_and_routers_are_nobodys() {
+    let mut bench = Bench::backup(instance(100));
+    let elsewhere = IfName::try_from("eth1".to_owned()).unwrap();
+    let payload = bytes(&advert(200), header(9));
+    let input = Input::Packet {
+        interface: &elsewhere,
+        header: header(9),
+        payload: &payload,
+    };
+    assert_eq!(bench.give(input), []);
+    let mut other = payload.clone();
+    other[1] = 52;
+    let interface = interface();
+    let input = Input::Packet {
+        interface: &interface,
+        header: header(9),
+        payload: &other,
+    };
+    assert_eq!(bench.give(input), []);
+    assert_eq!(bench.counters(), Counters::default());
+}
+
+#[test]
+fn what_is_not_supported_is_said_and_not_started() {
+    let mut bench = Bench::empty();
+    let config = Instance {
+        family: Family::Inet6,
+        ..instance(100)
+    };
+    bench.router.handle(configure(config, None), bench.now);
+    let Some(Action::Event(event)) = bench.router.poll_action() else {
+        panic!("an event is expected");
+    };
+    assert_eq!(
+        event.to_string(),
+        "(VI_1) not started: VRRP over IPv6 is not supported yet"
+    );
+    assert_eq!(event.severity(), Severity::Warning);
+    assert_eq!(bench.router.poll_timeout(), None);
+}
