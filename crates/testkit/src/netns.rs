@@ -40,7 +40,6 @@ pub struct Host {
 #[derive(Debug)]
 struct Namespace {
     name: String,
-    keep: Cell<bool>,
 }
 
 impl Network {
@@ -120,11 +119,6 @@ impl Network {
             batch += &format!("address add {address} dev {interface}\n");
         }
         host.ip(&batch)
-    }
-
-    /// Leaves the switch behind when dropped; each host says so for itself.
-    pub fn keep(&self) {
-        self.switch.keep.set(true);
     }
 }
 
@@ -207,11 +201,6 @@ impl Host {
         let state = if up { "up" } else { "down" };
         self.ip(&format!("link set {interface} {state}\n"))
     }
-
-    /// Leaves this host behind when dropped.
-    pub fn keep(&self) {
-        self.namespace.keep.set(true);
-    }
 }
 
 impl Namespace {
@@ -219,7 +208,6 @@ impl Namespace {
         run(Command::new("ip").args(["netns", "add", name]))?;
         let namespace = Self {
             name: name.to_owned(),
-            keep: Cell::new(false),
         };
         namespace.ip("link set lo up\n")?;
         Ok(namespace)
@@ -242,9 +230,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        if !self.keep.get() {
-            remove(&self.name);
-        }
+        remove(&self.name);
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "a command-line tool that starts programs and measures time"
 )]
 
+mod demo;
 mod lab;
 mod packages;
 mod test;
@@ -27,9 +28,12 @@ struct Arguments {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 enum Task {
+    Demo(demo::DemoTask),
     Test(TestTask),
     Lab(LabTask),
     FuzzReplay(FuzzReplayTask),
+    WebServer(demo::web::WebServerTask),
+    WebClient(demo::web::WebClientTask),
 }
 
 /// run every check: format, lints, tests, namespaces, the lab
@@ -76,11 +80,14 @@ fn main() -> ExitCode {
         }
     };
     let result = match arguments.task {
+        Task::Demo(task) => demo::run(&task),
         Task::Test(task) => Ok(test::all(task.only.as_deref())),
         Task::Lab(task) => run_in_lab(&task),
         Task::FuzzReplay(FuzzReplayTask {}) => {
             test::fuzz_corpus().map(|outcome| ExitCode::from(u8::from(outcome.failed > 0)))
         }
+        Task::WebServer(task) => demo::web::serve(&task),
+        Task::WebClient(task) => demo::web::ask(&task),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -78,6 +78,11 @@ pub(crate) fn kernel_has_ipvs() -> bool {
     }
 }
 
+/// Whether this program runs inside the lab already.
+pub(crate) fn is_inside() -> bool {
+    std::env::var_os("KR_LAB").is_some()
+}
+
 /// Writes words so that `sh` reads them back unchanged.
 pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let quote = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));

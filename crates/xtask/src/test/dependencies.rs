@@ -33,7 +33,7 @@ pub(super) fn check() -> io::Result<Outcome> {
         "--quiet",
     ]))?;
     let metadata: Value = serde_json::from_str(&metadata)?;
-    let mut outcome = Outcome::default();
+    let mut accepted = true;
     for package in metadata
         .get("packages")
         .and_then(Value::as_array)
@@ -52,9 +52,9 @@ pub(super) fn check() -> io::Result<Outcome> {
         if !known {
             println!("{name}: source {source:?} is not the crates.io registry");
         }
-        outcome.add(Outcome::one(licensed && known));
+        accepted &= licensed && known;
     }
-    Ok(outcome)
+    Ok(Outcome::one(accepted))
 }
 
 /// The quoted names in the `allow = [` list of the `[licenses]` section.
