@@ -226,8 +226,8 @@ fn checker_ids(
     scripts: &BTreeMap<ScriptId, ScriptId>,
 ) -> BTreeMap<CheckerId, CheckerId> {
     // Checkers of one server are few, so comparing each with each is cheap.
-    let mut known: BTreeMap<RealServerId, Vec<(&Probe, Option<ScriptId>, CheckerId)>> =
-        BTreeMap::new();
+    type Known<'a> = Vec<(&'a Probe, Option<ScriptId>, CheckerId)>;
+    let mut known: BTreeMap<RealServerId, Known<'_>> = BTreeMap::new();
     for (id, entry) in previous.into_iter().flat_map(|config| &config.checkers) {
         let list = known.entry(entry.real_server).or_default();
         list.push((&entry.checker.probe, entry.script, *id));

@@ -71,7 +71,7 @@ impl Build<'_> {
         };
         let prefix = match peer {
             Some(_) => family.max_prefix(),
-            None => prefix.unwrap_or(family.max_prefix()),
+            None => prefix.unwrap_or_else(|| family.max_prefix()),
         };
         let address = Cidr::new(address, prefix).ok()?;
         Some(VirtualAddress {

@@ -81,10 +81,12 @@ impl Build<'_> {
             Some(WantedState::Master) => Priority::OWNER,
             Some(WantedState::Backup) | None => Priority::DEFAULT,
         });
-        let wanted = draft.state.unwrap_or(if priority.is_owner() {
-            WantedState::Master
-        } else {
-            WantedState::Backup
+        let wanted = draft.state.unwrap_or_else(|| {
+            if priority.is_owner() {
+                WantedState::Master
+            } else {
+                WantedState::Backup
+            }
         });
         self.limit_addresses(&mut draft);
         let instance = Instance {

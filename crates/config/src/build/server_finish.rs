@@ -7,7 +7,7 @@ use kr_model::check::{
     Checker, Connection, HttpProbe, HttpVersion, Probe, Timing, TlsOptions, Url,
 };
 use kr_model::lvs::{CheckerBinding, Forwarding, Protocol, RealServer, server_label};
-use kr_model::units::Weight;
+use kr_model::units::{Port, Weight};
 use kr_model::{CheckerId, RealServerId, VirtualServerId};
 
 use crate::source::Span;
@@ -225,8 +225,8 @@ impl Build<'_> {
         at: Span,
         draft: &ConnectionDraft,
     ) -> Option<Connection> {
-        let ip = draft.ip.unwrap_or(server.address.ip());
-        let port = draft.port.map_or(server.address.port(), |port| port.get());
+        let ip = draft.ip.unwrap_or_else(|| server.address.ip());
+        let port = draft.port.map_or_else(|| server.address.port(), Port::get);
         if port == 0 {
             self.report(
                 error(at, "this check has no port to connect to and is left out")
@@ -234,14 +234,20 @@ impl Build<'_> {
             );
             return None;
         }
-        if let IpAddr::V6(v6) = ip {
-            if v6.is_unicast_link_local() && draft.interface.is_none() {
-                self.report(
-                    error(at, format!("{ip} is a link-local address; without an interface this check is left out"))
-                        .help("add `bind_if INTERFACE`"),
-                );
-                return None;
-            }
+        if let IpAddr::V6(v6) = ip
+            && v6.is_unicast_link_local()
+            && draft.interface.is_none()
+        {
+            self.report(
+                error(
+                    at,
+                    format!(
+                        "{ip} is a link-local address; without an interface this check is left out"
+                    ),
+                )
+                .help("add `bind_if INTERFACE`"),
+            );
+            return None;
         }
         let mut source = draft.source;
         if let Some(bound) = source.filter(|bound| bound.is_ipv4() != ip.is_ipv4()) {

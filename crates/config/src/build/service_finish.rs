@@ -172,16 +172,14 @@ impl Build<'_> {
         let (said, said_at) = draft
             .family
             .map_or((None, draft.at), |(family, at)| (Some(family), at));
-        if let (Some(known), Some(said)) = (known, said) {
-            if known != said {
-                self.report(
-                    error(
-                        said_at,
-                        "ip_family contradicts the addresses and is ignored",
-                    )
-                    .help("remove the line"),
-                );
-            }
+        if known.zip(said).is_some_and(|(known, said)| known != said) {
+            self.report(
+                error(
+                    said_at,
+                    "ip_family contradicts the addresses and is ignored",
+                )
+                .help("remove the line"),
+            );
         }
         let plain = draft.servers.iter().find(|server| {
             server.settings.forwarding.or(draft.settings.forwarding) != Some(Forwarding::Tunnel)
@@ -194,8 +192,8 @@ impl Build<'_> {
         let common = servers.first().copied().filter(|_| servers.len() == 1);
         let family = known
             .or(said)
-            .or(draft.granularity.map(|(family, _)| family))
-            .or(plain.map(|server| Family::of(server.ip)))
+            .or_else(|| draft.granularity.map(|(family, _)| family))
+            .or_else(|| plain.map(|server| Family::of(server.ip)))
             .or(common);
         Some(family.unwrap_or(Family::Inet))
     }
@@ -317,7 +315,7 @@ impl Build<'_> {
         let wanted = draft.timeout.is_some() || granularity.is_some() || any_port;
         wanted.then(|| Persistence {
             timeout_seconds: draft.timeout.unwrap_or(DEFAULT_PERSISTENCE),
-            granularity: granularity.unwrap_or(family.max_prefix()),
+            granularity: granularity.unwrap_or_else(|| family.max_prefix()),
         })
     }
 
