@@ -592,7 +592,7 @@ impl Checks {
                 self.answers.remove(&(by, id));
                 started.saturating_add(delay).max(soonest)
             }
-            None => now.saturating_add(delay),
+            None => now.saturating_add(delay).max(soonest),
         };
         entry.slot = Slot::Waiting(at);
         self.due.insert((at, id));

@@ -65,6 +65,10 @@ pub enum Failure {
         /// The server asks not to try again (codes 500 to 599).
         permanent: bool,
     },
+    /// The name of a mail server has no address.
+    NoAddress,
+    /// This host could not deliver a mail.
+    Local(LocalFault),
     /// A program ended with this code.
     Exit(u8),
     /// A program was ended by this signal, which was not ours.
@@ -114,6 +118,8 @@ pub enum LocalStep {
     Connect,
     /// Watching the socket.
     Watch,
+    /// Using the `SSL` block.
+    Tls,
 }
 
 impl fmt::Display for Failure {
@@ -135,6 +141,8 @@ impl fmt::Display for Failure {
             }
             Self::Tls(failure) => failure.fmt(f),
             Self::Reply { to, text, .. } => write!(f, "answer to {to}: {text}"),
+            Self::NoAddress => f.write_str("no address was found for its name"),
+            Self::Local(fault) => fault.fmt(f),
             Self::Exit(code) => write!(f, "exit code {code}"),
             Self::Signal(number) => write!(f, "ended by signal {number}"),
             Self::ScriptTimeout(after) => write!(f, "still running after {}", Seconds(*after)),
@@ -166,6 +174,7 @@ impl fmt::Display for LocalFault {
             LocalStep::Source => "bindto or bind_port cannot be used",
             LocalStep::Connect => "cannot connect",
             LocalStep::Watch => "socket cannot be watched",
+            LocalStep::Tls => "TLS cannot be used",
         };
         write!(f, "{step}: {}", self.error)
     }

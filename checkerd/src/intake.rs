@@ -1,0 +1,220 @@
+//! Collects a configuration as the parent sends it, and refuses one that makes no sense. No system
+//! calls.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use kr_check::Configuration;
+use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
+use kr_model::{CheckerId, Generation};
+
+/// A whole configuration.
+#[derive(Debug)]
+pub(crate) struct Complete {
+    pub(crate) global: CheckerGlobal,
+    pub(crate) checks: Configuration,
+}
+
+/// What the parent did wrong. Any of these is a fault of this program, not of the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntakeError {
+    /// An item or a commit outside a configuration.
+    NotBegun,
+    /// A commit for another configuration than was begun.
+    OtherGeneration,
+    /// A second global part, or none at the commit.
+    Global,
+    /// Two checkers of one id.
+    Duplicate(CheckerId),
+    /// A checker without urls or hosts.
+    Empty(CheckerId),
+}
+
+impl fmt::Display for IntakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBegun => f.write_str("a part of a configuration without its beginning"),
+            Self::OtherGeneration => f.write_str("the end of another configuration than was begun"),
+            Self::Global => f.write_str("no global part, or two"),
+            Self::Duplicate(id) => write!(f, "two checkers with id {id}"),
+            Self::Empty(id) => write!(f, "checker {id} without anything to check"),
+        }
+    }
+}
+
+impl std::error::Error for IntakeError {}
+
+/// The configuration that is under way, if any.
+#[derive(Debug, Default)]
+pub(crate) struct Intake(Option<Partial>);
+
+#[derive(Debug)]
+struct Partial {
+    generation: Generation,
+    global: Option<CheckerGlobal>,
+    checkers: Vec<Checker>,
+    ids: BTreeSet<CheckerId>,
+    resume: Vec<CheckerSnapshot>,
+}
+
+impl Intake {
+    /// A configuration follows; one that is under way is forgotten.
+    pub(crate) fn begin(&mut self, generation: Generation) {
+        self.0 = Some(Partial {
+            generation,
+            global: None,
+            checkers: Vec::new(),
+            ids: BTreeSet::new(),
+            resume: Vec::new(),
+        });
+    }
+
+    pub(crate) fn global(&mut self, global: CheckerGlobal) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        match partial.global.replace(global) {
+            None => Ok(()),
+            Some(_) => Err(IntakeError::Global),
+        }
+    }
+
+    pub(crate) fn checker(&mut self, checker: Checker) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let empty = match &checker.probe {
+            Probe::Http(http) => http.urls.is_empty(),
+            Probe::Smtp { hosts, .. } => hosts.is_empty(),
+            Probe::Tcp(_) | Probe::Misc { .. } => false,
+        };
+        if empty {
+            return Err(IntakeError::Empty(checker.id));
+        }
+        if !partial.ids.insert(checker.id) {
+            return Err(IntakeError::Duplicate(checker.id));
+        }
+        partial.checkers.push(checker);
+        Ok(())
+    }
+
+    /// What a predecessor knew. Of a checker that is not configured it is of no use and later ignored.
+    pub(crate) fn resume(&mut self, snapshot: CheckerSnapshot) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        partial.resume.push(snapshot);
+        Ok(())
+    }
+
+    pub(crate) fn commit(&mut self, generation: Generation) -> Result<Complete, IntakeError> {
+        let partial = self.0.take().ok_or(IntakeError::NotBegun)?;
+        if partial.generation != generation {
+            return Err(IntakeError::OtherGeneration);
+        }
+        Ok(Complete {
+            global: partial.global.ok_or(IntakeError::Global)?,
+            checks: Configuration {
+                generation,
+                checkers: partial.checkers,
+                resume: partial.resume,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kr_model::check::Timing;
+
+    use super::*;
+
+    fn checker(id: u32, probe: Probe) -> Checker {
+        Checker {
+            id: CheckerId(id),
+            label: String::new(),
+            probe,
+            timing: Timing {
+                delay_loop: Duration::from_secs(6),
+                retry: 0,
+                delay_before_retry: Duration::from_secs(1),
+                warmup: Duration::ZERO,
+            },
+            alpha: false,
+            log_all_failures: false,
+        }
+    }
+
+    fn misc(id: u32) -> Checker {
+        let timeout = Duration::from_secs(1);
+        checker(
+            id,
+            Probe::Misc {
+                dynamic: false,
+                timeout,
+            },
+        )
+    }
+
+    fn begun() -> Intake {
+        let mut intake = Intake::default();
+        intake.begin(Generation(3));
+        intake
+    }
+
+    #[test]
+    fn a_whole_configuration_comes_out_as_it_was_sent() {
+        let mut intake = begun();
+        intake.checker(misc(1)).unwrap();
+        // Begun anew: the first attempt leaves nothing behind.
+        intake.begin(Generation(4));
+        intake.global(CheckerGlobal::default()).unwrap();
+        intake.checker(misc(2)).unwrap();
+        let complete = intake.commit(Generation(4)).unwrap();
+        assert_eq!(complete.checks.generation, Generation(4));
+        assert_eq!(complete.checks.checkers, [misc(2)]);
+        assert_eq!(complete.global, CheckerGlobal::default());
+    }
+
+    #[test]
+    fn parts_out_of_order_are_refused() {
+        let global = CheckerGlobal::default;
+        assert_eq!(
+            Intake::default().global(global()),
+            Err(IntakeError::NotBegun)
+        );
+        assert_eq!(
+            Intake::default().checker(misc(1)),
+            Err(IntakeError::NotBegun)
+        );
+        assert_eq!(
+            Intake::default().commit(Generation(1)).unwrap_err(),
+            IntakeError::NotBegun
+        );
+        assert_eq!(
+            begun().commit(Generation(3)).unwrap_err(),
+            IntakeError::Global
+        );
+        assert_eq!(
+            begun().commit(Generation(4)).unwrap_err(),
+            IntakeError::OtherGeneration
+        );
+        let mut twice = begun();
+        twice.global(global()).unwrap();
+        assert_eq!(twice.global(global()), Err(IntakeError::Global));
+    }
+
+    #[test]
+    fn checkers_that_cannot_be_are_refused() {
+        let mut intake = begun();
+        intake.checker(misc(1)).unwrap();
+        assert_eq!(
+            intake.checker(misc(1)),
+            Err(IntakeError::Duplicate(CheckerId(1)))
+        );
+        let probe = Probe::Smtp {
+            helo: String::new(),
+            hosts: Vec::new(),
+        };
+        assert_eq!(
+            intake.checker(checker(2, probe)),
+            Err(IntakeError::Empty(CheckerId(2)))
+        );
+    }
+}

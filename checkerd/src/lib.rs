@@ -1,0 +1,12 @@
+//! The checker process and `genhash`, which share how a connection is made and driven ([`link`]).
+//!
+//! What is decided, is decided in `kr_check`; here are sockets, the loop and the channels.
+
+pub mod daemon;
+
+pub mod genhash;
+mod intake;
+pub mod link;
+mod mailer;
+mod probe_io;
+pub mod sandbox;

@@ -1,0 +1,235 @@
+//! One TCP connection that carries a [`Timed`] conversation: how it is made, and how ready events become
+//! its inputs. Used by checks, mail and `genhash`.
+//!
+//! A connection costs few system calls: socket (non-blocking and close-on-exec from the start), connect,
+//! one registration, one look at the pending error, then reads and writes until they would block, close.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use kr_check::conversation::{Conversation, Input, Timed};
+use kr_check::outcome::{LocalFault, LocalStep};
+use kr_check::{Failure, Outcome};
+use kr_model::Instant;
+use kr_model::check::Connection;
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Bytes read at a time.
+pub const BLOCK: usize = 16 * 1024;
+
+/// Blocks read from one connection per wake-up: a server that sends without end delays the others by
+/// less than a millisecond.
+const READ_BUDGET: usize = 16;
+
+/// What became of a connection that was served.
+#[derive(Debug)]
+pub enum Served<T> {
+    /// The next event or deadline will tell.
+    Wait,
+    /// There is more to read; to be served again before the next wait.
+    Again,
+    /// Over.
+    Done(Result<T, Failure>),
+}
+
+/// A connection and what is said over it.
+#[derive(Debug)]
+pub struct Link<C> {
+    socket: Socket,
+    talk: Timed<C>,
+    open: bool,
+}
+
+impl<C: Conversation> Link<C> {
+    /// Starts to connect.
+    ///
+    /// # Errors
+    /// When it fails at once: a failed check, or one that this host cannot make.
+    pub fn open(connection: &Connection, talk: Timed<C>) -> Result<Self, Outcome> {
+        Ok(Self {
+            socket: connect(connection)?,
+            talk,
+            open: false,
+        })
+    }
+
+    /// Serves the connection after an event, or again.
+    pub fn serve(&mut self, now: Instant, block: &mut [u8]) -> Served<C::Output> {
+        match self.advance(now, block) {
+            Ok(true) => Served::Again,
+            Ok(false) => Served::Wait,
+            Err(result) => {
+                // A farewell such as QUIT or close_notify is said only if that needs no waiting.
+                self.send().ok();
+                Served::Done(result)
+            }
+        }
+    }
+
+    /// Ends the conversation if its deadline has passed.
+    pub fn expire(&mut self, now: Instant) -> Served<C::Output> {
+        match self.talk.handle(Input::Tick, now) {
+            ControlFlow::Continue(()) => Served::Wait,
+            ControlFlow::Break(result) => Served::Done(result),
+        }
+    }
+
+    /// When to call [`expire`](Self::expire).
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Instant {
+        self.talk.poll_timeout()
+    }
+
+    /// Does what can be done without waiting. True: there is more to read. `Err`: the conversation is
+    /// over.
+    fn advance(
+        &mut self,
+        now: Instant,
+        block: &mut [u8],
+    ) -> Result<bool, Result<C::Output, Failure>> {
+        if !self.open {
+            match self.socket.take_error() {
+                Ok(None) => self.open = true,
+                Ok(Some(error)) | Err(error) => return Err(Err(connection_failure(&error))),
+            }
+            go_on(self.talk.handle(Input::Opened, now))?;
+        }
+        self.send()
+            .map_err(|error| Err(connection_failure(&error)))?;
+        for _ in 0..READ_BUDGET {
+            match (&self.socket).read(block) {
+                Ok(0) => return go_on(self.talk.handle(Input::Ended, now)).map(|()| false),
+                Ok(count) => {
+                    let bytes = block.get(..count).unwrap_or_default();
+                    go_on(self.talk.handle(Input::Received(bytes), now))?;
+                    self.send()
+                        .map_err(|error| Err(connection_failure(&error)))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return go_on(self.talk.handle(Input::Ended, now)).map(|()| false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    fn send(&mut self) -> io::Result<()> {
+        while !self.talk.outgoing().is_empty() {
+            match (&self.socket).write(self.talk.outgoing()) {
+                Ok(count) => self.talk.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The server may have answered all it wanted and closed; what it said is still read.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C> AsFd for Link<C> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn go_on<T>(progress: ControlFlow<Result<T, Failure>>) -> Result<(), Result<T, Failure>> {
+    match progress {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(result) => Err(result),
+    }
+}
+
+/// Makes the socket in the order that keepalived uses: mark, device, source, connect.
+fn connect(connection: &Connection) -> Result<Socket, Outcome> {
+    let domain = Domain::for_address(connection.target);
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket =
+        Socket::new_raw(domain, kind, Some(Protocol::TCP)).map_err(fault(LocalStep::Socket))?;
+    if connection.mark != 0 {
+        socket.set_mark(connection.mark).map_err(|error| {
+            let text = if error.kind() == io::ErrorKind::PermissionDenied {
+                "the checker process holds no capability for it; use bindto and a routing rule"
+                    .to_owned()
+            } else {
+                error.to_string()
+            };
+            unable(LocalStep::Mark, text)
+        })?;
+    }
+    if let Some(interface) = &connection.interface {
+        socket
+            .bind_device(Some(interface.as_str().as_bytes()))
+            .map_err(fault(LocalStep::Interface))?;
+    }
+    if let Some(source) = source_address(connection) {
+        if source.port() != 0 {
+            // The port of the last check is still in TIME-WAIT.
+            socket
+                .set_reuse_address(true)
+                .map_err(fault(LocalStep::Source))?;
+        }
+        socket
+            .bind(&source.into())
+            .map_err(fault(LocalStep::Source))?;
+    }
+    match socket.connect(&connection.target.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(socket),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn source_address(connection: &Connection) -> Option<SocketAddr> {
+    let port = connection.source_port.map_or(0, |port| port.get());
+    match (connection.source, port) {
+        (None, 0) => None,
+        (Some(source), port) => Some(SocketAddr::new(source, port)),
+        (None, port) => {
+            let any = match connection.target {
+                SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            };
+            Some(SocketAddr::new(any, port))
+        }
+    }
+}
+
+fn unable(step: LocalStep, error: String) -> Outcome {
+    Outcome::Unable(LocalFault { step, error })
+}
+
+fn fault(step: LocalStep) -> impl FnOnce(io::Error) -> Outcome {
+    move |error| unable(step, error.to_string())
+}
+
+/// An error of connect() itself: some tell of the server or the way to it, the rest of this host.
+fn refused(error: &io::Error) -> Outcome {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    match errno {
+        Some(
+            Errno::ENETUNREACH
+            | Errno::EHOSTUNREACH
+            | Errno::ECONNREFUSED
+            | Errno::EHOSTDOWN
+            | Errno::ENETDOWN
+            | Errno::ECONNRESET
+            | Errno::ECONNABORTED
+            | Errno::ETIMEDOUT,
+        ) => Outcome::Failed(connection_failure(error)),
+        Some(_) | None => unable(LocalStep::Connect, error.to_string()),
+    }
+}
+
+fn connection_failure(error: &io::Error) -> Failure {
+    // The standard library has no word for this one.
+    if error.raw_os_error() == Some(Errno::EHOSTDOWN as i32) {
+        return Failure::Connection(io::ErrorKind::HostUnreachable);
+    }
+    Failure::Connection(error.kind())
+}
