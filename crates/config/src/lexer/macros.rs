@@ -25,11 +25,12 @@ pub(crate) fn macro_use(text: &str, at: usize) -> Option<MacroUse<'_>> {
     if byte_at(text, at + 1) == Some(b'{') {
         let name_start = at + 2;
         let name_end = name_end(text, name_start)?;
-        let close = name_end + text.get(name_end..)?.find('}')?;
+        let end = ['}', '{', '"', '$', '\n'];
+        let close = name_end + text.get(name_end..)?.find(end)?;
         let arguments = text.get(name_end..close)?;
         let separated = arguments.bytes().next().is_none_or(is_space);
-        let plain = !arguments.contains(['{', '"', '$', '\n']);
-        return (separated && plain).then_some(MacroUse {
+        let closed = byte_at(text, close) == Some(b'}');
+        return (separated && closed).then_some(MacroUse {
             name: text.get(name_start..name_end)?,
             arguments: arguments.get(skip_space(arguments, 0)..)?,
             end: close + 1,

@@ -71,6 +71,10 @@ impl TreeBuilder {
             return;
         }
         if let Some(header) = &mut self.current {
+            // Most statements have one argument: no room for more until there is one.
+            if header.arguments.is_empty() {
+                header.arguments.reserve_exact(1);
+            }
             header.arguments.push(word);
             return;
         }
@@ -200,7 +204,8 @@ impl TreeBuilder {
             .push(statement);
     }
 
-    fn end_frame(&mut self, frame: Frame, close: Span) {
+    fn end_frame(&mut self, mut frame: Frame, close: Span) {
+        frame.statements.shrink_to_fit();
         let span = if close.file == frame.open.file && close.end >= frame.open.end {
             Span {
                 end: close.end,
