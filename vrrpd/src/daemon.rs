@@ -17,7 +17,7 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::InstanceId;
-use kr_model::units::IfName;
+use kr_model::units::{IfIndex, IfName};
 use kr_model::vrrp::{Instance, Role};
 use kr_netlink::route::{Change, Event, Events, Place, Requests};
 use kr_vrrp::{Action, Input, PacketHeader, Router, Severity};
@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use crate::addresses::{self, Located, device, locate, reconcile, renewed};
 use crate::intake::{Configuration, Intake, IntakeError, Order};
 use crate::kernel::{Kernel, Told};
-use crate::sockets::{self, PACKET, PortKey, Sockets};
+use crate::sockets::{self, PACKET, Sockets};
 
 const PARENT: Token = Token(0);
 const KERNEL: Token = Token(1);
@@ -90,7 +90,7 @@ enum Next {
 /// Sources with something left to read. They are edge-triggered: what is left must be remembered.
 #[derive(Debug, Default)]
 struct Backlog {
-    ports: BTreeSet<PortKey>,
+    ports: BTreeSet<IfIndex>,
     kernel: bool,
     parent: bool,
     signals: bool,
@@ -201,7 +201,7 @@ impl Daemon {
                 }
                 KERNEL => self.backlog.kernel = true,
                 SIGNALS => self.backlog.signals = true,
-                token => self.backlog.ports.extend(self.sockets.key(token)),
+                token => self.backlog.ports.extend(self.sockets.link(token)),
             }
         }
         self.serve_packets()?;
@@ -222,12 +222,12 @@ impl Daemon {
     /// Gives waiting packets to the router.
     fn serve_packets(&mut self) -> Result<(), ChannelError> {
         let mut buffer = [0; PACKET];
-        for key in std::mem::take(&mut self.backlog.ports) {
-            let Some(interface) = self.kernel.link(key.0).map(|link| link.name.clone()) else {
+        for port in std::mem::take(&mut self.backlog.ports) {
+            let Some(interface) = self.kernel.link(port).map(|link| link.name.clone()) else {
                 continue;
             };
             let mut left = PACKET_BUDGET;
-            while let Some(packet) = self.sockets.receive(key, &mut buffer) {
+            while let Some(packet) = self.sockets.receive(port, &mut buffer) {
                 // What is no IPv4 packet has no router id, so it is counted nowhere.
                 if let Ok((header, payload)) = ipv4::parse(packet) {
                     let input = Input::Packet {
@@ -245,7 +245,7 @@ impl Daemon {
                 }
                 left = left.saturating_sub(1);
                 if left == 0 {
-                    self.backlog.ports.insert(key);
+                    self.backlog.ports.insert(port);
                     break;
                 }
             }
@@ -314,8 +314,10 @@ impl Daemon {
                 }
                 Err(error) => {
                     log::warn!("{error}; reading links and addresses anew");
+                    self.kernel_events.discard();
                     self.read_tables();
                     links_changed = true;
+                    break;
                 }
             }
         }
@@ -411,6 +413,11 @@ impl Daemon {
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
         self.adjust_sockets();
+        log::info!(
+            "running configuration {}: {} virtual routers",
+            new.generation,
+            self.instances.len()
+        );
         self.channel.send(&FromVrrpd::Ready(new.generation))
     }
 

@@ -7,8 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd};
 
 use kr_event::EventLoop;
+use kr_model::net::Family;
 use kr_model::units::{IfIndex, Vrid};
-use kr_model::vrrp::{Authentication, Instance, Transport};
+use kr_model::vrrp::{Instance, Transport};
 use kr_sys::packet::PacketSender;
 use kr_wire::{arp, ipv4};
 use mio::{Interest, Token};
@@ -26,9 +27,6 @@ pub(crate) const PACKET: usize = 2048;
 /// Packets thrown away at most while a socket is made; more would be a flood, which is none of ours.
 const STRAYS: usize = 4096;
 
-/// A socket is known by its interface and its protocol: 112, or 51 for authentication headers.
-pub(crate) type PortKey = (IfIndex, u8);
-
 /// What a socket is needed for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Need {
@@ -36,30 +34,25 @@ pub(crate) struct Need {
     vrids: BTreeSet<Vrid>,
 }
 
-/// Which sockets the instances need.
+/// The interfaces that need a socket, for instances of IPv4.
 pub(crate) fn needs<'a>(
     instances: impl IntoIterator<Item = &'a Instance>,
     kernel: &Kernel,
-) -> BTreeMap<PortKey, Need> {
-    let mut needs: BTreeMap<PortKey, Need> = BTreeMap::new();
-    for instance in instances {
+) -> BTreeMap<IfIndex, Need> {
+    let mut needs: BTreeMap<IfIndex, Need> = BTreeMap::new();
+    let instances = instances.into_iter();
+    for instance in instances.filter(|instance| instance.family == Family::Inet) {
         let Some(link) = kernel.named(&instance.interface) else {
             continue;
         };
-        let mut protocols = vec![ipv4::PROTOCOL_VRRP];
-        if matches!(instance.authentication, Authentication::Header(_)) {
-            protocols.push(ipv4::PROTOCOL_AH);
-        }
-        for protocol in protocols {
-            let need = needs.entry((link.index, protocol)).or_default();
-            need.vrids.insert(instance.vrid);
-            if let Transport::Multicast {
-                group: IpAddr::V4(group),
-                ..
-            } = instance.transport
-            {
-                need.groups.insert(group);
-            }
+        let need = needs.entry(link.index).or_default();
+        need.vrids.insert(instance.vrid);
+        if let Transport::Multicast {
+            group: IpAddr::V4(group),
+            ..
+        } = instance.transport
+        {
+            need.groups.insert(group);
         }
     }
     needs
@@ -75,8 +68,8 @@ struct Port {
 /// All sockets.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    ports: BTreeMap<PortKey, Port>,
-    keys: BTreeMap<Token, PortKey>,
+    ports: BTreeMap<IfIndex, Port>,
+    links: BTreeMap<Token, IfIndex>,
     packet: PacketSender,
     next_token: usize,
 }
@@ -89,7 +82,7 @@ impl Sockets {
     pub(crate) fn open(first_token: usize) -> io::Result<Self> {
         Ok(Self {
             ports: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            links: BTreeMap::new(),
             packet: PacketSender::open()?,
             next_token: first_token,
         })
@@ -99,50 +92,59 @@ impl Sockets {
     /// and tried again at the next call.
     pub(crate) fn adjust(
         &mut self,
-        needs: &BTreeMap<PortKey, Need>,
+        needs: &BTreeMap<IfIndex, Need>,
         events: &EventLoop,
         kernel: &Kernel,
     ) {
-        self.ports.retain(|key, _| needs.contains_key(key));
-        self.keys.retain(|_, key| needs.contains_key(key));
-        for (key, need) in needs {
-            let name = kernel.link(key.0).map_or("?", |link| link.name.as_str());
-            let done = match self.ports.get_mut(key) {
-                Some(port) => port.change(key.0, need),
-                None => self.add(*key, need, events, name),
+        self.ports.retain(|link, _| needs.contains_key(link));
+        self.links.retain(|_, link| needs.contains_key(link));
+        for (link, need) in needs {
+            let name = kernel.link(*link).map_or("?", |link| link.name.as_str());
+            let done = match self.ports.get_mut(link) {
+                Some(port) => port.change(*link, need),
+                None => self.add(*link, need, events, name),
             };
             if let Err(error) = done {
-                log::error!("cannot receive adverts on {name}: {error}");
+                // Half-way changed is no state to go on from.
+                self.ports.remove(link);
+                self.links.retain(|_, known| known != link);
+                log::error!("cannot send and receive adverts on {name}: {error}");
             }
         }
     }
 
-    fn add(&mut self, key: PortKey, need: &Need, events: &EventLoop, name: &str) -> io::Result<()> {
+    fn add(
+        &mut self,
+        link: IfIndex,
+        need: &Need,
+        events: &EventLoop,
+        name: &str,
+    ) -> io::Result<()> {
         let token = Token(self.next_token);
         let mut port = Port {
-            socket: open_port(name, key.1)?,
+            socket: open_port(name)?,
             need: Need::default(),
         };
-        port.change(key.0, need)?;
+        port.change(link, need)?;
         events.register_for(port.socket.as_fd(), token, Interest::READABLE)?;
         self.next_token = self.next_token.wrapping_add(1);
-        self.keys.insert(token, key);
-        self.ports.insert(key, port);
+        self.links.insert(token, link);
+        self.ports.insert(link, port);
         Ok(())
     }
 
-    /// Which socket a token of the loop belongs to.
-    pub(crate) fn key(&self, token: Token) -> Option<PortKey> {
-        self.keys.get(&token).copied()
+    /// Which interface's socket a token of the loop belongs to.
+    pub(crate) fn link(&self, token: Token) -> Option<IfIndex> {
+        self.links.get(&token).copied()
     }
 
-    /// The next packet that waits on a socket, or `None`.
+    /// The next packet that waits on an interface's socket, or `None`.
     pub(crate) fn receive<'b>(
         &self,
-        key: PortKey,
+        link: IfIndex,
         buffer: &'b mut [u8; PACKET],
     ) -> Option<&'b [u8]> {
-        let port = self.ports.get(&key)?;
+        let port = self.ports.get(&link)?;
         let length = loop {
             match recv(port.socket.as_raw_fd(), buffer, MsgFlags::empty()) {
                 Ok(length) => break length,
@@ -161,10 +163,7 @@ impl Sockets {
         destination: Ipv4Addr,
         packet: &[u8],
     ) -> Result<(), Errno> {
-        let port = self
-            .ports
-            .get(&(link, ipv4::PROTOCOL_VRRP))
-            .ok_or(Errno::ENODEV)?;
+        let port = self.ports.get(&link).ok_or(Errno::ENODEV)?;
         let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));
         let flags = if destination.is_multicast() {
             MsgFlags::from_bits_retain(libc::MSG_DONTROUTE)
@@ -205,8 +204,8 @@ impl Port {
 }
 
 /// A raw socket that is bound to an interface and holds no packet of another one.
-fn open_port(name: &str, protocol: u8) -> io::Result<Socket> {
-    let protocol = Protocol::from(i32::from(protocol));
+fn open_port(name: &str) -> io::Result<Socket> {
+    let protocol = Protocol::from(i32::from(ipv4::PROTOCOL_VRRP));
     let socket = Socket::new(Domain::IPV4, Type::RAW.nonblocking(), Some(protocol))?;
     socket.bind_device(Some(name.as_bytes()))?;
     socket.set_header_included_v4(true)?;
@@ -230,29 +229,99 @@ fn filter(vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
     const HEADER_LENGTH: SockFilter = SockFilter::new(0xb1, 0, 0, 0);
     /// `ldb [x+1]`: the router id.
     const ROUTER_ID: SockFilter = SockFilter::new(0x50, 0, 0, 1);
-    /// `ldb [x+25]`: the router id behind an authentication header (RFC 4302) of 24 bytes.
-    const ROUTER_ID_AFTER_AH: SockFilter = SockFilter::new(0x50, 0, 0, 25);
-    /// `ldb [9]`: the protocol.
-    const PROTOCOL: SockFilter = SockFilter::new(0x30, 0, 0, 9);
     const TAKE: SockFilter = SockFilter::new(0x06, 0, 0, u32::MAX);
     const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
-    /// `jeq #value`: goes on when equal, else skips `skip` instructions.
-    const fn unless_equal_skip(value: u8, skip: u8) -> SockFilter {
-        SockFilter::new(0x15, 0, skip, value as u32)
-    }
 
-    let mut program = vec![
-        HEADER_LENGTH,
-        PROTOCOL,
-        unless_equal_skip(ipv4::PROTOCOL_AH, 2),
-        ROUTER_ID_AFTER_AH,
-        SockFilter::new(0x05, 0, 0, 1),
-        ROUTER_ID,
-    ];
+    let mut program = vec![HEADER_LENGTH, ROUTER_ID];
     for vrid in vrids {
-        program.push(unless_equal_skip(vrid.get(), 1));
+        // `jeq #vrid`: unless equal, the next instruction is skipped.
+        program.push(SockFilter::new(0x15, 0, 1, u32::from(vrid.get())));
         program.push(TAKE);
     }
     program.push(DROP);
     program
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use kr_netlink::route::{Event, Link};
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::samples::{index, instance, name};
+
+    fn vrids(all: impl IntoIterator<Item = u64>) -> BTreeSet<Vrid> {
+        all.into_iter()
+            .map(|vrid| Vrid::try_from(vrid).unwrap())
+            .collect()
+    }
+
+    /// Whether a socket with the filter for these router ids takes the packet.
+    fn takes(ours: &BTreeSet<Vrid>, packet: &[u8]) -> bool {
+        let (sender, receiver) = UnixDatagram::pair().unwrap();
+        SockRef::from(&receiver)
+            .attach_filter(&filter(ours))
+            .unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        sender.send(packet).unwrap();
+        receiver.recv(&mut [0; 64]).is_ok()
+    }
+
+    /// An IPv4 header of so many words before the start of an advert.
+    fn packet(words: u8, vrid: u8) -> Vec<u8> {
+        let mut bytes = vec![0; usize::from(words) * 4];
+        bytes[0] = 0x40 | words;
+        bytes.extend([0x21, vrid, 100, 0]);
+        bytes
+    }
+
+    #[test]
+    fn the_filter_takes_our_router_ids_behind_any_header() {
+        let ours = vrids([7, 200]);
+        for (packet, taken) in [
+            (packet(5, 7), true),
+            (packet(15, 200), true),
+            (packet(5, 8), false),
+            (packet(6, 199), false),
+            (packet(5, 7)[..21].to_vec(), false),
+            (vec![0x45], false),
+        ] {
+            assert_eq!(takes(&ours, &packet), taken, "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn the_filter_holds_every_router_id_there_is() {
+        assert!(takes(&vrids(1..=255), &packet(5, 255)));
+        assert!(!takes(&vrids(1..=254), &packet(5, 255)));
+    }
+
+    #[test]
+    fn an_interface_needs_the_groups_and_ids_of_all_its_instances() {
+        let mut kernel = Kernel::default();
+        kernel.apply(Event::Link(Link {
+            index: index(2),
+            name: name("eth0"),
+            up: true,
+            arp: true,
+            loopback: false,
+            hardware: None,
+        }));
+        let mut other_group = instance(9, "eth0", &[]);
+        other_group.transport = Transport::Multicast {
+            group: [224, 0, 0, 99].into(),
+            source: None,
+        };
+        let mut inet6 = instance(10, "eth0", &[]);
+        inet6.family = Family::Inet6;
+        let missing = instance(11, "eth1", &[]);
+        let all = [instance(8, "eth0", &[]), other_group, inet6, missing];
+        let expected = Need {
+            groups: [[224, 0, 0, 18].into(), [224, 0, 0, 99].into()].into(),
+            vrids: vrids([8, 9]),
+        };
+        assert_eq!(needs(&all, &kernel), [(index(2), expected)].into());
+    }
 }

@@ -12,6 +12,9 @@ use crate::socket::{NetlinkError, Socket, messages};
 /// `RTNLGRP_LINK` (1), `RTNLGRP_IPV4_IFADDR` (5) and `RTNLGRP_IPV6_IFADDR` (9) as a mask.
 const GROUPS: u32 = 1 | 1 << 4 | 1 << 8;
 
+/// Datagrams thrown away at most: more than the socket's buffer holds.
+const DISCARDED: usize = 65_536;
+
 /// Follows the kernel's links and addresses.
 #[derive(Debug)]
 pub struct Events {
@@ -34,8 +37,8 @@ impl Events {
     /// The next change, or `None` when there is none now.
     ///
     /// # Errors
-    /// [`NetlinkError::Overrun`] when changes were lost: read the tables anew and go on. Others are
-    /// faults of the kernel or of this program.
+    /// [`NetlinkError::Overrun`] when changes were lost: [`Events::discard`], read the tables anew and
+    /// go on. Others are faults of the kernel or of this program.
     pub fn next_event(&mut self) -> Result<Option<Event>, NetlinkError> {
         loop {
             if let Some(event) = self.pending.pop_front() {
@@ -46,6 +49,16 @@ impl Events {
             };
             for message in messages(datagram) {
                 self.pending.extend(decode::event(&message?));
+            }
+        }
+    }
+
+    /// Throws away what waits: it is older than tables that are read after this.
+    pub fn discard(&mut self) {
+        self.pending.clear();
+        for _ in 0..DISCARDED {
+            if matches!(self.socket.receive(), Ok(None)) {
+                break;
             }
         }
     }
