@@ -1,0 +1,248 @@
+use std::time::Duration;
+
+use kr_model::units::Priority;
+use kr_model::vrrp::{Authentication, Preemption, Secret, Transport, Version, WantedState};
+
+use super::{clean, instance, instance_with, loaded, messages};
+use crate::build::exit_code;
+
+#[test]
+fn an_instance_has_the_defaults_of_keepalived() {
+    let i = instance(&instance_with(""));
+    assert_eq!(
+        (i.version, i.priority, i.wanted),
+        (Version::V2, Priority::DEFAULT, WantedState::Backup)
+    );
+    assert_eq!(i.advert_interval.as_duration(), Duration::from_secs(1));
+    assert_eq!(i.preemption, Preemption::Immediate);
+    assert_eq!(i.down_timer_adverts, 3);
+    assert_eq!(i.authentication, Authentication::None);
+    assert_eq!(
+        i.transport,
+        Transport::Multicast {
+            group: "224.0.0.18".parse().unwrap(),
+            source: None
+        }
+    );
+    assert_eq!(
+        (
+            i.announce.repeat,
+            i.announce.delay.as_secs(),
+            i.announce.refresh.as_secs()
+        ),
+        (5, 5, 0)
+    );
+    assert_eq!(
+        (i.announce.lower_priority_repeat, i.announce.refresh_repeat),
+        (5, 1)
+    );
+    assert!(i.track_primary && i.answer_lower_priority);
+    assert!(!i.advert_before_yielding && !i.check_addresses_once);
+}
+
+#[test]
+fn state_master_without_priority_is_the_owner() {
+    assert_eq!(
+        instance(&instance_with("state MASTER")).priority,
+        Priority::OWNER
+    );
+    let owner = instance(&instance_with("priority 255"));
+    assert_eq!(owner.wanted, WantedState::Master);
+}
+
+#[test]
+fn settings_of_global_defs_are_defaults_that_an_instance_can_change() {
+    let text = format!(
+        "{}global_defs {{\n vrrp_garp_master_delay 2\n vrrp_garp_master_repeat 3\n vrrp_lower_prio_no_advert\n}}\n",
+        instance_with("garp_master_repeat 9\nlower_prio_no_advert off")
+    );
+    let i = instance(&text);
+    assert_eq!((i.announce.delay.as_secs(), i.announce.repeat), (2, 9));
+    assert_eq!(
+        (
+            i.announce.lower_priority_delay.as_secs(),
+            i.announce.lower_priority_repeat
+        ),
+        (2, 9)
+    );
+    assert!(i.answer_lower_priority);
+}
+
+#[test]
+fn a_password_is_padded_to_eight_bytes_and_never_shown() {
+    let i = instance(&instance_with(
+        "authentication {\n auth_type PASS\n auth_pass 1111\n}",
+    ));
+    assert_eq!(
+        i.authentication,
+        Authentication::Password(Secret(*b"1111\0\0\0\0"))
+    );
+    assert!(!format!("{i:?}").contains("1111"));
+    assert_eq!(
+        messages(&instance_with(
+            "authentication {\n auth_type PASS\n auth_pass 123456789\n}"
+        )),
+        ["only the first 8 bytes of the password are used"]
+    );
+}
+
+#[test]
+fn nopreempt_needs_state_backup() {
+    assert_eq!(
+        instance(&instance_with("nopreempt")).preemption,
+        Preemption::Never
+    );
+    assert_eq!(
+        instance(&instance_with("preempt_delay 30")).preemption,
+        Preemption::Delayed(Duration::from_secs(30))
+    );
+    let text = instance_with("state MASTER\npriority 150\nnopreempt");
+    assert_eq!(
+        messages(&text),
+        ["`nopreempt` has no effect with `state MASTER` or priority 255"]
+    );
+    let config = loaded(&text).config.unwrap();
+    assert_eq!(
+        config
+            .instances
+            .values()
+            .next()
+            .unwrap()
+            .instance
+            .preemption,
+        Preemption::Immediate
+    );
+}
+
+#[test]
+fn version_2_counts_whole_seconds() {
+    let found = loaded(&instance_with("advert_int 1.5"));
+    assert_eq!(found.diagnostics.len(), 1);
+    assert_eq!(found.diagnostics[0].message, "advert_int 1.5 becomes 2 s");
+    let config = found.config.unwrap();
+    assert_eq!(
+        config
+            .instances
+            .values()
+            .next()
+            .unwrap()
+            .instance
+            .advert_interval
+            .as_duration()
+            .as_secs(),
+        2
+    );
+}
+
+#[test]
+fn address_lines_take_every_option() {
+    let lines = "virtual_ipaddress_excluded {\n 10.0.1.9/24 dev lo scope link brd + label eth0:1 no_track\n \
+                 10.0.2.9/24 brd -\n 10.0.3.9 peer 10.0.3.1/24 home noprefixroute autojoin mngtmpaddr\n \
+                 2001:db8::9 -nodad\n 2001:db8::8/64 preferred_lft 60\n}";
+    let list = instance(&instance_with(lines)).excluded;
+    assert_eq!(list[0].device.as_ref().unwrap().as_str(), "lo");
+    assert_eq!(list[0].scope, 253);
+    assert_eq!(list[0].broadcast, Some("10.0.1.255".parse().unwrap()));
+    assert_eq!(list[0].label.as_ref().unwrap().as_str(), "eth0:1");
+    assert!(!list[0].tracked);
+    assert_eq!(list[1].broadcast, Some("10.0.2.0".parse().unwrap()));
+    assert_eq!(
+        (list[2].address.to_string().as_str(), list[2].peer),
+        ("10.0.3.9/32", Some("10.0.3.1".parse().unwrap()))
+    );
+    assert!(
+        list[2].flags.home
+            && list[2].flags.no_prefix_route
+            && list[2].flags.autojoin
+            && list[2].flags.manage_temporary
+    );
+    assert!(list[3].flags.detect_duplicates);
+    assert_eq!(list[3].preferred_lifetime, Some(Duration::ZERO));
+    assert_eq!(list[4].preferred_lifetime, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn a_wrong_address_option_is_named_and_the_address_stays() {
+    let text = instance_with(
+        "virtual_ipaddress_excluded {\n 10.0.1.9/33 skope link\n 10.0.2.9 dev nope\n 10.0.3.9 label\n}",
+    );
+    assert_eq!(
+        messages(&text),
+        [
+            "`10.0.1.9/33` has a wrong prefix length; 32 is used",
+            "unknown option `skope` of an address is ignored",
+            "unknown option `link` of an address is ignored",
+            "there is no interface `nope`; the address is left out",
+            "`label` lacks its value; the address is left out",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_interface_is_fatal_unless_it_may_come_later() {
+    let text = instance_with("").replace("eth0", "eth7");
+    let found = loaded(&text);
+    assert_eq!((exit_code(&found.diagnostics), found.config), (4, None));
+    let config = clean(&format!("global_defs {{\ndynamic_interfaces\n}}\n{text}"));
+    assert!(config.vrrp.dynamic_interfaces);
+}
+
+#[test]
+fn two_instances_with_one_vrid_on_an_interface_are_fatal() {
+    let text = format!(
+        "{}{}",
+        instance_with(""),
+        instance_with("").replace("VI", "VJ")
+    );
+    let found = loaded(&text);
+    assert_eq!(exit_code(&found.diagnostics), 4);
+    assert!(
+        found.diagnostics[0]
+            .message
+            .starts_with("instances `VI` and `VJ` share virtual_router_id 7")
+    );
+    let apart = format!(
+        "{}{}",
+        instance_with(""),
+        instance_with("")
+            .replace("VI", "VJ")
+            .replace("eth0", "lan1")
+    );
+    let text = format!("global_defs {{\ndynamic_interfaces\n}}\n{apart}");
+    assert_eq!(clean(&text).instances.len(), 2);
+}
+
+#[test]
+fn a_second_instance_of_one_name_is_skipped() {
+    let text = format!("{}{}", instance_with(""), instance_with("priority 3"));
+    assert_eq!(messages(&text), ["there is a vrrp_instance `VI` already"]);
+    assert_eq!(loaded(&text).config.unwrap().instances.len(), 1);
+}
+
+#[test]
+fn scripts_with_equal_command_and_user_are_one() {
+    let config = loaded(&instance_with(
+        "notify_master \"/bin/say up 'a b'\" root\nnotify_backup \"/bin/say up 'a b'\" root\nnotify /bin/say",
+    ))
+    .config
+    .unwrap();
+    assert_eq!(config.scripts.len(), 2);
+    let notify = &config.instances.values().next().unwrap().notify;
+    assert_eq!(notify.master, notify.backup);
+    let script = &config.scripts[&notify.master.unwrap()];
+    assert_eq!(script.arguments, ["up", "a b"]);
+    assert_eq!(script.user.as_ref().unwrap().user, "root");
+}
+
+#[test]
+fn a_command_without_quotes_is_explained() {
+    let found = loaded(&instance_with("notify_master /bin/say up"));
+    assert_eq!(found.diagnostics[0].message, "there is no user `up`");
+    assert!(
+        found.diagnostics[0]
+            .help
+            .as_ref()
+            .unwrap()
+            .contains("quotes")
+    );
+}
