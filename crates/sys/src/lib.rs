@@ -5,4 +5,5 @@ pub mod fd;
 pub mod local_time;
 pub mod packet;
 pub mod privilege;
+pub mod signals;
 pub mod spawn;

@@ -18,7 +18,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signal::{kill, killpg, sigprocmask};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{
     ForkResult, Gid, Pid, Uid, chdir, getpid, getppid, pipe2, setgroups, setpgid, setresgid,
     setresuid, setsid,
@@ -355,10 +355,7 @@ fn spawn(
             .chain([ptr::null()])
             .collect(),
     };
-    // SAFETY: the process has one thread, and the child only calls functions that neither allocate nor
-    // lock until it executes a program or exits.
-    let forked = unsafe { nix::unistd::fork() }?;
-    let pid = match forked {
+    let pid = match fork()? {
         ForkResult::Child => plan.become_program(),
         ForkResult::Parent { child } => child,
     };
@@ -367,6 +364,33 @@ fn spawn(
         pidfd: pidfd_open(pid)?,
         failure: failure.into(),
     })
+}
+
+/// Leaves the terminal: returns true in a new process that belongs to no session leader's terminal, and
+/// false in the calling one.
+///
+/// # Errors
+/// When this process is out of memory or processes.
+pub fn detach() -> Result<bool, Errno> {
+    if let ForkResult::Parent { child } = fork()? {
+        // It only makes the next process and exits.
+        waitpid(child, None)?;
+        return Ok(false);
+    }
+    let forked = setsid().and_then(|_| fork());
+    match forked {
+        Ok(ForkResult::Child) => Ok(true),
+        Ok(ForkResult::Parent { .. }) | Err(_) => {
+            // SAFETY: _exit ends the process and runs no handlers of the caller's program.
+            unsafe { libc::_exit(0) }
+        }
+    }
+}
+
+fn fork() -> Result<ForkResult, Errno> {
+    // SAFETY: the process has one thread, so that the new one finds no lock held; and what runs in it
+    // before it executes a program only calls functions that neither allocate nor lock.
+    unsafe { nix::unistd::fork() }
 }
 
 fn park(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {

@@ -1,0 +1,190 @@
+//! Reading the configuration: at start, for a test, and for a reload.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kr_config::diagnostic::{Diagnostic, Severity};
+use kr_config::ids::{IdAllocator, adopt};
+use kr_config::parse::ParseOptions;
+use kr_config::render::{Style, one_line, render};
+use kr_config::source::Sources;
+use kr_config::typed::Config;
+use kr_model::diff::diff;
+
+use crate::cli::Options;
+use crate::disk::Disk;
+use crate::scripts::Prepared;
+
+/// Where the configuration is, unless `-f` says it: the first that exists.
+const FILES: [&str; 2] = ["/etc/keepalived/keepalived.conf", "/etc/keepalived.conf"];
+
+/// A configuration that can run, and what was made from it.
+pub(crate) struct Settings {
+    /// With ids that stay.
+    pub(crate) config: Config,
+    /// Its scripts.
+    pub(crate) scripts: Prepared,
+}
+
+/// Everything that reading gave.
+pub(crate) struct Read {
+    settings: Option<Settings>,
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Read {
+    /// Every finding with its source line, for a terminal.
+    pub(crate) fn report(&self) -> String {
+        let mut text = String::new();
+        for diagnostic in &self.diagnostics {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "{}\n",
+                render(diagnostic, &self.sources, Style::Plain)
+            );
+        }
+        text
+    }
+
+    /// Exit code of a config test.
+    pub(crate) fn exit_code(&self) -> u8 {
+        kr_config::exit_code(&self.diagnostics)
+    }
+
+    /// `instance`, for names of logs and files.
+    pub(crate) fn instance_name(&self) -> Option<String> {
+        self.settings.as_ref()?.config.global.instance_name.clone()
+    }
+
+    /// The configuration, when it can run.
+    pub(crate) fn into_settings(self) -> Option<Settings> {
+        self.settings
+    }
+
+    /// Logs every finding in one line.
+    pub(crate) fn log(&self) {
+        for diagnostic in &self.diagnostics {
+            let line = one_line(diagnostic, &self.sources);
+            match diagnostic.severity {
+                Severity::Note => log::info!("{line}"),
+                Severity::Warning => log::warn!("{line}"),
+                Severity::Error => log::error!("{line}"),
+            }
+        }
+    }
+}
+
+/// Reads the configuration that the options name. Objects that `previous` has keep their ids.
+pub(crate) fn read(
+    options: &Options,
+    previous: Option<&Config>,
+    allocator: &mut IdAllocator,
+) -> Read {
+    let loaded = kr_config::load(&Disk, &file(options), &parse_options(options));
+    let mut diagnostics = loaded.diagnostics;
+    let settings = loaded.config.map(|config| {
+        let mut config = adopt(previous, allocator, config);
+        apply(options, &mut config);
+        let (scripts, findings) = Prepared::new(&config);
+        diagnostics.extend(findings);
+        Settings { config, scripts }
+    });
+    Read {
+        settings,
+        sources: loaded.sources,
+        diagnostics,
+    }
+}
+
+/// Reads the configuration for a reload: `None`, with the reasons in the log, when it has errors.
+pub(crate) fn reload(
+    options: &Options,
+    running: &Config,
+    allocator: &mut IdAllocator,
+) -> Option<Settings> {
+    let read = read(options, Some(running), allocator);
+    read.log();
+    let errors = read
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .count();
+    match read.settings {
+        Some(settings) if errors == 0 => Some(settings),
+        Some(_) | None => {
+            log::error!(
+                "the reload is refused because of {errors} error(s) above: the old configuration stays in force"
+            );
+            None
+        }
+    }
+}
+
+/// What a reload changes, in one line.
+pub(crate) fn summary(old: &Config, new: &Config) -> String {
+    let parts = [
+        part("instances", &old.instances, &new.instances),
+        part(
+            "virtual servers",
+            &old.virtual_servers,
+            &new.virtual_servers,
+        ),
+        part("real servers", &old.real_servers, &new.real_servers),
+        part("checkers", &old.checkers, &new.checkers),
+    ];
+    let changed: Vec<String> = parts.into_iter().flatten().collect();
+    if changed.is_empty() {
+        "the new configuration changes no object".to_owned()
+    } else {
+        format!("the new configuration changes {}", changed.join("; "))
+    }
+}
+
+fn part<K: Ord + Clone, V: PartialEq>(
+    name: &str,
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+) -> Option<String> {
+    let diff = diff(old, new);
+    let (added, changed, removed) = (diff.added.len(), diff.changed.len(), diff.removed.len());
+    (added + changed + removed > 0)
+        .then(|| format!("{name}: {added} added, {changed} changed, {removed} removed"))
+}
+
+fn file(options: &Options) -> PathBuf {
+    let [usual, older] = FILES.map(Path::new);
+    match &options.file {
+        Some(file) => file.clone(),
+        None if !exists(usual) && exists(older) => older.to_owned(),
+        None => usual.to_owned(),
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    fs::metadata(path).is_ok()
+}
+
+fn parse_options(options: &Options) -> ParseOptions {
+    ParseOptions {
+        config_id: options.config_id.clone(),
+        all_include_checks: options.all_config,
+    }
+}
+
+/// What the command line says about the configuration.
+fn apply(options: &Options, config: &mut Config) {
+    config.vrrp.keep_addresses_at_exit |= options.keep_addresses;
+    config.ipvs.keep_at_exit |= options.keep_ipvs;
+    if !options.vrrp {
+        config.instances.clear();
+    }
+    if !options.checkers {
+        config.virtual_servers.clear();
+        config.real_servers.clear();
+        config.checkers.clear();
+    }
+}

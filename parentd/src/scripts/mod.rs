@@ -1,0 +1,333 @@
+//! The operator's scripts: who runs them, whether they may be trusted, in which order they run, and what
+//! became of them.
+
+pub(crate) mod queue;
+mod runner;
+mod security;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::time::Duration;
+
+use kr_config::diagnostic::{Class, Diagnostic, Severity};
+use kr_config::typed::Config;
+use kr_event::EventLoop;
+use kr_model::script::{Script, ScriptOutcome};
+use kr_model::{CheckerId, Instant, ScriptId};
+use kr_sys::spawn::{Identity, Program};
+use mio::Token;
+
+use crate::accounts;
+use crate::scripts::queue::{Input, Job, Object, Queue};
+use crate::scripts::runner::{Launch, Purpose, Runner};
+use crate::scripts::security::Trouble;
+
+/// Time for scripts that are started while the daemon stops.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// A script that can run.
+#[derive(Debug)]
+pub(crate) struct Runnable {
+    path: String,
+    arguments: Vec<String>,
+    identity: Option<Identity>,
+}
+
+/// The scripts of a configuration, ready to run.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared(BTreeMap<ScriptId, Runnable>);
+
+impl Prepared {
+    /// Looks up files and accounts, and checks who can change the files. A script that cannot run, or
+    /// with `enable_script_security` must not, is left out.
+    pub(crate) fn new(config: &Config) -> (Self, Vec<Diagnostic>) {
+        let search = env::var("PATH").ok();
+        let mut prepared = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (id, script) in &config.scripts {
+            match prepare(script, config, search.as_deref()) {
+                Ok((runnable, None)) => {
+                    prepared.insert(*id, runnable);
+                }
+                Ok((runnable, Some(trouble))) => {
+                    let refused = config.global.script_security;
+                    findings.push(finding(script, &trouble, refused));
+                    if !refused {
+                        prepared.insert(*id, runnable);
+                    }
+                }
+                Err(finding) => findings.push(finding),
+            }
+        }
+        (Self(prepared), findings)
+    }
+}
+
+/// The script, and what is insecure about it.
+fn prepare(
+    script: &Script,
+    config: &Config,
+    search: Option<&str>,
+) -> Result<(Runnable, Option<Trouble>), Diagnostic> {
+    let default = config.global.script_user.as_ref();
+    let identity = accounts::of_script(script.user.as_ref(), default)
+        .map_err(|error| finding_of(script, &error.to_string(), "create it or name another"))?;
+    let path = security::resolve(&script.program, search)
+        .map_err(|trouble| finding(script, &trouble, true))?;
+    security::check_executable(&path, identity.as_ref())
+        .map_err(|trouble| finding(script, &trouble, true))?;
+    let as_root = identity
+        .as_ref()
+        .is_none_or(|identity| identity.uid.is_root());
+    let trouble = if as_root {
+        security::check_secure(&path).err()
+    } else {
+        None
+    };
+    let runnable = Runnable {
+        path: path.to_string_lossy().into_owned(),
+        arguments: script.arguments.clone(),
+        identity,
+    };
+    Ok((runnable, trouble))
+}
+
+fn finding(script: &Script, trouble: &Trouble, refused: bool) -> Diagnostic {
+    let consequence = if refused { " (it will not run)" } else { "" };
+    let mut finding = finding_of(script, &format!("{trouble}{consequence}"), &trouble.mend());
+    if matches!(trouble, Trouble::Insecure { .. }) {
+        finding.class = Class::ScriptSecurity;
+    }
+    finding
+}
+
+fn finding_of(script: &Script, text: &str, help: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        class: Class::Configuration,
+        message: format!("script `{}`: {text}", script.program.display()),
+        span: None,
+        label: None,
+        help: Some(help.to_owned()),
+    }
+}
+
+/// A `MISC_CHECK` run that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CheckEnded {
+    /// The checker.
+    pub(crate) checker: CheckerId,
+    /// Its number for the run.
+    pub(crate) run: u64,
+    /// How it ended.
+    pub(crate) outcome: ScriptOutcome,
+}
+
+/// Runs the scripts of the configuration in force.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    prepared: Prepared,
+    queue: Queue,
+    runner: Runner,
+    stopping: bool,
+}
+
+impl Scripts {
+    /// Nothing runs yet; runs use tokens from `first_token` on.
+    pub(crate) fn new(prepared: Prepared, first_token: usize) -> Self {
+        Self {
+            prepared,
+            queue: Queue::default(),
+            runner: Runner::new(first_token),
+            stopping: false,
+        }
+    }
+
+    /// Takes the scripts of a new configuration. Those that run go on, except checks of checkers that
+    /// `wanted` does not know.
+    pub(crate) fn replace(
+        &mut self,
+        prepared: Prepared,
+        wanted: impl Fn(CheckerId) -> bool,
+        now: Instant,
+    ) {
+        self.prepared = prepared;
+        self.runner.abandon(wanted, now);
+    }
+
+    /// An object has a new state: its scripts run in this order, after those of its state before.
+    pub(crate) fn notify(
+        &mut self,
+        object: Object,
+        jobs: Vec<Job>,
+        events: &EventLoop,
+        now: Instant,
+    ) {
+        if !jobs.is_empty() {
+            self.queue.handle(Input::NewState(object, jobs), now);
+            self.start_queued(events, now);
+        }
+    }
+
+    /// Runs the program of a `MISC_CHECK`. An older run of the same checker is ended. `Some` when it
+    /// could not be started.
+    pub(crate) fn check(
+        &mut self,
+        checker: CheckerId,
+        run: u64,
+        script: ScriptId,
+        limit: Duration,
+        events: &EventLoop,
+        now: Instant,
+    ) -> Option<CheckEnded> {
+        self.runner.abandon(|other| other != checker, now);
+        let purpose = Purpose::Check { checker, run };
+        let started = self.start(
+            script,
+            &[],
+            purpose,
+            Some(now.saturating_add(limit)),
+            events,
+        );
+        (!started).then_some(CheckEnded {
+            checker,
+            run,
+            outcome: ScriptOutcome::NotStarted,
+        })
+    }
+
+    /// Ends all runs of checks: their process is gone.
+    pub(crate) fn abandon_checks(&mut self, now: Instant) {
+        self.runner.abandon(|_| false, now);
+    }
+
+    /// Collects a script whose token is ready.
+    pub(crate) fn collect(
+        &mut self,
+        token: Token,
+        events: &EventLoop,
+        now: Instant,
+    ) -> Option<CheckEnded> {
+        match self.runner.collect(token)? {
+            (Purpose::Notify { run }, _) => {
+                self.queue.handle(Input::Ended(run), now);
+                self.start_queued(events, now);
+                None
+            }
+            (Purpose::Check { checker, run }, outcome) => Some(CheckEnded {
+                checker,
+                run,
+                outcome,
+            }),
+            (Purpose::Abandoned, _) => None,
+        }
+    }
+
+    /// The daemon stops: whatever runs or is started now has [`STOP_LIMIT`].
+    pub(crate) fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        self.abandon_checks(now);
+    }
+
+    /// Every process that could start a script is gone: what runs has [`STOP_LIMIT`] from now.
+    pub(crate) fn limit_all(&mut self, now: Instant) {
+        self.runner.limit_all(now.saturating_add(STOP_LIMIT));
+    }
+
+    /// Kills what still runs.
+    pub(crate) fn kill_all(&mut self) {
+        self.runner.kill_all();
+    }
+
+    /// True when no script runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.runner.is_idle()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let both = [self.queue.poll_timeout(), self.runner.poll_timeout()];
+        both.into_iter().flatten().min()
+    }
+
+    /// Serves deadlines that have passed.
+    pub(crate) fn handle_timeout(&mut self, events: &EventLoop, now: Instant) {
+        self.runner.handle_timeout(now);
+        self.queue.handle_timeout(now);
+        self.start_queued(events, now);
+    }
+
+    fn start_queued(&mut self, events: &EventLoop, now: Instant) {
+        while let Some(start) = self.queue.poll_action() {
+            if start.overtakes {
+                log::warn!("a notify script does not end: running that of the new state beside it");
+            }
+            let purpose = Purpose::Notify { run: start.run };
+            let until = self.stopping.then(|| now.saturating_add(STOP_LIMIT));
+            let Job { script, appended } = start.job;
+            if !self.start(script, &appended, purpose, until, events) {
+                self.queue.handle(Input::Ended(start.run), now);
+            }
+        }
+    }
+
+    /// False, with a log line, when the script cannot be started.
+    fn start(
+        &mut self,
+        script: ScriptId,
+        appended: &[String],
+        purpose: Purpose,
+        until: Option<Instant>,
+        events: &EventLoop,
+    ) -> bool {
+        let Some(runnable) = self.prepared.0.get(&script) else {
+            // Said when the configuration was loaded.
+            log::debug!("script {script} cannot run, see the findings of the configuration");
+            return false;
+        };
+        let mut arguments = runnable.arguments.clone();
+        arguments.extend_from_slice(appended);
+        let name = format!("script `{} {}`", runnable.path, arguments.join(" "));
+        let program = match Program::new(&runnable.path, &arguments, &environment()) {
+            Ok(program) => program,
+            Err(error) => {
+                log::error!("{name} cannot be started: {error}");
+                return false;
+            }
+        };
+        let launch = Launch {
+            program: &program,
+            identity: runnable.identity.as_ref(),
+            name: name.trim_end(),
+            purpose,
+            until,
+        };
+        match self.runner.start(&launch, events) {
+            Ok(()) => true,
+            Err(error) => {
+                log::error!("{name} cannot be started: {error}");
+                false
+            }
+        }
+    }
+}
+
+/// The environment of scripts: that of the daemon without what would change how programs are loaded or
+/// read their words, and without what systemd gave to the daemon alone.
+fn environment() -> Vec<String> {
+    const REMOVED: [&str; 4] = [
+        "IFS",
+        "NOTIFY_SOCKET",
+        "CREDENTIALS_DIRECTORY",
+        "LISTEN_FDS",
+    ];
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| {
+            !REMOVED.contains(&name.as_str())
+                && !name.starts_with("LD_")
+                && !name.starts_with("WATCHDOG_")
+        })
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}

@@ -1,0 +1,237 @@
+//! Scripts that run now: started, limited in time, and collected without ever waiting for one.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use kr_event::EventLoop;
+use kr_model::script::ScriptOutcome;
+use kr_model::{CheckerId, Instant};
+use kr_sys::spawn::{Ended, Identity, Process, Program, spawn_script};
+use mio::{Interest, Token};
+use nix::sys::signal::Signal;
+
+/// From `SIGTERM` to `SIGKILL`.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Between further `SIGKILL`s, for a process that is stuck in the kernel.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Why a script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It announces a state; the queue counts it under this number.
+    Notify {
+        /// Number of the queue.
+        run: u64,
+    },
+    /// It is a `MISC_CHECK`.
+    Check {
+        /// The checker that asked.
+        checker: CheckerId,
+        /// Number of the checker process.
+        run: u64,
+    },
+    /// Nobody waits for its end any more.
+    Abandoned,
+}
+
+/// A script and how to run it.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// Program, arguments, environment.
+    pub(crate) program: &'a Program,
+    /// Account; `None` is this process's own.
+    pub(crate) identity: Option<&'a Identity>,
+    /// Its name in log lines.
+    pub(crate) name: &'a str,
+    /// Why it runs.
+    pub(crate) purpose: Purpose,
+    /// When it is ended; `None` is never.
+    pub(crate) until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    name: String,
+    purpose: Purpose,
+    stage: Stage,
+}
+
+/// How far the ending of a script has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Unlimited,
+    Limited { until: Instant },
+    Terminated { kill_at: Instant },
+    Killed { again_at: Instant },
+}
+
+impl Stage {
+    const fn due(self) -> Option<Instant> {
+        match self {
+            Self::Unlimited => None,
+            Self::Limited { until } => Some(until),
+            Self::Terminated { kill_at } => Some(kill_at),
+            Self::Killed { again_at } => Some(again_at),
+        }
+    }
+
+    const fn is_ending(self) -> bool {
+        matches!(self, Self::Terminated { .. } | Self::Killed { .. })
+    }
+}
+
+/// The scripts that run.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    running: BTreeMap<usize, Running>,
+    next_token: usize,
+}
+
+impl Runner {
+    /// A runner whose scripts use tokens from `first_token` on.
+    pub(crate) const fn new(first_token: usize) -> Self {
+        Self {
+            running: BTreeMap::new(),
+            next_token: first_token,
+        }
+    }
+
+    /// Starts a script and watches for its end.
+    ///
+    /// # Errors
+    /// When this process is out of descriptors, memory or processes.
+    pub(crate) fn start(&mut self, launch: &Launch<'_>, events: &EventLoop) -> io::Result<()> {
+        let process = spawn_script(launch.program, launch.identity)?;
+        let token = self.next_token;
+        self.next_token = self.next_token.saturating_add(1);
+        events.register_for(process.as_fd(), Token(token), Interest::READABLE)?;
+        log::debug!("started {} as process {}", launch.name, process.pid());
+        let running = Running {
+            process,
+            name: launch.name.to_owned(),
+            purpose: launch.purpose,
+            stage: launch
+                .until
+                .map_or(Stage::Unlimited, |until| Stage::Limited { until }),
+        };
+        self.running.insert(token, running);
+        Ok(())
+    }
+
+    /// Collects a script whose token is ready.
+    pub(crate) fn collect(&mut self, token: Token) -> Option<(Purpose, ScriptOutcome)> {
+        let running = self.running.get_mut(&token.0)?;
+        if running.stage.is_ending() {
+            // What it left behind; the leader is not reaped yet, so the group is still its own.
+            running.process.signal_group(Signal::SIGKILL);
+        }
+        let ended = match running.process.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(ended)) => ended,
+            Err(errno) => {
+                log::error!("{} is lost: {errno}", running.name);
+                Ended::Signal(0)
+            }
+        };
+        let running = self.running.remove(&token.0)?;
+        let outcome = match ended {
+            Ended::Exit(code) => ScriptOutcome::Exit(code),
+            Ended::Signal(_) if running.stage.is_ending() => ScriptOutcome::TimedOut,
+            Ended::Signal(number) => ScriptOutcome::Signal(number),
+            Ended::NotStarted { .. } => ScriptOutcome::NotStarted,
+        };
+        running.log_end(ended, outcome);
+        Some((running.purpose, outcome))
+    }
+
+    /// Ends the runs of a checker whose result nobody wants any more.
+    pub(crate) fn abandon(&mut self, wanted: impl Fn(CheckerId) -> bool, now: Instant) {
+        for running in self.running.values_mut() {
+            if let Purpose::Check { checker, .. } = running.purpose
+                && !wanted(checker)
+            {
+                running.purpose = Purpose::Abandoned;
+                running.process.signal_group(Signal::SIGTERM);
+                running.stage = Stage::Terminated {
+                    kill_at: now.saturating_add(GRACE),
+                };
+            }
+        }
+    }
+
+    /// Limits every script that runs, for the end of the daemon.
+    pub(crate) fn limit_all(&mut self, until: Instant) {
+        for running in self.running.values_mut() {
+            if !running.stage.is_ending() {
+                running.stage = Stage::Limited { until };
+            }
+        }
+    }
+
+    /// Kills every script that runs, for the end of the daemon.
+    pub(crate) fn kill_all(&mut self) {
+        for running in self.running.values() {
+            log::warn!("killing {}: the daemon ends", running.name);
+            running.process.signal_group(Signal::SIGKILL);
+        }
+        self.running.clear();
+    }
+
+    /// True when no script runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.running
+            .values()
+            .filter_map(|running| running.stage.due())
+            .min()
+    }
+
+    /// Goes a step further with every script whose time is up.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        for running in self.running.values_mut() {
+            if running.stage.due().is_none_or(|due| now < due) {
+                continue;
+            }
+            running.stage = match running.stage {
+                Stage::Unlimited => Stage::Unlimited,
+                Stage::Limited { .. } => {
+                    log::info!("{} takes too long: ending it", running.name);
+                    running.process.signal_group(Signal::SIGTERM);
+                    Stage::Terminated {
+                        kill_at: now.saturating_add(GRACE),
+                    }
+                }
+                Stage::Terminated { .. } | Stage::Killed { .. } => {
+                    log::warn!("{} does not end: killing it", running.name);
+                    running.process.signal_group(Signal::SIGKILL);
+                    Stage::Killed {
+                        again_at: now.saturating_add(AGAIN),
+                    }
+                }
+            };
+        }
+    }
+}
+
+impl Running {
+    fn log_end(&self, ended: Ended, outcome: ScriptOutcome) {
+        let name = &self.name;
+        match (self.purpose, outcome) {
+            (_, ScriptOutcome::NotStarted) => log::error!("{name} {ended}"),
+            (Purpose::Notify { .. }, ScriptOutcome::Exit(0)) | (Purpose::Abandoned, _) => {
+                log::debug!("{name} {ended}");
+            }
+            (Purpose::Notify { .. }, _) => log::warn!("{name} {ended}"),
+            // The checker process judges the result.
+            (Purpose::Check { .. }, _) => log::debug!("{name} {ended}"),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! From the command line to the running daemon: log, background, pid file, supervisor.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use kr_config::ids::IdAllocator;
+use kr_log::Settings as LogSettings;
+use kr_sys::signals::ignore_unanswered;
+use nix::libc;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::umask;
+use nix::unistd::{Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpid};
+
+use crate::cli::Options;
+use crate::daemon::{Side, Starter, go_to_background};
+use crate::load::{self, Read};
+use crate::pidfile::{Paths, PidFile};
+use crate::supervisor::child::{Launcher, find_directory};
+use crate::supervisor::{EXIT_CONFIGURATION, EXIT_FATAL, EXIT_NO_PERMISSION, Parts, Supervisor};
+use crate::{complain, fail};
+
+/// Exit code when the configuration asks for no process.
+const EXIT_NOTHING_TO_RUN: u8 = 6;
+
+/// A start that failed: exit code and reason.
+type Failure = (u8, String);
+
+/// Starts the daemon and returns its exit code; in the background, that of the starting command.
+pub(crate) fn start(options: Options) -> u8 {
+    if !Uid::effective().is_root() {
+        return fail(
+            EXIT_NO_PERMISSION,
+            "must be started by root: it starts each process under an account of its own",
+        );
+    }
+    if let Some(mask) = options.umask {
+        umask(mask);
+    }
+    if let Some(name) = &options.namespace
+        && let Err(error) = enter_namespace(name)
+    {
+        return fail(EXIT_FATAL, &format!("network namespace `{name}`: {error}"));
+    }
+    let mut allocator = IdAllocator::default();
+    let read = load::read(&options, None, &mut allocator);
+    if options.foreground {
+        return run(options, read, allocator, Starter::nobody());
+    }
+    // Whoever types the command sees no log.
+    complain(&read.report());
+    match go_to_background() {
+        Ok(Side::Daemon(starter)) => run(options, read, allocator, starter),
+        Ok(Side::Starting { code: 0, .. }) => 0,
+        Ok(Side::Starting { code, reason }) => fail(code, &reason),
+        Err(error) => fail(EXIT_FATAL, &format!("cannot go to the background: {error}")),
+    }
+}
+
+fn enter_namespace(name: &str) -> io::Result<()> {
+    let file = File::open(Path::new("/run/netns").join(name))?;
+    Ok(setns(file, CloneFlags::CLONE_NEWNET)?)
+}
+
+/// The daemon, from its first log line to its exit code.
+fn run(options: Options, read: Read, allocator: IdAllocator, mut starter: Starter) -> u8 {
+    let silent = options.foreground && !options.console;
+    match prepare(options, read, &mut starter, allocator) {
+        Ok((parts, pid_file)) => {
+            let code = match Supervisor::new(parts, starter) {
+                Ok(supervisor) => supervisor.run(),
+                Err(error) => {
+                    log::error!("cannot start: {error}");
+                    EXIT_FATAL
+                }
+            };
+            drop(pid_file);
+            code
+        }
+        Err((code, reason)) => {
+            log::error!("cannot start: {reason}");
+            starter.failed(code, &reason);
+            if silent {
+                fail(code, &reason);
+            }
+            code
+        }
+    }
+}
+
+/// Does everything that can fail before the first child is started. The pid file goes last of all.
+fn prepare(
+    options: Options,
+    read: Read,
+    starter: &mut Starter,
+    allocator: IdAllocator,
+) -> Result<(Parts, PidFile), Failure> {
+    let fatal = |error: &dyn std::fmt::Display| (EXIT_FATAL, error.to_string());
+    let instance = read.instance_name();
+    let log_file = open_log_file(&options)?;
+    let log = log_settings(&options, instance.as_deref());
+    let own_file = log_file.as_ref().map(File::try_clone).transpose();
+    kr_log::start(log.clone(), own_file.map_err(|error| fatal(&error))?)
+        .map_err(|error| fatal(&error))?;
+    log::info!("starting keepalived-rs v{}", env!("CARGO_PKG_VERSION"));
+    for option in &options.without_effect {
+        log::warn!("option {option} has no effect: the feature is not built");
+    }
+    read.log();
+    ignore_unanswered().map_err(|errno| fatal(&errno))?;
+    if starter.is_waiting() {
+        leave_terminal(options.console).map_err(|error| fatal(&error))?;
+    }
+    let settings = read.into_settings().ok_or_else(|| {
+        let reason = "the configuration cannot run, its errors are above";
+        (EXIT_CONFIGURATION, reason.to_owned())
+    })?;
+    let config = &settings.config;
+    let nothing = config.instances.is_empty() && config.virtual_servers.is_empty();
+    if nothing && !options.all_children {
+        let reason = "the configuration holds neither a vrrp_instance nor a virtual_server to run";
+        return Err((EXIT_NOTHING_TO_RUN, reason.to_owned()));
+    }
+    if options.dump_configuration {
+        for line in format!("{config:#?}").lines() {
+            log::info!("{line}");
+        }
+    }
+    let pid_paths = Paths::new(&options, instance.as_deref(), config.global.use_pid_dir);
+    let mut pid_file = PidFile::lock(&pid_paths.parent).map_err(|error| fatal(&error))?;
+    pid_file.write(getpid()).map_err(|error| fatal(&error))?;
+    let directory =
+        find_directory(options.libexec.as_deref()).map_err(|reason| (EXIT_FATAL, reason))?;
+    let launcher = Launcher {
+        directory,
+        log,
+        log_file,
+        instance,
+    };
+    let parts = Parts {
+        options,
+        settings,
+        allocator,
+        launcher,
+        pid_paths,
+    };
+    Ok((parts, pid_file))
+}
+
+fn open_log_file(options: &Options) -> Result<Option<File>, Failure> {
+    let Some(path) = &options.log_file else {
+        return Ok(None);
+    };
+    // Never through a symbolic link: the usual place is open to all.
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+        .map(Some)
+        .map_err(|error| (EXIT_FATAL, format!("log file {}: {error}", path.display())))
+}
+
+fn log_settings(options: &Options, instance: Option<&str>) -> LogSettings {
+    let suffix = instance.map_or_else(String::new, |name| format!("_{name}"));
+    LogSettings {
+        ident: format!("Keepalived{suffix}"),
+        detail: options.detail,
+        syslog: options.syslog.then_some(options.facility),
+        console: options.console,
+    }
+}
+
+/// The daemon holds no directory busy, and no terminal or pipe of the starting command open.
+fn leave_terminal(keep_stderr: bool) -> io::Result<()> {
+    let null = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    if !keep_stderr {
+        dup2_stderr(&null)?;
+    }
+    Ok(chdir("/")?)
+}

@@ -1,0 +1,453 @@
+//! One child of the parent: its process, its channel, and when it is started again.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kr_event::EventLoop;
+use kr_ipc::channel::{self, Channel, ChannelError};
+use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
+use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
+use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
+use kr_log::Settings;
+use kr_model::{Generation, Instant};
+use kr_sys::privilege::Role;
+use kr_sys::spawn::{Ended, Identity, Process, Program, Stderr, spawn_child};
+use mio::{Interest, Token};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::supervisor::backoff::Backoff;
+
+/// Messages taken from a child before others get their turn.
+const MESSAGES_PER_TURN: usize = 256;
+
+/// Time for a child that closed its channel to end.
+const CUT_WAIT: Duration = Duration::from_secs(1);
+
+/// The edge between the parent and one kind of child.
+pub(crate) trait Edge {
+    /// What the parent says.
+    type To: Serialize + fmt::Debug;
+    /// What the child says.
+    type From: DeserializeOwned + fmt::Debug;
+    /// Which child.
+    const ROLE: Role;
+    /// Asks the child to leave.
+    const STOP: Self::To;
+}
+
+/// Edge to the VRRP process.
+#[derive(Debug)]
+pub(crate) struct Vrrpd;
+
+impl Edge for Vrrpd {
+    type To = ToVrrpd;
+    type From = FromVrrpd;
+    const ROLE: Role = Role::Vrrpd;
+    const STOP: ToVrrpd = ToVrrpd::Stop;
+}
+
+/// Edge to the checker process.
+#[derive(Debug)]
+pub(crate) struct Checkerd;
+
+impl Edge for Checkerd {
+    type To = ToCheckerd;
+    type From = FromCheckerd;
+    const ROLE: Role = Role::Checkerd;
+    const STOP: ToCheckerd = ToCheckerd::Stop;
+}
+
+/// Edge to the IPVS process.
+#[derive(Debug)]
+pub(crate) struct Ipvsd;
+
+impl Edge for Ipvsd {
+    type To = ToIpvsd;
+    type From = FromIpvsd;
+    const ROLE: Role = Role::Ipvsd;
+    const STOP: ToIpvsd = ToIpvsd::Stop;
+}
+
+/// What every child is started with.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    /// Directory of the executables.
+    pub(crate) directory: PathBuf,
+    /// Log settings; the ident is that of the parent.
+    pub(crate) log: Settings,
+    /// The log file, shared by all.
+    pub(crate) log_file: Option<File>,
+    /// `instance`: appended to idents.
+    pub(crate) instance: Option<String>,
+}
+
+impl Launcher {
+    /// The path of a child's executable.
+    pub(crate) fn path(&self, role: Role) -> PathBuf {
+        self.directory.join(role.program())
+    }
+
+    fn program(&self, role: Role) -> io::Result<Program> {
+        let suffix = self
+            .instance
+            .as_ref()
+            .map_or_else(String::new, |name| format!("_{name}"));
+        let settings = Settings {
+            ident: format!("{}{suffix}", role.ident()),
+            ..self.log.clone()
+        };
+        let mut arguments = vec![format!("--log={settings}")];
+        if self.log_file.is_some() {
+            arguments.push("--log-file".to_owned());
+        }
+        // The zone of log lines; a child needs nothing else of the environment.
+        let zone = std::env::var("TZ").ok().map(|zone| format!("TZ={zone}"));
+        let environment: Vec<String> = zone.into_iter().collect();
+        let path = self.path(role);
+        Program::new(&path.to_string_lossy(), &arguments, &environment).map_err(io::Error::other)
+    }
+}
+
+/// How a child left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// How it ended.
+    pub(crate) ended: Ended,
+    /// It had put a configuration into force.
+    pub(crate) was_ready: bool,
+    /// It was asked to leave.
+    pub(crate) was_asked: bool,
+}
+
+#[derive(Debug)]
+struct Running<E: Edge> {
+    process: Process,
+    /// `None` once the channel has ended; then the process must end too.
+    channel: Option<Channel<E::To, E::From>>,
+    /// When it was first noticed that the channel has ended.
+    cut_at: Option<Instant>,
+    since: Instant,
+    ready: Option<Generation>,
+    asked_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State<E: Edge> {
+    Absent,
+    Waiting { until: Instant },
+    Running(Running<E>),
+}
+
+/// One kind of child, running or not.
+#[derive(Debug)]
+pub(crate) struct Child<E: Edge> {
+    state: State<E>,
+    backoff: Backoff,
+    channel_token: Token,
+    process_token: Token,
+}
+
+impl<E: Edge> Child<E> {
+    /// A child that does not run, with the tokens of its channel and its process.
+    pub(crate) fn new(channel_token: Token, process_token: Token) -> Self {
+        Self {
+            state: State::Absent,
+            backoff: Backoff::default(),
+            channel_token,
+            process_token,
+        }
+    }
+
+    /// Starts the process with a new channel.
+    ///
+    /// # Errors
+    /// When this process is out of descriptors, memory or processes.
+    pub(crate) fn start(
+        &mut self,
+        launcher: &Launcher,
+        identity: &Identity,
+        events: &EventLoop,
+        now: Instant,
+    ) -> io::Result<Pid> {
+        let (own, theirs) = channel::pair()?;
+        let program = launcher.program(E::ROLE)?;
+        let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
+        descriptors.extend(launcher.log_file.as_ref().map(File::as_fd));
+        let stderr = if launcher.log.console {
+            Stderr::Inherited
+        } else {
+            Stderr::Null
+        };
+        let process = spawn_child(E::ROLE, &program, identity, &descriptors, stderr)?;
+        let pid = process.pid();
+        events.register_for(process.as_fd(), self.process_token, Interest::READABLE)?;
+        events.register(own.as_fd(), self.channel_token)?;
+        log::info!("started {} as process {pid}", E::ROLE.program());
+        self.state = State::Running(Running {
+            process,
+            channel: Some(Channel::new(own)),
+            cut_at: None,
+            since: now,
+            ready: None,
+            asked_at: None,
+        });
+        Ok(pid)
+    }
+
+    /// A start failed: tries again later.
+    pub(crate) fn put_off(&mut self, now: Instant) {
+        let wait = self.backoff.ended(Duration::ZERO, false, now);
+        self.state = State::Waiting {
+            until: now.saturating_add(wait.max(Duration::from_secs(1))),
+        };
+    }
+
+    /// True while it could take messages.
+    pub(crate) const fn is_running(&self) -> bool {
+        matches!(
+            &self.state,
+            State::Running(Running {
+                channel: Some(_),
+                asked_at: None,
+                ..
+            })
+        )
+    }
+
+    /// True when there is no process, and none is to be started again.
+    pub(crate) const fn is_absent(&self) -> bool {
+        matches!(self.state, State::Absent)
+    }
+
+    /// True when it has put this configuration into force.
+    pub(crate) fn is_ready(&self, generation: Generation) -> bool {
+        matches!(&self.state, State::Running(running) if running.ready == Some(generation))
+    }
+
+    /// It said that it has put a configuration into force.
+    pub(crate) fn set_ready(&mut self, generation: Generation) {
+        if let State::Running(running) = &mut self.state {
+            running.ready = Some(generation);
+        }
+    }
+
+    /// True when it is time to start it, given that it is wanted.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        match &self.state {
+            State::Absent => true,
+            State::Waiting { until } => *until <= now,
+            State::Running(_) => false,
+        }
+    }
+
+    /// Its process id, while it runs.
+    pub(crate) const fn pid(&self) -> Option<Pid> {
+        match &self.state {
+            State::Running(running) => Some(running.process.pid()),
+            State::Absent | State::Waiting { .. } => None,
+        }
+    }
+
+    /// The next moment at which something is due: a start, or the end of its patience.
+    pub(crate) fn poll_timeout(&self, child_wait: Duration) -> Option<Instant> {
+        match &self.state {
+            State::Absent => None,
+            State::Waiting { until } => Some(*until),
+            State::Running(running) => {
+                let asked = running.asked_at.map(|at| at.saturating_add(child_wait));
+                let cut = running.cut_at.map(|at| at.saturating_add(CUT_WAIT));
+                [asked, cut].into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// Sends a message; a channel that ends by it ends the process.
+    pub(crate) fn send(&mut self, message: &E::To) {
+        self.with_channel(|channel| channel.send(message));
+    }
+
+    /// Sends a message with a descriptor.
+    pub(crate) fn send_with(&mut self, message: &E::To, descriptor: std::os::fd::OwnedFd) {
+        self.with_channel(|channel| channel.send_with(message, descriptor));
+    }
+
+    /// Sends what waits, now that the channel takes more.
+    pub(crate) fn flush(&mut self) {
+        self.with_channel(Channel::flush);
+    }
+
+    fn with_channel(
+        &mut self,
+        act: impl FnOnce(&mut Channel<E::To, E::From>) -> Result<(), ChannelError>,
+    ) {
+        let State::Running(running) = &mut self.state else {
+            return;
+        };
+        if let Some(channel) = &mut running.channel
+            && let Err(error) = act(channel)
+        {
+            self.channel_failed(&error);
+        }
+    }
+
+    /// What it said, and whether it may have said more than fits a turn.
+    pub(crate) fn receive(&mut self) -> (Vec<E::From>, bool) {
+        let mut messages = Vec::new();
+        let State::Running(Running {
+            channel: Some(channel),
+            ..
+        }) = &mut self.state
+        else {
+            return (messages, false);
+        };
+        while messages.len() < MESSAGES_PER_TURN {
+            match channel.recv() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => return (messages, false),
+                Err(error) => {
+                    self.channel_failed(&error);
+                    return (messages, false);
+                }
+            }
+        }
+        (messages, true)
+    }
+
+    /// Ends it for what it said; it is started again.
+    pub(crate) fn end(&mut self, reason: &impl fmt::Display) {
+        if let State::Running(running) = &mut self.state
+            && running.channel.take().is_some()
+        {
+            log::warn!("killing {}: {reason}", E::ROLE.program());
+            running.process.signal(Signal::SIGKILL);
+        }
+    }
+
+    /// A channel that the child closed: it is leaving, and its exit code is worth waiting for.
+    fn channel_failed(&mut self, error: &ChannelError) {
+        if let (ChannelError::Closed, State::Running(running)) = (error, &mut self.state) {
+            running.channel = None;
+        } else {
+            self.end(error);
+        }
+    }
+
+    /// Asks it to leave. What waits to be started again is forgotten.
+    pub(crate) fn ask_to_leave(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Absent => {}
+            State::Waiting { .. } => self.state = State::Absent,
+            State::Running(running) if running.asked_at.is_none() => {
+                running.asked_at = Some(now);
+                self.send(&E::STOP);
+            }
+            State::Running(_) => {}
+        }
+    }
+
+    /// Kills it when it was asked to leave, or closed its channel, and is still there. To be called
+    /// before each sleep.
+    pub(crate) fn handle_timeout(&mut self, child_wait: Duration, now: Instant) {
+        let State::Running(running) = &mut self.state else {
+            return;
+        };
+        if running.channel.is_none() && running.cut_at.is_none() {
+            running.cut_at = Some(now);
+        }
+        let asked = running
+            .asked_at
+            .is_some_and(|at| now.since(at) >= child_wait);
+        let cut = running.cut_at.is_some_and(|at| now.since(at) >= CUT_WAIT);
+        if asked || cut {
+            log::warn!("killing {}: it does not leave", E::ROLE.program());
+            running.process.signal(Signal::SIGKILL);
+            // Once is enough; the next deadline is as far away again.
+            running.asked_at = running.asked_at.map(|_| now);
+            running.cut_at = running.cut_at.map(|_| now);
+        }
+    }
+
+    /// Collects the process when it has ended. A child that was not asked to leave waits for its next
+    /// start.
+    pub(crate) fn collect(&mut self, now: Instant) -> Option<Left> {
+        let State::Running(running) = &mut self.state else {
+            return None;
+        };
+        let ended = match running.process.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(ended)) => ended,
+            Err(errno) => {
+                log::error!("{} is lost: {errno}", E::ROLE.program());
+                Ended::Signal(0)
+            }
+        };
+        let left = Left {
+            ended,
+            was_ready: running.ready.is_some(),
+            was_asked: running.asked_at.is_some(),
+        };
+        let lived = now.since(running.since);
+        self.state = if left.was_asked {
+            State::Absent
+        } else {
+            let wait = self.backoff.ended(lived, left.was_ready, now);
+            log::warn!(
+                "{} {ended} after {:.1} s, starting it again {}",
+                E::ROLE.program(),
+                lived.as_secs_f32(),
+                if wait.is_zero() {
+                    "now".to_owned()
+                } else {
+                    format!("in {} s", wait.as_secs())
+                }
+            );
+            State::Waiting {
+                until: now.saturating_add(wait),
+            }
+        };
+        Some(left)
+    }
+
+    /// Kills the process, for the end of the daemon.
+    pub(crate) fn kill(&mut self) {
+        if let State::Running(running) = &self.state {
+            running.process.signal(Signal::SIGKILL);
+        }
+    }
+}
+
+/// Finds the directory of the children: given, or beside this executable, or the usual places.
+///
+/// # Errors
+/// When none holds them all; the text lists where they were looked for.
+pub(crate) fn find_directory(given: Option<&Path>) -> Result<PathBuf, String> {
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent);
+    let candidates: Vec<PathBuf> = match given {
+        Some(directory) => vec![directory.to_owned()],
+        None => beside
+            .into_iter()
+            .flat_map(|beside| [beside.to_owned(), beside.join("../libexec/keepalived-rs")])
+            .chain([PathBuf::from("/usr/libexec/keepalived-rs")])
+            .collect(),
+    };
+    let complete = |directory: &&PathBuf| {
+        Role::ALL
+            .iter()
+            .all(|role| directory.join(role.program()).is_file())
+    };
+    candidates.iter().find(complete).cloned().ok_or_else(|| {
+        let places: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+        format!(
+            "vrrpd, checkerd and ipvsd are not all in {}: install them, or say where with --libexec",
+            places.join(" or ")
+        )
+    })
+}

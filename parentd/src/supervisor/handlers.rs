@@ -1,0 +1,348 @@
+//! What each child says, one function per child. Whatever comes is checked against the configuration: a
+//! child that speaks of objects it was never given is ended.
+
+use std::fmt;
+
+use kr_config::typed::{Config, InstanceEntry};
+use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
+use kr_ipc::edge::parentd_ipvsd::FromIpvsd;
+use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
+use kr_model::check::{Mail, Probe};
+use kr_model::vrrp::State;
+use kr_model::{CheckerId, Generation, InstanceId, RealServerId, VirtualServerId};
+
+use crate::alert;
+use crate::scripts::CheckEnded;
+use crate::scripts::queue::{Job, Object};
+use crate::supervisor::{MAILS_KEPT, Supervisor};
+
+/// A child said what it may not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misbehaviour {
+    Instance(InstanceId),
+    Checker(CheckerId),
+    RealServer(RealServerId),
+    VirtualServer(VirtualServerId),
+    Generation(Generation),
+    NotAScript(CheckerId),
+}
+
+impl fmt::Display for Misbehaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, number) = match self {
+            Self::Instance(id) => ("instance", u64::from(id.0)),
+            Self::Checker(id) => ("checker", u64::from(id.0)),
+            Self::RealServer(id) => ("real server", u64::from(id.0)),
+            Self::VirtualServer(id) => ("virtual server", u64::from(id.0)),
+            Self::Generation(generation) => ("configuration", generation.0),
+            Self::NotAScript(id) => {
+                return write!(f, "it asks for a script of checker {id}, which has none");
+            }
+        };
+        write!(f, "it speaks of {kind} {number}, which it was not given")
+    }
+}
+
+/// How many replies that quote `Misbehaved` are needed: one, for a sibling has no reason to lie about
+/// a channel that it has just closed itself.
+const SIBLING: &str = "its sibling says that it broke the protocol of their channel";
+
+impl Supervisor {
+    pub(super) fn read_vrrpd(&mut self) {
+        let (messages, more) = self.vrrpd.receive();
+        self.more_to_read |= more;
+        for message in messages {
+            if let Err(misbehaviour) = self.hear_vrrpd(message) {
+                self.vrrpd.end(&misbehaviour);
+                return;
+            }
+        }
+    }
+
+    pub(super) fn read_checkerd(&mut self) {
+        let (messages, more) = self.checkerd.receive();
+        self.more_to_read |= more;
+        for message in messages {
+            if let Err(misbehaviour) = self.hear_checkerd(message) {
+                self.checkerd.end(&misbehaviour);
+                return;
+            }
+        }
+    }
+
+    pub(super) fn read_ipvsd(&mut self) {
+        let (messages, more) = self.ipvsd.receive();
+        self.more_to_read |= more;
+        for message in messages {
+            if let Err(misbehaviour) = self.hear_ipvsd(message) {
+                self.ipvsd.end(&misbehaviour);
+                return;
+            }
+        }
+    }
+
+    fn hear_vrrpd(&mut self, message: FromVrrpd) -> Result<(), Misbehaviour> {
+        match message {
+            FromVrrpd::Ready(generation) => {
+                self.check_generation(generation)?;
+                self.vrrpd.set_ready(generation);
+            }
+            FromVrrpd::Snapshot(snapshot) => {
+                let id = snapshot.id;
+                self.find(|config| config.instances.get(&id))
+                    .ok_or(Misbehaviour::Instance(id))?;
+                self.published.instances.insert(id, *snapshot);
+            }
+            FromVrrpd::Transition {
+                instance,
+                to,
+                priority,
+                cause,
+            } => {
+                let (entry, config) = self
+                    .find_with(|config| config.instances.get(&instance))
+                    .ok_or(Misbehaviour::Instance(instance))?;
+                let name = &entry.instance.name;
+                log::info!(
+                    "{name} is {} with priority {priority} ({cause:?})",
+                    to.word()
+                );
+                let jobs = instance_jobs(entry, to, priority);
+                let mail = alert::of_instance(config, entry, to);
+                self.scripts
+                    .notify(Object::Instance(instance), jobs, &self.events, self.now);
+                self.mail(mail);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_checkerd(&mut self, message: FromCheckerd) -> Result<(), Misbehaviour> {
+        match message {
+            FromCheckerd::Ready(generation) => {
+                self.check_generation(generation)?;
+                self.checkerd.set_ready(generation);
+            }
+            FromCheckerd::Snapshot(snapshot) => {
+                self.find(|config| config.checkers.get(&snapshot.id))
+                    .ok_or(Misbehaviour::Checker(snapshot.id))?;
+                self.published.checkers.insert(snapshot.id, snapshot);
+            }
+            FromCheckerd::RunScript { checker, run } => self.run_check(checker, run)?,
+            FromCheckerd::IpvsdMisbehaved => self.ipvsd.end(&SIBLING),
+        }
+        Ok(())
+    }
+
+    fn run_check(&mut self, checker: CheckerId, run: u64) -> Result<(), Misbehaviour> {
+        let Some(entry) = self.config.checkers.get(&checker) else {
+            // It has not yet heard of the reload that removed the checker.
+            return self
+                .find(|config| config.checkers.get(&checker))
+                .map(drop)
+                .ok_or(Misbehaviour::Checker(checker));
+        };
+        let (Probe::Misc { timeout, .. }, Some(script)) = (&entry.checker.probe, entry.script)
+        else {
+            return Err(Misbehaviour::NotAScript(checker));
+        };
+        let failed = self
+            .scripts
+            .check(checker, run, script, *timeout, &self.events, self.now);
+        if let Some(ended) = failed {
+            self.script_ended(ended);
+        }
+        Ok(())
+    }
+
+    fn hear_ipvsd(&mut self, message: FromIpvsd) -> Result<(), Misbehaviour> {
+        match message {
+            FromIpvsd::Ready(generation) => {
+                self.check_generation(generation)?;
+                self.ipvsd.set_ready(generation);
+            }
+            FromIpvsd::Snapshot(snapshot) => {
+                let id = snapshot.id;
+                self.find(|config| config.virtual_servers.get(&id))
+                    .ok_or(Misbehaviour::VirtualServer(id))?;
+                // Bounded by what is configured, not by what the child says.
+                for verdict in &snapshot.verdicts {
+                    self.find(|config| config.checkers.get(&verdict.checker))
+                        .ok_or(Misbehaviour::Checker(verdict.checker))?;
+                }
+                self.published.pools.insert(id, *snapshot);
+            }
+            FromIpvsd::RealServerChanged {
+                real_server,
+                up,
+                reason,
+            } => {
+                let entry = self
+                    .find(|config| config.real_servers.get(&real_server))
+                    .ok_or(Misbehaviour::RealServer(real_server))?;
+                log::info!("{} is {} ({reason:?})", entry.real_server.label, word(up));
+                let script = if up {
+                    entry.notify_up
+                } else {
+                    entry.notify_down
+                };
+                self.published.servers_up.insert(real_server, up);
+                self.notify(Object::RealServer(real_server), script);
+            }
+            FromIpvsd::CheckerChanged {
+                checker,
+                up,
+                with_server,
+            } => {
+                let mail = self.mail_of_checker(checker, up, with_server)?;
+                self.mail(mail);
+            }
+            FromIpvsd::QuorumChanged {
+                virtual_server,
+                up,
+                weight,
+                reason,
+            } => {
+                let (entry, config) = self
+                    .find_with(|config| config.virtual_servers.get(&virtual_server))
+                    .ok_or(Misbehaviour::VirtualServer(virtual_server))?;
+                let label = &entry.virtual_server.label;
+                let gained = if up { "has" } else { "lacks" };
+                log::info!("{label} {gained} quorum with weight {weight} ({reason:?})");
+                let script = if up {
+                    entry.quorum_up
+                } else {
+                    entry.quorum_down
+                };
+                let mail = alert::of_quorum(config, entry, up, weight, reason);
+                self.notify(Object::VirtualServer(virtual_server), script);
+                self.mail(mail);
+            }
+            FromIpvsd::Kernel { usable } => {
+                self.published.ipvs_usable = Some(usable);
+            }
+            FromIpvsd::CheckerdMisbehaved => self.checkerd.end(&SIBLING),
+        }
+        Ok(())
+    }
+
+    fn mail_of_checker(
+        &self,
+        checker: CheckerId,
+        up: bool,
+        with_server: bool,
+    ) -> Result<Option<Mail>, Misbehaviour> {
+        let (entry, config) = self
+            .find_with(|config| config.checkers.get(&checker))
+            .ok_or(Misbehaviour::Checker(checker))?;
+        let Some(server) = config.real_servers.get(&entry.real_server) else {
+            return Ok(None);
+        };
+        if !server.mail || !with_server && config.global.no_checker_mail {
+            return Ok(None);
+        }
+        let known = self.published.servers_up.get(&entry.real_server);
+        let server_up = if with_server {
+            up
+        } else {
+            known.copied().unwrap_or(up)
+        };
+        Ok(alert::of_checker(
+            config,
+            &entry.checker,
+            server,
+            up,
+            server_up,
+        ))
+    }
+
+    /// Looks an object up in the configuration in force, then in the one before it, of which a child may
+    /// speak until it has the new one.
+    fn find<T>(&self, get: impl Fn(&Config) -> Option<&T>) -> Option<&T> {
+        self.find_with(get).map(|(object, _)| object)
+    }
+
+    fn find_with<T>(&self, get: impl Fn(&Config) -> Option<&T>) -> Option<(&T, &Config)> {
+        [Some(&self.config), self.previous.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|config| get(config).map(|object| (object, config)))
+    }
+
+    fn check_generation(&self, generation: Generation) -> Result<(), Misbehaviour> {
+        if generation <= self.generation {
+            Ok(())
+        } else {
+            Err(Misbehaviour::Generation(generation))
+        }
+    }
+
+    fn notify(&mut self, object: Object, script: Option<kr_model::ScriptId>) {
+        let job = script.map(|script| Job {
+            script,
+            appended: Vec::new(),
+        });
+        self.scripts
+            .notify(object, job.into_iter().collect(), &self.events, self.now);
+    }
+
+    pub(super) fn script_ended(&mut self, ended: CheckEnded) {
+        self.checkerd.send(&ToCheckerd::ScriptEnded {
+            checker: ended.checker,
+            run: ended.run,
+            outcome: ended.outcome,
+        });
+    }
+
+    /// Hands a mail to the checker process, or keeps it until that runs again.
+    fn mail(&mut self, mail: Option<Mail>) {
+        let Some(mail) = mail else { return };
+        if self.config.checker.mail.is_none() {
+            return;
+        }
+        if self.mails.len() >= MAILS_KEPT {
+            log::warn!("mail `{}` is lost: checkerd is away too long", mail.subject);
+            return;
+        }
+        self.mails.push(mail);
+        self.send_mails();
+    }
+
+    pub(super) fn send_mails(&mut self) {
+        if self.checkerd.is_running() {
+            for mail in std::mem::take(&mut self.mails) {
+                self.checkerd.send(&ToCheckerd::Mail(Box::new(mail)));
+            }
+        }
+    }
+}
+
+/// The scripts for a new state of an instance, in the order that keepalived runs them.
+fn instance_jobs(entry: &InstanceEntry, to: State, priority: u8) -> Vec<Job> {
+    let notify = &entry.notify;
+    let own = match to {
+        State::Init => return Vec::new(),
+        State::Master => notify.master,
+        State::Backup => notify.backup,
+        State::Fault => notify.fault,
+        State::Stop => notify.stop,
+    };
+    let own = own.map(|script| Job {
+        script,
+        appended: Vec::new(),
+    });
+    let any = notify.any.map(|script| Job {
+        script,
+        appended: vec![
+            "INSTANCE".to_owned(),
+            entry.instance.name.clone(),
+            to.word().to_owned(),
+            priority.to_string(),
+        ],
+    });
+    own.into_iter().chain(any).collect()
+}
+
+const fn word(up: bool) -> &'static str {
+    if up { "up" } else { "down" }
+}

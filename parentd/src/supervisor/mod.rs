@@ -1,0 +1,570 @@
+//! The loop of the parent: keeps the children that the configuration needs, hands them their slices,
+//! runs scripts and sends mail for what they say, reloads, and stops.
+//!
+//! Every turn ends with [`Supervisor::reconcile`], which compares what should run with what runs. Start,
+//! reload, crash and stop are this one path.
+
+mod backoff;
+pub(crate) mod child;
+mod handlers;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use kr_config::ids::IdAllocator;
+use kr_config::typed::Config;
+use kr_event::{Clock, EventLoop, Signals};
+use kr_ipc::channel;
+use kr_ipc::edge::parentd_checkerd::ToCheckerd;
+use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_model::check::Mail;
+use kr_model::{Generation, Instant};
+use kr_sys::privilege::Role;
+use kr_sys::spawn::{Ended, Identity};
+use mio::{Interest, Token};
+use nix::sys::signal::Signal;
+use sd_notify::NotifyState;
+
+use crate::accounts;
+use crate::cli::Options;
+use crate::daemon::Starter;
+use crate::dump;
+use crate::load::{self, Settings};
+use crate::pidfile::{Paths, PidFile};
+use crate::published::Published;
+use crate::scripts::Scripts;
+use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
+use crate::transfer;
+
+const SIGNALS: Token = Token(0);
+const VRRPD: Token = Token(1);
+const VRRPD_PROCESS: Token = Token(2);
+const CHECKERD: Token = Token(3);
+const CHECKERD_PROCESS: Token = Token(4);
+const IPVSD: Token = Token(5);
+const IPVSD_PROCESS: Token = Token(6);
+const FIRST_SCRIPT: usize = 100;
+
+/// Mails kept while the checker process is away.
+const MAILS_KEPT: usize = 64;
+
+/// Exit codes (the manual's list of them).
+pub(crate) const EXIT_FATAL: u8 = 1;
+pub(crate) const EXIT_CONFIGURATION: u8 = 2;
+pub(crate) const EXIT_NO_PERMISSION: u8 = 4;
+
+/// How far the daemon is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The children put their first configuration into force.
+    Starting,
+    /// All of them did.
+    Running,
+    /// A new configuration is on its way to the children.
+    Reloading,
+    /// The children leave, then the scripts; then the program ends with this code.
+    Stopping { code: u8 },
+    /// The children are gone; scripts have until then.
+    Finishing { code: u8, until: Instant },
+}
+
+/// What a supervisor is made from.
+pub(crate) struct Parts {
+    /// The command line.
+    pub(crate) options: Options,
+    /// The first configuration.
+    pub(crate) settings: Settings,
+    /// Gave out its ids.
+    pub(crate) allocator: IdAllocator,
+    /// What children are started with.
+    pub(crate) launcher: Launcher,
+    /// Names of pid files.
+    pub(crate) pid_paths: Paths,
+}
+
+/// The parent at work.
+pub(crate) struct Supervisor {
+    options: Options,
+    launcher: Launcher,
+    pid_paths: Paths,
+    pid_files: BTreeMap<Role, PidFile>,
+    starter: Starter,
+    events: EventLoop,
+    signals: Signals,
+    clock: Clock,
+    now: Instant,
+    phase: Phase,
+    config: Config,
+    /// The configuration before, whose objects a child may still speak of.
+    previous: Option<Config>,
+    generation: Generation,
+    allocator: IdAllocator,
+    identities: BTreeMap<Role, Identity>,
+    published: Published,
+    scripts: Scripts,
+    mails: Vec<Mail>,
+    vrrpd: Child<Vrrpd>,
+    checkerd: Child<Checkerd>,
+    ipvsd: Child<Ipvsd>,
+    /// A child may have said more than was read.
+    more_to_read: bool,
+}
+
+impl Supervisor {
+    /// Takes over: from here on signals come through the loop.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptors.
+    pub(crate) fn new(parts: Parts, starter: Starter) -> io::Result<Self> {
+        let events = EventLoop::new()?;
+        let signals = Signals::new(&[
+            Signal::SIGHUP,
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+        ])?;
+        events.register_for(signals.as_fd(), SIGNALS, Interest::READABLE)?;
+        let clock = Clock::new();
+        let mut supervisor = Self {
+            options: parts.options,
+            launcher: parts.launcher,
+            pid_paths: parts.pid_paths,
+            pid_files: BTreeMap::new(),
+            starter,
+            events,
+            signals,
+            clock,
+            now: clock.now(),
+            phase: Phase::Starting,
+            config: parts.settings.config,
+            previous: None,
+            generation: Generation(1),
+            allocator: parts.allocator,
+            identities: BTreeMap::new(),
+            published: Published::default(),
+            scripts: Scripts::new(parts.settings.scripts, FIRST_SCRIPT),
+            mails: Vec::new(),
+            vrrpd: Child::new(VRRPD, VRRPD_PROCESS),
+            checkerd: Child::new(CHECKERD, CHECKERD_PROCESS),
+            ipvsd: Child::new(IPVSD, IPVSD_PROCESS),
+            more_to_read: false,
+        };
+        supervisor.look_up_accounts();
+        Ok(supervisor)
+    }
+
+    /// Runs until the daemon has stopped, and returns its exit code.
+    pub(crate) fn run(mut self) -> u8 {
+        loop {
+            if let Some(code) = self.reconcile() {
+                return code;
+            }
+            let deadline = self.poll_timeout();
+            let ready = match self.events.wait(deadline) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    log::error!("waiting for events failed, the daemon cannot go on: {error}");
+                    return EXIT_FATAL;
+                }
+            };
+            self.now = self.clock.now();
+            self.more_to_read = false;
+            for event in ready {
+                self.dispatch(event.token);
+            }
+            if self.more_to_read {
+                self.read_children();
+            }
+        }
+    }
+
+    fn dispatch(&mut self, token: Token) {
+        match token {
+            SIGNALS => self.read_signals(),
+            VRRPD => {
+                self.vrrpd.flush();
+                self.read_vrrpd();
+            }
+            CHECKERD => {
+                self.checkerd.flush();
+                self.read_checkerd();
+            }
+            IPVSD => {
+                self.ipvsd.flush();
+                self.read_ipvsd();
+            }
+            VRRPD_PROCESS => {
+                // Its last words first.
+                self.read_vrrpd();
+                if let Some(left) = self.vrrpd.collect(self.now) {
+                    self.after_end(Role::Vrrpd, left);
+                }
+            }
+            CHECKERD_PROCESS => {
+                self.read_checkerd();
+                if let Some(left) = self.checkerd.collect(self.now) {
+                    self.scripts.abandon_checks(self.now);
+                    self.after_end(Role::Checkerd, left);
+                }
+            }
+            IPVSD_PROCESS => {
+                self.read_ipvsd();
+                if let Some(left) = self.ipvsd.collect(self.now) {
+                    self.published.ipvs_usable = None;
+                    self.after_end(Role::Ipvsd, left);
+                }
+            }
+            script => {
+                if let Some(ended) = self.scripts.collect(script, &self.events, self.now) {
+                    self.script_ended(ended);
+                }
+            }
+        }
+    }
+
+    fn read_children(&mut self) {
+        self.read_vrrpd();
+        self.read_checkerd();
+        self.read_ipvsd();
+    }
+
+    fn read_signals(&mut self) {
+        while let Ok(Some(number)) = self.signals.read() {
+            match Signal::try_from(number) {
+                Ok(Signal::SIGHUP) => self.reload(),
+                Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
+                    log::info!("stopping: {signal} came");
+                    self.stop(0);
+                }
+                Ok(Signal::SIGUSR1) => {
+                    let data = dump::Data {
+                        config: &self.config,
+                        generation: self.generation,
+                        published: &self.published,
+                        children: &[
+                            (Role::Vrrpd, self.vrrpd.pid()),
+                            (Role::Checkerd, self.checkerd.pid()),
+                            (Role::Ipvsd, self.ipvsd.pid()),
+                        ],
+                        now: self.now,
+                    };
+                    dump::write_data(&data);
+                }
+                Ok(Signal::SIGUSR2) => dump::write_statistics(&self.config, &self.published),
+                Ok(_) | Err(_) => log::debug!("signal {number} means nothing here"),
+            }
+        }
+    }
+
+    /// Ends the daemon with `code`, unless it is ending already.
+    fn stop(&mut self, code: u8) {
+        if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
+            return;
+        }
+        self.phase = Phase::Stopping { code };
+        self.scripts.stop(self.now);
+        tell_systemd(&[NotifyState::Stopping]);
+    }
+
+    /// Reads the configuration again and puts it into force, or keeps the old one.
+    fn reload(&mut self) {
+        if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
+            return;
+        }
+        log::info!("reloading the configuration: SIGHUP came");
+        let Some(new) = load::reload(&self.options, &self.config, &mut self.allocator) else {
+            return;
+        };
+        log::info!("{}", load::summary(&self.config, &new.config));
+        if let Ok(state) = NotifyState::monotonic_usec_now() {
+            tell_systemd(&[NotifyState::Reloading, state]);
+        }
+        let config = new.config;
+        self.scripts.replace(
+            new.scripts,
+            |id| config.checkers.contains_key(&id),
+            self.now,
+        );
+        self.previous = Some(std::mem::replace(&mut self.config, config));
+        self.generation = self.generation.next();
+        if self.phase == Phase::Running {
+            self.phase = Phase::Reloading;
+        }
+        self.look_up_accounts();
+        self.transfer_to_vrrpd(false);
+        self.transfer_to_checkerd(false);
+        self.transfer_to_ipvsd(false);
+    }
+
+    fn look_up_accounts(&mut self) {
+        for role in Role::ALL {
+            if self.is_needed(role) {
+                let identity = accounts::of_child(role, &self.config.global.accounts);
+                self.identities.insert(role, identity);
+            }
+        }
+    }
+
+    /// Whether the configuration asks for a process.
+    fn is_needed(&self, role: Role) -> bool {
+        let config = &self.config;
+        match role {
+            Role::Vrrpd => {
+                !config.instances.is_empty() || self.options.all_children && self.options.vrrp
+            }
+            // Mail goes out through it, also without a checker.
+            Role::Checkerd => {
+                !config.checkers.is_empty()
+                    || config.checker.mail.is_some()
+                    || self.options.all_children && self.options.checkers
+            }
+            Role::Ipvsd => {
+                !config.virtual_servers.is_empty()
+                    || self.options.all_children && self.options.checkers
+            }
+        }
+    }
+
+    /// Makes what runs equal to what should run; returns the exit code when nothing is left to do.
+    fn reconcile(&mut self) -> Option<u8> {
+        self.scripts.handle_timeout(&self.events, self.now);
+        let wait = self.config.global.child_wait_time;
+        self.vrrpd.handle_timeout(wait, self.now);
+        self.checkerd.handle_timeout(wait, self.now);
+        self.ipvsd.handle_timeout(wait, self.now);
+        match self.phase {
+            Phase::Starting | Phase::Running | Phase::Reloading => {
+                self.reconcile_children();
+                self.notice_readiness();
+                None
+            }
+            Phase::Stopping { code } => {
+                self.reconcile_stop(code);
+                None
+            }
+            Phase::Finishing { code, until } => {
+                if !self.scripts.is_idle() && self.now < until {
+                    return None;
+                }
+                self.scripts.kill_all();
+                Some(code)
+            }
+        }
+    }
+
+    fn reconcile_children(&mut self) {
+        let now = self.now;
+        if !self.is_needed(Role::Vrrpd) {
+            self.vrrpd.ask_to_leave(now);
+        } else if self.vrrpd.is_due(now) && self.start(Role::Vrrpd) {
+            self.transfer_to_vrrpd(true);
+        }
+        if !self.is_needed(Role::Ipvsd) {
+            self.ipvsd.ask_to_leave(now);
+        } else if self.ipvsd.is_due(now) && self.start(Role::Ipvsd) {
+            self.transfer_to_ipvsd(true);
+            self.join_siblings();
+        }
+        if !self.is_needed(Role::Checkerd) {
+            self.checkerd.ask_to_leave(now);
+        } else if self.checkerd.is_due(now) && self.start(Role::Checkerd) {
+            self.transfer_to_checkerd(true);
+            self.join_siblings();
+            self.send_mails();
+        }
+    }
+
+    fn start(&mut self, role: Role) -> bool {
+        let Some(identity) = self.identities.get(&role).cloned() else {
+            return false;
+        };
+        let (launcher, events, now) = (&self.launcher, &self.events, self.now);
+        let started = match role {
+            Role::Vrrpd => self.vrrpd.start(launcher, &identity, events, now),
+            Role::Checkerd => self.checkerd.start(launcher, &identity, events, now),
+            Role::Ipvsd => self.ipvsd.start(launcher, &identity, events, now),
+        };
+        match started {
+            Ok(pid) => {
+                self.write_pid_file(role, pid);
+                true
+            }
+            Err(error) => {
+                log::error!("{} cannot be started: {error}", role.program());
+                match role {
+                    Role::Vrrpd => self.vrrpd.put_off(now),
+                    Role::Checkerd => self.checkerd.put_off(now),
+                    Role::Ipvsd => self.ipvsd.put_off(now),
+                }
+                false
+            }
+        }
+    }
+
+    fn write_pid_file(&mut self, role: Role, pid: nix::unistd::Pid) {
+        let written = match self.pid_files.remove(&role) {
+            Some(file) => Ok(file),
+            None => PidFile::lock(self.pid_paths.child(role)),
+        }
+        .and_then(|mut file| {
+            file.write(pid)?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => {
+                self.pid_files.insert(role, file);
+            }
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+
+    /// Gives the checker and the IPVS process a new channel between them.
+    fn join_siblings(&mut self) {
+        if !self.checkerd.is_running() || !self.ipvsd.is_running() {
+            return;
+        }
+        match channel::pair() {
+            Ok((a, b)) => {
+                self.ipvsd.send_with(&ToIpvsd::Checkerd, a);
+                self.checkerd.send_with(&ToCheckerd::Ipvsd, b);
+            }
+            Err(errno) => log::error!("no channel between checkerd and ipvsd: {errno}"),
+        }
+    }
+
+    fn transfer_to_vrrpd(&mut self, resume: bool) {
+        let resume = resume.then_some(&self.published);
+        for message in transfer::to_vrrpd(&self.config, self.generation, resume) {
+            self.vrrpd.send(&message);
+        }
+    }
+
+    fn transfer_to_checkerd(&mut self, resume: bool) {
+        let resume = resume.then_some(&self.published);
+        for message in transfer::to_checkerd(&self.config, self.generation, resume) {
+            self.checkerd.send(&message);
+        }
+    }
+
+    fn transfer_to_ipvsd(&mut self, resume: bool) {
+        let resume = resume.then_some(&self.published);
+        for message in transfer::to_ipvsd(&self.config, self.generation, resume) {
+            self.ipvsd.send(&message);
+        }
+    }
+
+    /// Everybody has the configuration: tells systemd and whoever started the daemon.
+    fn notice_readiness(&mut self) {
+        let generation = self.generation;
+        let ready = (!self.is_needed(Role::Vrrpd) || self.vrrpd.is_ready(generation))
+            && (!self.is_needed(Role::Checkerd) || self.checkerd.is_ready(generation))
+            && (!self.is_needed(Role::Ipvsd) || self.ipvsd.is_ready(generation));
+        if !ready || self.phase == Phase::Running {
+            return;
+        }
+        self.published.retain(&self.config);
+        match self.phase {
+            Phase::Starting => log::info!("up: every process runs its configuration"),
+            Phase::Reloading => log::info!("reloaded: configuration {generation} is in force"),
+            Phase::Running | Phase::Stopping { .. } | Phase::Finishing { .. } => {}
+        }
+        self.phase = Phase::Running;
+        self.starter.up();
+        tell_systemd(&[NotifyState::Ready]);
+    }
+
+    /// Addresses go first, then services, then mail, then scripts.
+    fn reconcile_stop(&mut self, code: u8) {
+        let now = self.now;
+        self.vrrpd.ask_to_leave(now);
+        if self.vrrpd.is_absent() {
+            self.ipvsd.ask_to_leave(now);
+        }
+        if self.vrrpd.is_absent() && self.ipvsd.is_absent() {
+            self.checkerd.ask_to_leave(now);
+        }
+        if self.vrrpd.is_absent() && self.ipvsd.is_absent() && self.checkerd.is_absent() {
+            self.pid_files.clear();
+            self.scripts.limit_all(now);
+            self.phase = Phase::Finishing {
+                code,
+                until: now.saturating_add(crate::scripts::STOP_LIMIT),
+            };
+            log::info!("stopped");
+        }
+    }
+
+    /// A child has ended: decides whether the daemon goes on.
+    fn after_end(&mut self, role: Role, left: Left) {
+        let Left {
+            ended,
+            was_ready,
+            was_asked,
+        } = left;
+        if was_asked {
+            log::info!("{} left: it {ended}", role.program());
+            self.pid_files.remove(&role);
+            return;
+        }
+        if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
+            return;
+        }
+        let starting = self.phase == Phase::Starting && !was_ready;
+        let fatal = match ended {
+            Ended::Exit(code @ (EXIT_FATAL | EXIT_CONFIGURATION | EXIT_NO_PERMISSION)) => {
+                Some(code)
+            }
+            Ended::NotStarted { .. } => Some(EXIT_NO_PERMISSION),
+            Ended::Exit(_) | Ended::Signal(_) => None,
+        };
+        let code = match fatal {
+            Some(code) if starting => code,
+            Some(_) | None if !self.options.respawn => EXIT_FATAL,
+            Some(_) | None => return,
+        };
+        let reason = format!("{} {ended}", role.program());
+        log::error!("stopping: {reason}");
+        self.starter.failed(code, &reason);
+        self.stop(code);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        if self.more_to_read {
+            return Some(self.now);
+        }
+        let wait: Duration = self.config.global.child_wait_time;
+        let finishing = match self.phase {
+            Phase::Finishing { until, .. } => Some(until),
+            Phase::Starting | Phase::Running | Phase::Reloading | Phase::Stopping { .. } => None,
+        };
+        [
+            self.scripts.poll_timeout(),
+            self.vrrpd.poll_timeout(wait),
+            self.checkerd.poll_timeout(wait),
+            self.ipvsd.poll_timeout(wait),
+            finishing,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// Systemd may not be there, and may be gone: neither concerns the service.
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::debug!("systemd was not told: {error}");
+    }
+}
+
+impl Drop for Supervisor {
+    /// However the loop ended, no child stays.
+    fn drop(&mut self) {
+        self.vrrpd.kill();
+        self.checkerd.kill();
+        self.ipvsd.kill();
+    }
+}
