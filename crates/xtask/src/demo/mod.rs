@@ -118,7 +118,6 @@ fn play(task: &DemoTask) -> io::Result<ExitCode> {
     }
     stage.start_director(LB1)?;
     stage.start_director(LB2)?;
-    stage.start_client()?;
     let mut observer = Observer::new(&stage)?;
     let mut report = Report::default();
     let played = acts(&mut stage, &mut observer, &mut report);
@@ -139,18 +138,16 @@ fn play(task: &DemoTask) -> io::Result<ExitCode> {
 
 /// What is shown, in order; an error means that a step did not happen.
 fn acts(stage: &mut Stage, observer: &mut Observer, report: &mut Report) -> io::Result<()> {
-    observer
-        .act("starting: two directors, three web servers, a client that asks ten times a second");
-    observer.wait(
-        stage,
-        "lb1 is master, all servers answer",
-        STEP_LIMIT,
-        |view| {
-            view.master == Some(LB1)
-                && view.up == WEBS
-                && WEBS.iter().all(|web| view.answers_of(web) > 0)
-        },
-    )?;
+    observer.act("starting two directors before three web servers");
+    observer.wait(stage, "lb1 is master", STEP_LIMIT, |view| {
+        view.master == Some(LB1) && view.holders == [LB1] && view.up == WEBS
+    })?;
+
+    observer.act("a client asks ten times a second");
+    stage.start_client()?;
+    observer.wait(stage, "all servers answer", STEP_LIMIT, |view| {
+        WEBS.iter().all(|web| view.answers_of(web) > 0)
+    })?;
     observer.settle(stage, SETTLE)?;
 
     observer.act("web2 dies (kill -9)");

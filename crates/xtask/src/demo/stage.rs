@@ -96,8 +96,9 @@ impl Stage {
         let (first, second) = (program(LB1), program(LB2));
         format!(
             "  client 10.20.0.9 ──┬── lb1 10.20.0.1  {first:<14} ──┬── web1 10.30.0.11\n\
-             \x20                    └── lb2 10.20.0.2  {second:<14} ──┼── web2 10.30.0.12\n\
-             \x20    virtual address {VIP}                    └── web3 10.30.0.13\n"
+             \x20                   └── lb2 10.20.0.2  {second:<14} ──┼── web2 10.30.0.12\n\
+             \x20                       {:<30} └── web3 10.30.0.13\n",
+            format!("virtual address {VIP}")
         )
     }
 
