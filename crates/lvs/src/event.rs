@@ -219,7 +219,7 @@ impl fmt::Display for Event {
                 operations,
             } => write!(
                 f,
-                "configuration in force: {services} services, {operations} changes of the kernel's table"
+                "configuration in force: services: {services}, changes of the kernel's table: {operations}"
             ),
         }
     }

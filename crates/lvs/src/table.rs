@@ -259,12 +259,15 @@ impl Table {
             return None;
         }
         if let Some(operations) = self.installing.take() {
-            let services = self.owners.len();
-            self.queue.push_back(Action::Installed(self.generation));
-            return Some(Action::Log(Event::Reconciled {
-                services,
-                operations,
-            }));
+            if self.kernel == Kernel::Usable {
+                let services = self.owners.len();
+                let event = Event::Reconciled {
+                    services,
+                    operations,
+                };
+                self.queue.push_back(Action::Log(event));
+            }
+            return Some(Action::Installed(self.generation));
         }
         if self.phase == Phase::Stopping {
             self.phase = Phase::Stopped;
