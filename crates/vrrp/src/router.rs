@@ -157,13 +157,11 @@ impl Router {
         });
     }
 
+    /// Forgets an instance that has left, and so has no timer.
     fn remove(&mut self, id: InstanceId) {
         let Some(slot) = self.instances.remove(&id) else {
             return;
         };
-        if let Some(at) = slot.timer {
-            self.timers.remove(&(at, id));
-        }
         let config = &slot.router.config;
         if let Some(receivers) = self.receivers.get_mut(&config.interface) {
             receivers.remove(&(config.family, config.vrid.get()));

@@ -137,6 +137,11 @@ impl Lan {
         self.configure(host, BTreeMap::new());
     }
 
+    /// Puts the same configuration into force again.
+    pub fn reload_same(&mut self, host: usize) {
+        self.configure(host, BTreeMap::new());
+    }
+
     /// kill -9: nothing is said, the kernel keeps the addresses, packets are lost.
     pub fn kill(&mut self, host: usize) {
         self.hosts[host].process = Process::Gone;

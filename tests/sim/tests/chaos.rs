@@ -54,13 +54,15 @@ fn scene(seed: u64, preemption: Preemption) -> Scene {
 fn chaos(scene: &mut Scene) {
     for _ in 0..40 {
         let host = usize::try_from(scene.random.below(scene.priorities.len() as u64)).unwrap();
-        match scene.random.below(9) {
+        match scene.random.below(10) {
             0 => scene.lan.pause(host),
             1 | 2 => scene.lan.unpause(host),
             3 => scene.lan.kill(host),
             4 | 5 => scene.lan.start(host),
             6 => scene.lan.link(host, LinkState::Down),
             7 => scene.lan.link(host, LinkState::Up),
+            // A reload that changes nothing must not matter, whatever the process does.
+            8 => scene.lan.reload_same(host),
             _ => scene.lan.stop(host),
         }
         scene

@@ -1,13 +1,16 @@
 use std::time::Duration;
 
-use kr_model::units::{AdvertInterval, Priority};
 use kr_model::vrrp::{Counters, Preemption, Role, Version};
 use kr_wire::advert::{Advert, Body};
 use kr_wire::ipv4;
 
 use super::*;
 use crate::event::Severity;
-use crate::fixture::{ID, address, advert, bytes, header, instance, interface, v4};
+use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
+
+mod fault;
+mod reload;
+mod resume;
 
 /// One router with one instance on an interface that works; `now` is moved by hand.
 struct Bench {
@@ -394,6 +397,25 @@ fn lower_prio_no_advert_announces_without_an_answer() {
 }
 
 #[test]
+fn yielding_empties_the_announcements_and_counts_a_released_master() {
+    let mut config = instance(100);
+    config.announce.interval = Duration::from_secs(1);
+    let mut bench = Bench::master(config);
+    bench.later(500);
+    bench.hear(9, 200);
+    assert_eq!(bench.counters().release_master, 1);
+    // Two addresses twice, one a second; three left over from before would make it longer.
+    let mut announced = bench.wait();
+    let end = bench.now.saturating_add(Duration::from_millis(4_500));
+    while bench.router.poll_timeout().unwrap() < end {
+        announced.extend(bench.wait());
+    }
+    announced.retain(|one| matches!(one, Announced(_)));
+    let set = [Announced(100), Announced(101)];
+    assert_eq!(announced, [set.clone(), set].concat());
+}
+
+#[test]
 fn a_late_advert_does_not_shift_the_following_ones() {
     let mut bench = Bench::master(instance(100));
     bench.later(1_200);
@@ -421,273 +443,6 @@ fn adverts_are_the_bytes_of_keepalived() {
         0x02, 0x64, 0xc0, 0x00, 0x02, 0x65, 0x31, 0x31, 0x31, 0x31, 0x00, 0x00, 0x00, 0x00,
     ];
     assert_eq!(packet, expected);
-}
-
-// Faults and the end.
-
-#[test]
-fn a_master_that_loses_its_link_says_priority_0_and_frees_the_addresses() {
-    let mut bench = Bench::master(instance(100));
-    let enters = entering(State::Fault, Cause::InterfaceDown);
-    let expected = [vec![Sent(0), Addresses(false)], enters.to_vec()].concat();
-    assert_eq!(bench.give(link(LinkState::Down)), expected);
-    assert_eq!(bench.router.poll_timeout(), None);
-    assert_eq!(bench.hear(9, 50), [], "adverts are ignored in FAULT");
-    assert_eq!(bench.counters().priority_zero_sent, 1);
-}
-
-#[test]
-fn faults_end_only_with_the_last_of_them() {
-    let mut bench = Bench::backup(instance(100));
-    bench.give(link(LinkState::Missing));
-    assert_eq!(bench.give(source(None)), []);
-    assert_eq!(bench.give(link(LinkState::Up)), [Published(State::Fault)]);
-    let did = bench.give(source(Some(10)));
-    assert_eq!(did, entering(State::Backup, Cause::FaultCleared));
-    assert_eq!(bench.timeout(), 3_609_375);
-}
-
-#[test]
-fn dont_track_primary_minds_only_a_missing_interface() {
-    let mut bench = Bench::master(Instance {
-        track_primary: false,
-        ..instance(100)
-    });
-    assert_eq!(bench.give(link(LinkState::Down)), []);
-    let did = bench.give(link(LinkState::Missing));
-    assert!(did.contains(&Entered(State::Fault, Cause::InterfaceMissing)));
-}
-
-#[test]
-fn the_interface_of_a_virtual_address_is_a_fault_unless_it_is_not_tracked() {
-    let elsewhere = IfName::try_from("eth1".to_owned()).unwrap();
-    let mut config = instance(100);
-    config.addresses[0].device = Some(elsewhere.clone());
-    let mut bench = Bench::backup(config.clone());
-    assert_eq!(bench.role().state(), State::Fault);
-    let up = Input::Link {
-        interface: elsewhere,
-        state: LinkState::Up,
-    };
-    assert_eq!(
-        bench.give(up)[0],
-        Entered(State::Backup, Cause::FaultCleared)
-    );
-    config.addresses[0].tracked = false;
-    assert_eq!(Bench::backup(config).role().state(), State::Backup);
-}
-
-#[test]
-fn shutdown_of_a_master_resigns_before_the_addresses_go() {
-    let mut bench = Bench::master(instance(100));
-    let did = bench.give(Input::Shutdown);
-    assert_eq!(
-        did[..3],
-        [
-            Sent(0),
-            Addresses(false),
-            Entered(State::Stop, Cause::Shutdown)
-        ]
-    );
-    assert_eq!(bench.router.poll_timeout(), None);
-}
-
-#[test]
-fn shutdown_leaves_the_addresses_when_told_so() {
-    let mut bench = Bench::master(instance(100));
-    let global = VrrpGlobal {
-        keep_addresses_at_exit: true,
-        ..global()
-    };
-    let instances = [(ID, instance(100))].into();
-    bench.give(Input::Configure {
-        global,
-        instances,
-        resume: BTreeMap::new(),
-    });
-    assert_eq!(
-        bench.give(Input::Shutdown)[..2],
-        [Sent(0), Entered(State::Stop, Cause::Shutdown)]
-    );
-}
-
-#[test]
-fn shutdown_of_a_backup_sends_nothing() {
-    let mut bench = Bench::backup(instance(100));
-    assert_eq!(
-        bench.give(Input::Shutdown)[0],
-        Entered(State::Stop, Cause::Shutdown)
-    );
-}
-
-// Reload.
-
-#[test]
-fn an_equal_configuration_changes_nothing_at_all() {
-    for mut bench in [Bench::backup(instance(100)), Bench::master(instance(100))] {
-        bench.later(400);
-        let before = bench.router.poll_timeout();
-        assert_eq!(bench.give(configure(instance(100), None)), []);
-        assert_eq!(bench.router.poll_timeout(), before);
-    }
-}
-
-#[test]
-fn changed_addresses_are_set_and_only_new_ones_announced() {
-    let mut bench = Bench::master(instance(100));
-    bench.later(400);
-    let mut new = instance(100);
-    new.addresses[0] = address(102);
-    let did = bench.give(configure(new, None));
-    let expected = [
-        Addresses(true),
-        Announced(102),
-        Announced(102),
-        Published(State::Master),
-    ];
-    assert_eq!(did, expected);
-    assert_eq!(bench.timeout(), 600_000);
-}
-
-#[test]
-fn a_changed_priority_keeps_the_state_and_moves_the_timer() {
-    let mut bench = Bench::backup(instance(100));
-    bench.later(1_000);
-    assert_eq!(
-        bench.give(configure(instance(200), None)),
-        [Published(State::Backup)]
-    );
-    assert_eq!(bench.timeout(), 2_000_000 + 218_750);
-    let mut bench = Bench::master(instance(100));
-    assert_eq!(
-        bench.give(configure(instance(50), None)),
-        [Published(State::Master)]
-    );
-    assert_eq!(bench.wait(), [Sent(50)]);
-}
-
-#[test]
-fn a_shorter_interval_brings_the_next_advert_forward() {
-    let slow = Instance {
-        advert_interval: AdvertInterval::try_from(1000).unwrap(),
-        ..instance(100)
-    };
-    let mut bench = Bench::master(slow);
-    bench.wait();
-    assert_eq!(
-        bench.give(configure(instance(100), None)),
-        [Published(State::Master)]
-    );
-    assert!(bench.timeout() <= 1_000_000);
-}
-
-#[test]
-fn a_removed_instance_leaves_as_a_fault() {
-    let mut bench = Bench::master(instance(100));
-    let nothing = Input::Configure {
-        global: global(),
-        instances: BTreeMap::new(),
-        resume: BTreeMap::new(),
-    };
-    let did = bench.give(nothing);
-    assert_eq!(
-        did[..3],
-        [
-            Sent(0),
-            Addresses(false),
-            Entered(State::Fault, Cause::Shutdown)
-        ]
-    );
-    assert_eq!(bench.router.poll_timeout(), None);
-    assert_eq!(bench.hear(9, 50), []);
-}
-
-// Resume.
-
-fn snapshot(role: Role) -> Snapshot {
-    Snapshot {
-        id: ID,
-        role,
-        priority: Priority::DEFAULT,
-        counters: Counters {
-            advert_sent: 5,
-            ..Counters::default()
-        },
-        since: Instant::from_micros(900_000_000),
-        cause: SILENT,
-    }
-}
-
-#[test]
-fn a_resumed_master_sends_an_overdue_advert_at_once_and_says_no_transition() {
-    let advert_at = Instant::from_micros(999_990_000);
-    let mut bench = Bench::empty();
-    let kept = snapshot(Role::Master { advert_at });
-    let did = bench.give(configure(instance(100), Some(kept)));
-    let expected = [
-        Sent(100),
-        Addresses(true),
-        Announced(100),
-        Announced(101),
-        Published(State::Master),
-    ];
-    assert_eq!(did, expected);
-    assert_eq!(bench.counters().advert_sent, 6);
-}
-
-#[test]
-fn a_resumed_master_whose_advert_is_not_due_waits_for_it() {
-    let advert_at = Instant::from_micros(1_000_300_000);
-    let mut bench = Bench::empty();
-    let kept = snapshot(Role::Master { advert_at });
-    assert_eq!(
-        bench.give(configure(instance(100), Some(kept)))[0],
-        Addresses(true)
-    );
-    assert_eq!(bench.timeout(), 300_000);
-}
-
-#[test]
-fn a_resumed_backup_waits_the_whole_time_again() {
-    let role = Role::Backup {
-        master_down_at: Instant::from_micros(999_000_000),
-        master: Some((v4(9), 200)),
-        interval: AdvertInterval::DEFAULT,
-        preempt_at: None,
-    };
-    let mut bench = Bench::empty();
-    let did = bench.give(configure(instance(100), Some(snapshot(role))));
-    assert_eq!(did, [Addresses(false), Published(State::Backup)]);
-    assert_eq!(bench.timeout(), 3_609_375);
-}
-
-#[test]
-fn a_resumed_fault_is_looked_at_again() {
-    let mut bench = Bench::empty();
-    let did = bench.give(configure(instance(100), Some(snapshot(Role::Fault))));
-    assert!(did.contains(&Entered(State::Backup, Cause::FaultCleared)));
-    let mut bench = Bench::empty();
-    bench.give(link(LinkState::Down));
-    let did = bench.give(configure(instance(100), Some(snapshot(Role::Fault))));
-    assert!(!did.iter().any(|one| matches!(one, Entered(..))), "{did:?}");
-}
-
-#[test]
-fn a_resumed_master_without_its_link_gives_the_addresses_back() {
-    let mut bench = Bench::empty();
-    bench.give(link(LinkState::Down));
-    let kept = snapshot(Role::Master {
-        advert_at: Instant::ZERO,
-    });
-    let did = bench.give(configure(instance(100), Some(kept)));
-    assert_eq!(
-        did[..3],
-        [
-            Sent(0),
-            Addresses(false),
-            Entered(State::Fault, Cause::InterfaceDown)
-        ]
-    );
 }
 
 // Log marks and dispatch.
@@ -763,4 +518,24 @@ fn what_is_not_supported_is_said_and_not_started() {
     );
     assert_eq!(event.severity(), Severity::Warning);
     assert_eq!(bench.router.poll_timeout(), None);
+}
+
+proptest::proptest! {
+    /// Whatever comes in, in whatever state: no panic, and only an advert that passes every check can
+    /// move a backup's timer.
+    #[test]
+    fn any_payload_is_taken_and_a_wrong_one_moves_no_timer(
+        mut payload in proptest::collection::vec(proptest::num::u8::ANY, 2..60),
+        master: bool,
+    ) {
+        payload[1] = 51;
+        let mut bench = if master { Bench::master(instance(100)) } else { Bench::backup(instance(100)) };
+        bench.later(500);
+        let before = bench.router.poll_timeout();
+        let interface = interface();
+        bench.give(Input::Packet { interface: &interface, header: header(9), payload: &payload });
+        if bench.counters().advert_received == 0 {
+            proptest::prop_assert_eq!(bench.router.poll_timeout(), before);
+        }
+    }
 }
