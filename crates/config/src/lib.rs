@@ -11,6 +11,7 @@ pub mod diagnostic;
 mod expand;
 pub mod ids;
 pub mod lexer;
+pub mod man;
 pub mod memory;
 pub mod parse;
 pub mod registry;

@@ -1,5 +1,5 @@
 //! The example configurations: clean ones load without a word, dirty ones say what to mend.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};
 

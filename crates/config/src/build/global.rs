@@ -28,7 +28,7 @@ const GLOBAL_DEFS: Context = Context {
         (Block::Retired, "plugin_dir"),
         (Block::Retired, "state_file_location"),
     ],
-    repeatable: &["notification_email"],
+    repeatable: &["notification_email", "include_check"],
 };
 
 /// Everything that holds for the whole file.
@@ -220,6 +220,8 @@ impl Build<'_> {
                     );
                 }
             }
+            // Acted upon while the files are read: `crate::parse`.
+            "include_check" => {}
             "enable_script_security" => globals.script_security = true,
             "vrrpd_user" | "checkerd_user" | "ipvsd_user" => {
                 let Some(user) = self.text(statement) else {

@@ -5,7 +5,7 @@ use super::{Block, Keyword, MANY, SUPPORTED, keywords};
 keywords! {
     FORM:
     in ConfigFile {
-    SUPPORTED (0, MANY) "(lines and words)" "whitespace separated words" [""] ["line length at most 1023 bytes"]
+    SUPPORTED (0, MANY) "(lines and words)" "whitespace separated words" [""] [""]
         "Words are separated by white space; keywords are exact and case-sensitive.";
     SUPPORTED (0, MANY) "{ }" "{ ... }" [""] [""]
         "Block delimiters; they may stand anywhere on a line outside quotes.";

@@ -268,7 +268,7 @@ keywords! {
         "Do not remove reload_time_file when it holds a time without a date, so the reload repeats every day.";
     PLANNED (0, MANY) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
         "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload.";
-    PLANNED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no argument turns all on; the manual names the first one \"readable\""]
+    SUPPORTED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no argument turns all on; the manual names the first one \"readable\""]
         "What makes a missing included file an error. Words after + add, after - remove.";
     PARENT_READS_ONCE (0, MANY) "config_save_dir" "config_save_dir DIR" ["none"] [""]
         "Debug aid: each process writes a dump of its parsed configuration to DIR/keepalived_PROCESS.PID.N.pre before and .post after it is checked, N counts loads.";
