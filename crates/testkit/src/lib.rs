@@ -10,5 +10,6 @@ pub mod capture;
 pub mod keepalived;
 pub mod netns;
 pub mod process;
+pub mod servers;
 pub mod wait;
 pub mod web;
