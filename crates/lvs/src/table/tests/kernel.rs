@@ -1,0 +1,224 @@
+//! The kernel's table: found at the start, changed by others, unusable, refusing, large.
+
+use super::*;
+
+#[test]
+fn many_verdicts_before_the_actions_are_one_batch() {
+    let mut lab = Lab::started(configuration(
+        virtual_server(),
+        (1..=9).map(real_server).collect(),
+    ));
+    for checker in 1..=8 {
+        let verdict = Verdict {
+            checker: CheckerId(checker),
+            up: false,
+            weight: None,
+        };
+        lab.table.handle(Input::Verdict(verdict), lab.now);
+    }
+    assert!(matches!(lab.table.poll_action(), Some(Action::Apply(list)) if list.len() == 8));
+}
+
+#[test]
+fn a_table_left_behind_is_corrected_without_removing_a_destination() {
+    let config = configuration(virtual_server(), vec![real_server(1)]);
+    let mut old = config.clone();
+    old.virtual_servers[0].scheduler = Scheduler::RoundRobin;
+    old.real_servers[0].weight = Weight::MIN;
+    let left = Lab::started(old);
+    let mut lab = Lab::new();
+    lab.kernel = left.kernel;
+    lab.input(Input::Configure(Box::new(config)));
+    assert!(matches!(
+        lab.operations[..],
+        [
+            Operation::SetService { .. },
+            Operation::SetDestination { .. },
+        ]
+    ));
+    assert_eq!(lab.servers(vip(80)), [(1, 1)]);
+}
+
+#[test]
+fn lvs_flush_empties_the_table_at_the_first_start_only() {
+    let mut foreign = Lab::started(configuration(virtual_server(), vec![real_server(1)]));
+    let mut config = configuration(virtual_server(), vec![real_server(2)]);
+    config.virtual_servers[0].services = vec![vip(443)];
+    config.global.flush_at_start = true;
+    foreign.table = Table::new();
+    foreign.input(Input::Configure(Box::new(config.clone())));
+    assert_eq!(foreign.operations.first(), Some(&Operation::Flush));
+    assert_eq!(foreign.kernel.keys().collect::<Vec<_>>(), [&vip(443)]);
+    let successor = foreign.restarted(config);
+    assert_eq!(successor.operations, []);
+}
+
+#[test]
+fn a_table_emptied_by_somebody_else_is_back_at_the_next_reading() {
+    let mut lab = Lab::started(configuration(
+        virtual_server(),
+        vec![real_server(1), real_server(2)],
+    ));
+    let before = lab.kernel.clone();
+    lab.tell(2, false);
+    lab.tell(2, true);
+    lab.kernel.clear();
+    lab.forget();
+    let then = lab.now;
+    lab.tick();
+    assert_eq!(lab.now, then.saturating_add(RECONCILE));
+    assert_eq!(lab.kernel, before);
+    assert_eq!(lab.events, [Event::Drifted { service: vip(80) }]);
+    lab.forget();
+    lab.tick();
+    assert_eq!(lab.operations, []);
+}
+
+#[test]
+fn a_changed_weight_is_put_back_also_with_many_services() {
+    let mut config = configuration(virtual_server(), vec![]);
+    config.virtual_servers[0].services = (1..=150).map(vip).collect();
+    config.real_servers = vec![real_server(1)];
+    let mut lab = Lab::started(config);
+    let before = lab.kernel.clone();
+    let last = lab.kernel.get_mut(&vip(150)).unwrap();
+    last.destinations
+        .get_mut(&at_port(1, 150))
+        .unwrap()
+        .as_mut()
+        .unwrap()
+        .weight = Weight::MIN;
+    for _ in 0..150_usize.div_ceil(PATROL) {
+        lab.tick();
+    }
+    assert_eq!(lab.kernel, before);
+    assert_eq!(lab.operations.len(), 1);
+}
+
+#[test]
+fn foreign_services_are_left_alone() {
+    let foreign = Lab::started(configuration(virtual_server(), vec![real_server(1)])).kernel;
+    let mut config = configuration(virtual_server(), vec![real_server(2)]);
+    config.virtual_servers[0].services = vec![vip(443)];
+    let mut lab = Lab::new();
+    lab.kernel = foreign.clone();
+    lab.input(Input::Configure(Box::new(config)));
+    lab.tick();
+    lab.input(Input::Shutdown);
+    assert_eq!(lab.kernel, foreign);
+}
+
+#[test]
+fn a_kernel_without_ipvs_is_said_once_and_everything_else_goes_on() {
+    let mut lab = Lab::new();
+    lab.broken = Some("no IPVS here");
+    let config = configuration(virtual_server(), vec![real_server(1)]);
+    lab.input(Input::Configure(Box::new(config)));
+    assert_eq!(lab.installed, [Generation(1)]);
+    assert!(lab.notices.contains(&Notice::Kernel { usable: false }));
+    lab.forget();
+    let then = lab.now;
+    lab.tick();
+    assert_eq!(lab.now, then.saturating_add(RETRY));
+    lab.tell(1, false);
+    assert_eq!(lab.notices[0], server_notice(1, false, Reason::Checks));
+    assert!(
+        !lab.events
+            .iter()
+            .any(|event| matches!(event, Event::KernelUnusable { .. }))
+    );
+    lab.tell(1, true);
+    lab.broken = None;
+    lab.tick();
+    assert_eq!(lab.servers(vip(80)), [(1, 1)]);
+    assert!(lab.events.contains(&Event::KernelUsable));
+}
+
+#[test]
+fn a_refusal_is_said_once_and_tried_again() {
+    let mut lab = Lab::new();
+    lab.refuses = Some(vip(80));
+    let config = configuration(virtual_server(), vec![real_server(1), real_server(2)]);
+    lab.input(Input::Configure(Box::new(config)));
+    let refusals = |lab: &Lab| {
+        lab.events
+            .iter()
+            .filter(|event| matches!(event, Event::Refused { .. }))
+            .count()
+    };
+    // The service is mentioned, its destinations are not.
+    assert_eq!(refusals(&lab), 1);
+    lab.tick();
+    assert_eq!((refusals(&lab), lab.operations.len()), (1, 6));
+    lab.refuses = None;
+    lab.tick();
+    assert_eq!(lab.servers(vip(80)), [(1, 1), (2, 1)]);
+    lab.forget();
+    lab.tick();
+    assert_eq!(lab.operations, []);
+}
+
+#[test]
+fn pools_that_share_a_mark_share_its_service() {
+    let mark = ServiceKey::Fwmark {
+        family: kr_model::net::Family::Inet,
+        mark: std::num::NonZeroU32::new(7).unwrap(),
+    };
+    let mut other = virtual_server();
+    other.id = VirtualServerId(2);
+    other.services = vec![mark];
+    let mut theirs = real_server(2);
+    theirs.virtual_server = other.id;
+    let mut config = configuration(virtual_server(), vec![real_server(1), theirs]);
+    config.virtual_servers[0].services = vec![mark];
+    config.virtual_servers.push(other);
+    let mut lab = Lab::started(config.clone());
+    // Direct routing to a mark keeps the packet's port: 0.
+    let addresses: Vec<_> = lab.kernel[&mark].destinations.keys().copied().collect();
+    assert_eq!(addresses, [at_port(1, 0), at_port(2, 0)]);
+    config.virtual_servers.pop();
+    config.real_servers.pop();
+    lab.input(Input::Configure(Box::new(config)));
+    assert_eq!(lab.servers(mark), [(1, 1)]);
+}
+
+#[test]
+fn a_large_table_is_written_in_bounded_batches() {
+    let mut config = configuration(virtual_server(), vec![]);
+    config.virtual_servers.clear();
+    for n in 0..1_000_u16 {
+        let mut vs = virtual_server();
+        (vs.id, vs.services) = (VirtualServerId(n.into()), vec![vip(n)]);
+        for k in 0..10_u8 {
+            let mut server = real_server(k);
+            server.id = RealServerId(u32::from(n) * 10 + u32::from(k));
+            server.virtual_server = vs.id;
+            server.checkers.clear();
+            config.real_servers.push(server);
+        }
+        config.virtual_servers.push(vs);
+    }
+    let mut table = Table::new();
+    table.handle(Input::Configure(Box::new(config)), Instant::ZERO);
+    let Some(Action::Read { destinations_of }) = table.poll_action() else {
+        panic!()
+    };
+    assert_eq!(destinations_of.len(), 1_000);
+    table.handle(
+        Input::Read(Reading::default()),
+        Instant::ZERO.saturating_add(Duration::from_secs(1)),
+    );
+    let mut total = 0;
+    while let Some(action) = table.poll_action() {
+        if let Action::Apply(operations) = action {
+            assert!(operations.len() < BATCH + 11);
+            total += operations.len();
+            let outcomes = operations.into_iter().map(|operation| Outcome {
+                operation,
+                refused: None,
+            });
+            table.handle(Input::Applied(outcomes.collect()), Instant::ZERO);
+        }
+    }
+    assert_eq!(total, 11_000);
+}

@@ -1,0 +1,60 @@
+//! The end: `lvs_flush_on_stop`, `omega`, `-I`.
+
+use super::*;
+
+#[test]
+fn a_stop_removes_what_is_ours_in_the_configured_way() {
+    let cases: [(Removal, &[&str]); 3] = [
+        (
+            Removal::OneByOne,
+            &[
+                "remove 10.0.0.1:80 from [192.0.2.1]:tcp:80",
+                "remove 10.0.0.2:80 from [192.0.2.1]:tcp:80",
+                "remove service [192.0.2.1]:tcp:80",
+            ],
+        ),
+        (Removal::Services, &["remove service [192.0.2.1]:tcp:80"]),
+        (Removal::Everything, &["empty the table"]),
+    ];
+    for (removal, expected) in cases {
+        let mut config = configuration(virtual_server(), vec![real_server(1), real_server(2)]);
+        config.global.removal = removal;
+        let mut lab = Lab::started(config);
+        lab.input(Input::Shutdown);
+        let said: Vec<_> = lab.operations.iter().map(ToString::to_string).collect();
+        assert_eq!(said, expected);
+        assert_eq!(lab.notices, []);
+        assert!(lab.finished);
+    }
+}
+
+#[test]
+fn a_stop_with_omega_says_servers_and_quorum_down() {
+    let mut vs = virtual_server();
+    vs.omega = true;
+    let mut lab = Lab::started(configuration(vs, vec![real_server(1), real_server(2)]));
+    lab.tell(2, false);
+    lab.forget();
+    lab.input(Input::Shutdown);
+    assert_eq!(
+        lab.notices,
+        [
+            server_notice(1, false, Reason::Shutdown),
+            quorum_notice(false, 1, Reason::Shutdown)
+        ]
+    );
+}
+
+#[test]
+fn a_stop_that_keeps_the_table_touches_nothing() {
+    let mut config = configuration(virtual_server(), vec![real_server(1)]);
+    (config.global.keep_at_exit, config.virtual_servers[0].omega) = (true, true);
+    let mut lab = Lab::started(config);
+    lab.input(Input::Shutdown);
+    assert_eq!(
+        (lab.operations.len(), lab.notices.len(), lab.finished),
+        (0, 0, true)
+    );
+    lab.tell(1, false);
+    assert_eq!(lab.operations, []);
+}
