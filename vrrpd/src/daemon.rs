@@ -19,7 +19,7 @@ use kr_ipc::{Channel, ChannelError};
 use kr_model::InstanceId;
 use kr_model::units::{IfIndex, IfName};
 use kr_model::vrrp::{Instance, Role};
-use kr_netlink::route::{Change, Event, Events, Place, Requests};
+use kr_netlink::route::{Event, Events, Place, Requests};
 use kr_vrrp::{Action, Input, PacketHeader, Router, Severity};
 use kr_wire::ipv4;
 use mio::Token;
@@ -27,8 +27,9 @@ use nix::errno::Errno;
 
 use crate::addresses::{self, Located, device, locate, reconcile, renewed};
 use crate::intake::{Configuration, Intake, IntakeError, Order};
-use crate::kernel::{Kernel, Told};
+use crate::kernel::Told;
 use crate::sockets::{self, PACKET, Sockets};
+use crate::table::Table;
 
 const PARENT: Token = Token(0);
 const KERNEL: Token = Token(1);
@@ -110,12 +111,11 @@ pub(crate) struct Daemon {
     channel: Channel<FromVrrpd, ToVrrpd>,
     signals: Signals,
     kernel_events: Events,
-    requests: Requests,
     sockets: Sockets,
     backlog: Backlog,
     intake: Intake,
     router: Router,
-    kernel: Kernel,
+    table: Table,
     told: Told,
     /// The configuration in force.
     instances: BTreeMap<InstanceId, Instance>,
@@ -148,19 +148,18 @@ impl Daemon {
             channel: started.channel,
             signals: started.signals,
             kernel_events,
-            requests,
             sockets,
             backlog: Backlog::default(),
             intake: Intake::default(),
             router: Router::new(),
-            kernel: Kernel::default(),
+            table: Table::new(requests),
             told: Told::default(),
             instances: BTreeMap::new(),
             virtual_ips: BTreeSet::new(),
             present: BTreeSet::new(),
             configured: false,
         };
-        daemon.read_tables();
+        daemon.table.refresh();
         Ok(daemon)
     }
 
@@ -223,7 +222,8 @@ impl Daemon {
     fn serve_packets(&mut self) -> Result<(), ChannelError> {
         let mut buffer = [0; PACKET];
         for port in std::mem::take(&mut self.backlog.ports) {
-            let Some(interface) = self.kernel.link(port).map(|link| link.name.clone()) else {
+            let Some(interface) = self.table.kernel().link(port).map(|link| link.name.clone())
+            else {
                 continue;
             };
             let mut left = PACKET_BUDGET;
@@ -310,12 +310,12 @@ impl Daemon {
                         }
                         Event::Address(_) => {}
                     }
-                    self.kernel.apply(event);
+                    self.table.follow(event);
                 }
                 Err(error) => {
                     log::warn!("{error}; reading links and addresses anew");
                     self.kernel_events.discard();
-                    self.read_tables();
+                    self.table.refresh();
                     links_changed = true;
                     break;
                 }
@@ -335,8 +335,9 @@ impl Daemon {
             .instances
             .values()
             .filter(|instance| self.present.contains(&instance.id));
-        let wanted = locate(present, &self.kernel);
-        let missing = |place: &&Place| wanted.contains_key(*place) && !self.kernel.holds(**place);
+        let wanted = locate(present, self.table.kernel());
+        let missing =
+            |place: &&Place| wanted.contains_key(*place) && !self.table.kernel().holds(**place);
         let stolen: Vec<Place> = taken.iter().filter(missing).copied().collect();
         if stolen.is_empty() && !links_changed {
             return;
@@ -346,31 +347,25 @@ impl Daemon {
                 "{} was removed from {} by another program while this router is master; \
                  putting it back",
                 place.local,
-                self.kernel
+                self.table
+                    .kernel()
                     .link(place.link)
                     .map_or("?", |link| link.name.as_str()),
             );
         }
-        let changes = reconcile(&self.kernel, &BTreeSet::new(), &wanted, &BTreeSet::new());
-        make(&mut self.requests, &mut self.kernel, &changes);
-    }
-
-    /// Reads links and addresses; what cannot be read stays as it was known.
-    fn read_tables(&mut self) {
-        let tables = self
-            .requests
-            .links()
-            .and_then(|links| Ok((links, self.requests.addresses()?)));
-        match tables {
-            Ok((links, addresses)) => self.kernel = Kernel::new(links, addresses),
-            Err(error) => log::error!("cannot read links and addresses: {error}"),
-        }
+        let changes = reconcile(
+            self.table.kernel(),
+            &BTreeSet::new(),
+            &wanted,
+            &BTreeSet::new(),
+        );
+        self.table.make(&changes);
     }
 
     /// Tells the router of links and source addresses, as far as they changed.
     fn tell_kernel_news(&mut self) -> Result<(), ChannelError> {
         let is_virtual = |ip: IpAddr| self.virtual_ips.contains(&ip);
-        for input in self.told.news(&self.kernel, is_virtual) {
+        for input in self.told.news(self.table.kernel(), is_virtual) {
             self.router.handle(input, self.clock.now());
             self.act()?;
         }
@@ -378,8 +373,9 @@ impl Daemon {
     }
 
     fn adjust_sockets(&mut self) {
-        let needs = sockets::needs(self.instances.values(), &self.kernel);
-        self.sockets.adjust(&needs, &self.events, &self.kernel);
+        let needs = sockets::needs(self.instances.values(), self.table.kernel());
+        self.sockets
+            .adjust(&needs, &self.events, self.table.kernel());
         // A socket that was just opened may hold packets already.
         self.backlog.ports.extend(needs.into_keys());
     }
@@ -389,8 +385,10 @@ impl Daemon {
     fn apply(&mut self, new: Configuration) -> Result<(), ChannelError> {
         let first = !std::mem::replace(&mut self.configured, true);
         let old = std::mem::replace(&mut self.instances, new.instances.clone());
-        let mut managed: BTreeSet<Place> = locate(old.values(), &self.kernel).into_keys().collect();
-        managed.extend(locate(self.instances.values(), &self.kernel).into_keys());
+        let mut managed: BTreeSet<Place> = locate(old.values(), self.table.kernel())
+            .into_keys()
+            .collect();
+        managed.extend(locate(self.instances.values(), self.table.kernel()).into_keys());
         if first {
             managed.extend(self.leftovers());
         }
@@ -400,8 +398,9 @@ impl Daemon {
         self.present.extend(masters.map(|snapshot| snapshot.id));
         // Instances that go still say priority 0, so their sockets stay until they have.
         let both = old.values().chain(self.instances.values());
-        let needs = sockets::needs(both, &self.kernel);
-        self.sockets.adjust(&needs, &self.events, &self.kernel);
+        let needs = sockets::needs(both, self.table.kernel());
+        self.sockets
+            .adjust(&needs, &self.events, self.table.kernel());
         self.tell_kernel_news()?;
         let configure = Input::Configure {
             global: new.global,
@@ -435,9 +434,10 @@ impl Daemon {
             .collect();
         let links: BTreeSet<_> = devices
             .into_iter()
-            .filter_map(|name| self.kernel.named(name).map(|link| link.index))
+            .filter_map(|name| self.table.kernel().named(name).map(|link| link.index))
             .collect();
-        self.kernel
+        self.table
+            .kernel()
             .marked()
             .filter(|place| links.contains(&place.link))
             .collect()
@@ -449,10 +449,10 @@ impl Daemon {
             .instances
             .values()
             .filter(|instance| self.present.contains(&instance.id));
-        let wanted = locate(present, &self.kernel);
-        let renewed = renewed(&locate(old.values(), &self.kernel), &wanted);
-        let changes = reconcile(&self.kernel, managed, &wanted, &renewed);
-        make(&mut self.requests, &mut self.kernel, &changes);
+        let wanted = locate(present, self.table.kernel());
+        let renewed = renewed(&locate(old.values(), self.table.kernel()), &wanted);
+        let changes = reconcile(self.table.kernel(), managed, &wanted, &renewed);
+        self.table.make(&changes);
     }
 
     /// Carries out everything that the router wants done.
@@ -495,7 +495,7 @@ impl Daemon {
     }
 
     fn send_advert(&self, interface: &IfName, destination: IpAddr, packet: &[u8]) {
-        let sent = match (self.kernel.named(interface), destination) {
+        let sent = match (self.table.kernel().named(interface), destination) {
             (Some(link), IpAddr::V4(to)) => self.sockets.send(link.index, to, packet),
             (Some(_), IpAddr::V6(_)) => Err(Errno::EAFNOSUPPORT),
             (None, _) => Err(Errno::ENODEV),
@@ -506,7 +506,7 @@ impl Daemon {
     }
 
     fn announce(&self, device: &IfName, address: IpAddr) {
-        let (Some(link), IpAddr::V4(ip)) = (self.kernel.named(device), address) else {
+        let (Some(link), IpAddr::V4(ip)) = (self.table.kernel().named(device), address) else {
             return;
         };
         // Links without ARP have no neighbours that could be told.
@@ -529,13 +529,13 @@ impl Daemon {
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
-        let located = locate([instance], &self.kernel);
+        let located = locate([instance], self.table.kernel());
         let managed = located.keys().copied().collect();
         let wanted = if present { located } else { Located::new() };
-        let changes = reconcile(&self.kernel, &managed, &wanted, &BTreeSet::new());
-        make(&mut self.requests, &mut self.kernel, &changes);
+        let changes = reconcile(self.table.kernel(), &managed, &wanted, &BTreeSet::new());
+        self.table.make(&changes);
         if present {
-            for address in addresses::homeless(instance, &self.kernel) {
+            for address in addresses::homeless(instance, self.table.kernel()) {
                 log::warn!(
                     "({}) cannot set {}: interface {} does not exist",
                     instance.name,
@@ -567,31 +567,4 @@ fn virtual_ips(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<IpAddr> {
         .values()
         .flat_map(|one| one.addresses.iter().chain(&one.excluded));
     all.map(|address| address.address.address()).collect()
-}
-
-/// Makes changes in the kernel and follows those that it took.
-fn make(requests: &mut Requests, kernel: &mut Kernel, changes: &[Change<'_>]) {
-    if changes.is_empty() {
-        return;
-    }
-    let outcomes = match requests.apply(changes) {
-        Ok(outcomes) => outcomes,
-        Err(error) => {
-            log::error!("cannot change addresses: {error}");
-            return;
-        }
-    };
-    for (change, outcome) in changes.iter().zip(outcomes) {
-        match outcome {
-            Ok(()) => kernel.made(*change),
-            Err(errno) => {
-                let (what, local, link) = match change {
-                    Change::Add { link, address } => ("set", address.address, *link),
-                    Change::Remove(place) => ("remove", place.local, place.link),
-                };
-                let name = kernel.link(link).map_or("?", |link| link.name.as_str());
-                log::error!("cannot {what} {local} on {name}: {errno}");
-            }
-        }
-    }
 }

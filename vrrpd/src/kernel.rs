@@ -163,14 +163,31 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// The inputs that bring the router up to date with `kernel`. A link that is back gets its source
-    /// address before its state, so that it is whole when it comes up.
+    /// The inputs that bring the router up to date with `kernel`. A link that gets worse says so before
+    /// its source address goes, so that the cause is named; one that gets better says so after its
+    /// source address came, so that it is whole when it comes up.
     pub(crate) fn news(
         &mut self,
         kernel: &Kernel,
         is_virtual: impl Fn(IpAddr) -> bool,
     ) -> Vec<Input<'static>> {
-        let mut news = Vec::new();
+        let state_in = |states: &BTreeMap<IfName, LinkState>, name: &IfName| {
+            states.get(name).copied().unwrap_or(LinkState::Missing)
+        };
+        let states = kernel.states();
+        let changes = diff(&self.states, &states);
+        let (mut news, mut better) = (Vec::new(), Vec::new());
+        for interface in [changes.removed, changes.changed, changes.added].concat() {
+            let state = state_in(&states, &interface);
+            let list = if state > state_in(&self.states, &interface) {
+                &mut news
+            } else {
+                &mut better
+            };
+            list.push(Input::Link { interface, state });
+        }
+        self.states = states;
+
         let sources = kernel.sources(is_virtual);
         let changes = diff(&self.sources, &sources);
         for key in [changes.removed, changes.changed, changes.added].concat() {
@@ -183,16 +200,7 @@ impl Told {
             });
         }
         self.sources = sources;
-        let states = kernel.states();
-        let changes = diff(&self.states, &states);
-        for interface in [changes.removed, changes.changed, changes.added].concat() {
-            let state = states
-                .get(&interface)
-                .copied()
-                .unwrap_or(LinkState::Missing);
-            news.push(Input::Link { interface, state });
-        }
-        self.states = states;
+        news.extend(better);
         news
     }
 }
@@ -285,6 +293,23 @@ mod tests {
         );
         assert_eq!(kernel.named(&name("eth0")).unwrap().index, index(3));
         assert_eq!(kernel.named(&name("eth1")), None);
+    }
+
+    #[test]
+    fn a_link_says_that_it_fails_before_its_source_goes_and_that_it_is_back_after() {
+        let whole = || {
+            let source = address(2, "10.0.0.1/24", None);
+            Kernel::new(vec![link(2, "eth0", true)], vec![source])
+        };
+        let mut told = Told::default();
+        let come = [
+            source("eth0", Some("10.0.0.1")),
+            state("eth0", LinkState::Up),
+        ];
+        let gone = [state("eth0", LinkState::Missing), source("eth0", None)];
+        assert_eq!(told.news(&whole(), |_| false), come);
+        assert_eq!(told.news(&Kernel::default(), |_| false), gone);
+        assert_eq!(told.news(&whole(), |_| false), come);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod kernel;
 mod samples;
 mod sandbox;
 mod sockets;
+mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

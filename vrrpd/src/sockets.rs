@@ -24,6 +24,9 @@ use crate::kernel::Kernel;
 /// below 1200 bytes; what is cut here is refused for its length later.
 pub(crate) const PACKET: usize = 2048;
 
+/// `TC_PRIO_INTERACTIVE`.
+const PRIORITY: u32 = 6;
+
 /// Packets thrown away at most while a socket is made; more would be a flood, which is none of ours.
 const STRAYS: usize = 4096;
 
@@ -210,6 +213,9 @@ fn open_port(name: &str) -> io::Result<Socket> {
     socket.bind_device(Some(name.as_bytes()))?;
     socket.set_header_included_v4(true)?;
     socket.set_multicast_loop_v4(false)?;
+    // The first band of the default queue, as the kernel does for packets with this type of service that it
+    // makes the header of.
+    socket.set_priority(PRIORITY)?;
     // Otherwise groups that others joined on this interface would be received too.
     socket.set_multicast_all_v4(false)?;
     let mut byte = [0; 1];
