@@ -147,8 +147,9 @@ impl Lan {
         self.hosts[host].process = Process::Gone;
     }
 
-    /// A clean stop.
+    /// A clean stop; a paused process leaves when it goes on.
     pub fn stop(&mut self, host: usize) {
+        self.unpause(host);
         self.give(host, Input::Shutdown);
         self.hosts[host].process = Process::Gone;
         self.hosts[host].snapshots.clear();
@@ -171,15 +172,18 @@ impl Lan {
         };
     }
 
-    /// Lets a paused process go on: first it reads what waits on its sockets.
+    /// Lets a paused process go on: it reads what waits on its sockets, then what the kernel and the
+    /// parent had to say.
     pub fn unpause(&mut self, host: usize) {
         let process = &mut self.hosts[host].process;
         match std::mem::replace(process, Process::Gone) {
             Process::Paused(router, waiting) => {
                 *process = Process::Running(router);
                 for packet in waiting {
-                    self.arrive(host, packet);
+                    self.read_packet(host, &packet);
                 }
+                self.tell_link(host);
+                self.configure(host, BTreeMap::new());
             }
             other @ (Process::Running(_) | Process::Gone) => *process = other,
         }
@@ -285,35 +289,34 @@ impl Lan {
         match &mut self.hosts[host].process {
             Process::Gone => {}
             Process::Paused(_, waiting) => waiting.push(packet),
-            Process::Running(_) => {
-                let Ok((header, payload)) = ipv4::parse(&packet) else {
-                    return;
-                };
-                let header = PacketHeader {
-                    source: IpAddr::V4(header.source),
-                    destination: IpAddr::V4(header.destination),
-                    ttl: header.ttl,
-                    protocol: header.protocol,
-                };
-                self.give(
-                    host,
-                    Input::Packet {
-                        interface: &interface(),
-                        header,
-                        payload,
-                    },
-                );
-            }
+            Process::Running(_) => self.read_packet(host, &packet),
         }
     }
 
-    /// Gives an input and carries the actions out. A paused process gets links at the end of its pause
-    /// like everything else; the routers take the last state, so giving it early changes nothing.
+    fn read_packet(&mut self, host: usize, packet: &[u8]) {
+        let Ok((header, payload)) = ipv4::parse(packet) else {
+            return;
+        };
+        let header = PacketHeader {
+            source: IpAddr::V4(header.source),
+            destination: IpAddr::V4(header.destination),
+            ttl: header.ttl,
+            protocol: header.protocol,
+        };
+        let input = Input::Packet {
+            interface: &interface(),
+            header,
+            payload,
+        };
+        self.give(host, input);
+    }
+
+    /// Gives an input to a running process and carries the actions out. A paused one hears of links and
+    /// configurations when it goes on.
     fn give(&mut self, host: usize, input: Input<'_>) {
         let now = self.now;
         let mut actions = Vec::new();
-        if let Process::Running(router) | Process::Paused(router, _) = &mut self.hosts[host].process
-        {
+        if let Process::Running(router) = &mut self.hosts[host].process {
             router.handle(input, now);
             actions.extend(std::iter::from_fn(|| router.poll_action()));
         }
