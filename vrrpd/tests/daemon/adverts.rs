@@ -18,7 +18,7 @@ const ADVERT: [u8; 20] = [
 ];
 
 /// The same with priority 200.
-const BETTER: [u8; 20] = [
+pub(crate) const BETTER: [u8; 20] = [
     0x21, 51, 200, 1, 0, 1, 0x0c, 0x5d, 10, 9, 0, 100, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
 

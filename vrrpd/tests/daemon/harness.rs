@@ -19,6 +19,8 @@ use kr_model::{Generation, InstanceId};
 use kr_testkit::capture::{Capture, Frame, is_vrrp};
 use kr_testkit::netns::{Host, Network};
 use kr_testkit::wait::eventually;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// Long enough for anything that takes three seconds, on a busy machine.
@@ -257,6 +259,17 @@ impl Vrrpd {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Stops its execution, or lets it go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        let signal = if paused {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
     }
 
     /// Kills it and takes its place in the process table.

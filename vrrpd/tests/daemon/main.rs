@@ -13,4 +13,5 @@ mod addresses;
 mod adverts;
 mod endings;
 mod harness;
+mod pauses;
 mod resume;
