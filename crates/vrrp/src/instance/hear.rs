@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use kr_model::Instant;
 use kr_model::units::{AdvertInterval, Priority};
 use kr_model::vrrp::{Cause, Preemption, Version};
 
@@ -12,6 +13,16 @@ use crate::receive::{self, Complaint, Heard};
 
 /// Own adverts that another owner gets to give way.
 const RIVAL_ADVERTS: u8 = 2;
+
+/// An advert as a backup sees it.
+enum Regard {
+    /// Priority 0.
+    Resigning,
+    /// Its sender is the master to wait for.
+    Master,
+    /// Its sender is worse than us, and may be preempted.
+    Overtaken,
+}
 
 /// An advert as a master sees it.
 enum Rank {
@@ -25,6 +36,33 @@ enum Rank {
     WorseOwner,
     /// Our own address and priority.
     Ourselves,
+}
+
+impl Backup {
+    /// Also keeps `preempt_delay`, which runs from the first advert of lower priority until one that is not.
+    fn regard(&mut self, priority: u8, own: u8, preemption: Preemption, now: Instant) -> Regard {
+        if priority == 0 {
+            return Regard::Resigning;
+        }
+        if priority >= own {
+            self.preempt_at = None;
+            return Regard::Master;
+        }
+        match preemption {
+            Preemption::Immediate => Regard::Overtaken,
+            Preemption::Never => Regard::Master,
+            Preemption::Delayed(delay) => {
+                let end = *self
+                    .preempt_at
+                    .get_or_insert_with(|| now.saturating_add(delay));
+                if now < end {
+                    Regard::Master
+                } else {
+                    Regard::Overtaken
+                }
+            }
+        }
+    }
 }
 
 impl VirtualRouter {
@@ -78,49 +116,38 @@ impl VirtualRouter {
     fn backup_hears(&mut self, heard: Heard, turn: &mut Turn<'_>) {
         let own = self.priority().get();
         let preemption = self.config.preemption;
-        let skew = self.skew(self.learned_interval(heard));
-        let down = self.master_down(self.learned_interval(heard));
         let interval = self.learned_interval(heard);
+        let skew_ends = turn.now.saturating_add(self.skew(interval));
+        let down_ends = turn.now.saturating_add(self.master_down(interval));
         let Phase::Backup(backup) = &mut self.phase else {
             return;
         };
-        if heard.priority == 0 {
-            backup.master_down_at = turn.now.saturating_add(skew);
-            backup.resigned = true;
-            return;
-        }
-        let accepted = heard.priority >= own
-            || match preemption {
-                Preemption::Immediate => false,
-                Preemption::Never => true,
-                Preemption::Delayed(delay) => {
-                    let end = turn.now.saturating_add(delay);
-                    turn.now < *backup.preempt_at.get_or_insert(end)
-                }
-            };
-        if !accepted {
+        match backup.regard(heard.priority, own, preemption, turn.now) {
+            Regard::Resigning => {
+                backup.master_down_at = skew_ends;
+                backup.resigned = true;
+            }
             // The down timer keeps running: this router takes over when it ends.
-            return;
-        }
-        if heard.priority >= own {
-            backup.preempt_at = None;
-        }
-        let master = Some((heard.source, heard.priority));
-        let news = backup.master != master;
-        *backup = Backup {
-            master_down_at: turn.now.saturating_add(down),
-            resigned: false,
-            master,
-            interval,
-            preempt_at: backup.preempt_at,
-            grace_given: false,
-        };
-        if news {
-            self.said.clear();
-            self.complained.clear();
-            self.publish(turn);
-        } else {
-            self.publish_when_stale(turn);
+            Regard::Overtaken => {}
+            Regard::Master => {
+                let master = Some((heard.source, heard.priority));
+                let news = backup.master != master;
+                *backup = Backup {
+                    master_down_at: down_ends,
+                    resigned: false,
+                    master,
+                    interval,
+                    preempt_at: backup.preempt_at,
+                    grace_given: false,
+                };
+                if news {
+                    self.said.clear();
+                    self.complained.clear();
+                    self.publish(turn);
+                } else {
+                    self.publish_when_stale(turn);
+                }
+            }
         }
     }
 
