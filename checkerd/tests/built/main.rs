@@ -1,0 +1,13 @@
+//! The built programs `checkerd` and `genhash`, with servers on loopback.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests start programs and run in real time"
+)]
+
+mod checks;
+mod genhash;
+mod harness;
+mod hostile;
+mod lifecycle;
