@@ -7,16 +7,19 @@
     reason = "a command-line tool that starts programs and measures time"
 )]
 
+mod bench;
 mod demo;
 mod lab;
 mod packages;
 mod test;
 
+use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
+use kr_testkit::binaries;
 
 /// Work on keepalived-rs: `cargo xtask demo` shows it, `cargo xtask test` proves it.
 #[derive(FromArgs)]
@@ -30,6 +33,8 @@ struct Arguments {
 enum Task {
     Demo(demo::DemoTask),
     Test(TestTask),
+    Bench(BenchTask),
+    Man(ManTask),
     Lab(LabTask),
     FuzzReplay(FuzzReplayTask),
     WebServer(demo::web::WebServerTask),
@@ -44,6 +49,16 @@ struct TestTask {
     #[argh(option)]
     only: Option<String>,
 }
+
+/// measure what two thousand health checks a second cost, beside the distribution's keepalived
+#[derive(FromArgs)]
+#[argh(subcommand, name = "bench")]
+struct BenchTask {}
+
+/// write the generated manual pages into target/man
+#[derive(FromArgs)]
+#[argh(subcommand, name = "man")]
+struct ManTask {}
 
 /// run each fuzz target once on every file of its committed corpus
 #[derive(FromArgs)]
@@ -82,6 +97,8 @@ fn main() -> ExitCode {
     let result = match arguments.task {
         Task::Demo(task) => demo::run(&task),
         Task::Test(task) => Ok(test::all(task.only.as_deref())),
+        Task::Bench(BenchTask {}) => bench::run(),
+        Task::Man(ManTask {}) => write_manual(),
         Task::Lab(task) => run_in_lab(&task),
         Task::FuzzReplay(FuzzReplayTask {}) => {
             test::fuzz_corpus().map(|outcome| ExitCode::from(u8::from(outcome.failed > 0)))
@@ -107,4 +124,14 @@ fn run_in_lab(task: &LabTask) -> io::Result<ExitCode> {
             out.write_all(bytes).and_then(|()| out.flush()).ok();
         })?;
     Ok(u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn write_manual() -> io::Result<ExitCode> {
+    let built = binaries::directory()?;
+    let directory = built.parent().unwrap_or(&built).join("man");
+    fs::create_dir_all(&directory)?;
+    let page = directory.join("keepalived.conf.5");
+    fs::write(&page, kr_config::man::roff())?;
+    println!("{}", page.display());
+    Ok(ExitCode::SUCCESS)
 }
