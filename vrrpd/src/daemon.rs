@@ -331,11 +331,7 @@ impl Daemon {
 
     /// Puts back what somebody else removed, and sets what could not be set before a link was there.
     fn repair(&mut self, taken: &BTreeSet<Place>, links_changed: bool) {
-        let present = self
-            .instances
-            .values()
-            .filter(|instance| self.present.contains(&instance.id));
-        let wanted = locate(present, self.table.kernel());
+        let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
         let missing =
             |place: &&Place| wanted.contains_key(*place) && !self.table.kernel().holds(**place);
         let stolen: Vec<Place> = taken.iter().filter(missing).copied().collect();
@@ -347,10 +343,7 @@ impl Daemon {
                 "{} was removed from {} by another program while this router is master; \
                  putting it back",
                 place.local,
-                self.table
-                    .kernel()
-                    .link(place.link)
-                    .map_or("?", |link| link.name.as_str()),
+                self.table.kernel().name(place.link),
             );
         }
         let changes = reconcile(
@@ -445,11 +438,7 @@ impl Daemon {
 
     /// Makes the kernel hold, of the managed places, those of present instances.
     fn settle(&mut self, managed: &BTreeSet<Place>, old: &BTreeMap<InstanceId, Instance>) {
-        let present = self
-            .instances
-            .values()
-            .filter(|instance| self.present.contains(&instance.id));
-        let wanted = locate(present, self.table.kernel());
+        let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
         let renewed = renewed(&locate(old.values(), self.table.kernel()), &wanted);
         let changes = reconcile(self.table.kernel(), managed, &wanted, &renewed);
         self.table.make(&changes);
@@ -559,6 +548,14 @@ impl Daemon {
             }
         }
     }
+}
+
+/// The instances whose addresses shall be set.
+fn present<'a>(
+    instances: &'a BTreeMap<InstanceId, Instance>,
+    ids: &'a BTreeSet<InstanceId>,
+) -> impl Iterator<Item = &'a Instance> {
+    ids.iter().filter_map(|id| instances.get(id))
 }
 
 /// Every address that an instance of the set may take, on whatever link.

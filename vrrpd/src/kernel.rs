@@ -103,6 +103,11 @@ impl Kernel {
         self.links.get(&index)
     }
 
+    /// The name of the link, for logs.
+    pub(crate) fn name(&self, index: IfIndex) -> &str {
+        self.link(index).map_or("?", |link| link.name.as_str())
+    }
+
     /// True when the address is set.
     pub(crate) fn holds(&self, place: Place) -> bool {
         self.held.contains(&place)

@@ -102,7 +102,7 @@ impl Sockets {
         self.ports.retain(|link, _| needs.contains_key(link));
         self.links.retain(|_, link| needs.contains_key(link));
         for (link, need) in needs {
-            let name = kernel.link(*link).map_or("?", |link| link.name.as_str());
+            let name = kernel.name(*link);
             let done = match self.ports.get_mut(link) {
                 Some(port) => port.change(*link, need),
                 None => self.add(*link, need, events, name),

@@ -61,10 +61,7 @@ impl Table {
                         Change::Add { link, address } => ("set", address.address, *link),
                         Change::Remove(place) => ("remove", place.local, place.link),
                     };
-                    let name = self
-                        .kernel
-                        .link(link)
-                        .map_or("?", |link| link.name.as_str());
+                    let name = self.kernel.name(link);
                     log::error!("cannot {what} {local} on {name}: {errno}");
                 }
             }
