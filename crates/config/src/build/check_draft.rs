@@ -71,7 +71,6 @@ pub(super) struct ConnectionDraft {
     pub(super) source: Option<IpAddr>,
     pub(super) source_port: Option<(Port, Span)>,
     pub(super) interface: Option<IfName>,
-    pub(super) mark: Option<u32>,
     pub(super) timeout: Option<Duration>,
 }
 
@@ -84,7 +83,6 @@ impl ConnectionDraft {
             source: self.source.or(above.source),
             source_port: self.source_port.or(above.source_port),
             interface: self.interface.clone().or_else(|| above.interface.clone()),
-            mark: self.mark.or(above.mark),
             timeout: self.timeout.or(above.timeout),
         }
     }
@@ -233,7 +231,6 @@ impl Build<'_> {
                 &mut slot.timeout,
                 self.seconds(line, MICROSECOND, MAX_TIMEOUT),
             ),
-            "fwmark" => set(&mut slot.mark, self.number32(line, 0)),
             _ => return false,
         }
         true

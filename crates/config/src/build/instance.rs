@@ -389,8 +389,8 @@ impl Build<'_> {
             2 => Some(Version::V2),
             _ => {
                 self.report(
-                    warning(word.span, "VRRP version 3 is known but not supported yet")
-                        .help("use version 2 on all routers of this VRID"),
+                    warning(word.span, "VRRP version 3 is known but not fully supported yet: only IPv4 multicast runs")
+                        .help("use version 2 on all routers of this VRID until then"),
                 );
                 Some(Version::V3)
             }
@@ -439,8 +439,11 @@ impl Build<'_> {
             "PASS" => Some(AuthKind::Password),
             "AH" => {
                 self.report(
-                    warning(word.span, "`auth_type AH` is known but not supported yet")
-                        .help("use `auth_type PASS` on all routers of this VRID"),
+                    warning(
+                        word.span,
+                        "`auth_type AH` is known but not supported yet: the instance does not run",
+                    )
+                    .help("use `auth_type PASS` on all routers of this VRID"),
                 );
                 Some(AuthKind::Header)
             }

@@ -200,7 +200,7 @@ impl Build<'_> {
             self.report(warning(
                 draft.at,
                 format!(
-                    "instance `{}` is IPv6, which is known but not supported yet",
+                    "instance `{}` is IPv6, which is known but not supported yet: it does not run",
                     draft.name
                 ),
             ));

@@ -271,7 +271,7 @@ impl Build<'_> {
                 .filter(|_| source.is_some())
                 .map(|(port, _)| port),
             interface: draft.interface.clone(),
-            mark: draft.mark.unwrap_or(0),
+            mark: 0,
             timeout: draft
                 .timeout
                 .or(server.settings.connect_timeout)

@@ -40,13 +40,14 @@ impl Build<'_> {
         match keyword.status {
             Status::Supported => {}
             Status::Planned => {
+                let effect = match keyword.name {
+                    "unicast_peer" => "the instance does not run",
+                    _ => "it has no effect",
+                };
                 self.report(
                     warning(
                         word.span,
-                        format!(
-                            "`{}` is known but not supported yet: it has no effect",
-                            word.text
-                        ),
+                        format!("`{}` is known but not supported yet: {effect}", word.text),
                     )
                     .help("see the list of supported keywords; a later version will read it"),
                 );

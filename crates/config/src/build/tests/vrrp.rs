@@ -246,3 +246,53 @@ fn a_command_without_quotes_is_explained() {
             .contains("quotes")
     );
 }
+
+#[test]
+fn what_the_router_cannot_run_yet_says_so() {
+    for (lines, said) in [
+        (
+            "unicast_peer {\n 10.0.0.3 min_ttl 254\n}",
+            "`unicast_peer` is known but not supported yet: the instance does not run",
+        ),
+        (
+            "version 3",
+            "VRRP version 3 is known but not fully supported yet: only IPv4 multicast runs",
+        ),
+        (
+            "authentication {\n auth_type AH\n auth_pass a\n}",
+            "`auth_type AH` is known but not supported yet: the instance does not run",
+        ),
+    ] {
+        assert_eq!(messages(&instance_with(lines)), [said]);
+    }
+    let ipv6 = instance_with("").replace("10.0.0.9/24", "2001:db8::9/64");
+    assert_eq!(
+        messages(&ipv6),
+        ["instance `VI` is IPv6, which is known but not supported yet: it does not run"]
+    );
+}
+
+#[test]
+fn unicast_peers_are_kept_with_their_limits() {
+    let text = instance_with(
+        "unicast_src_ip 10.0.0.2\nunicast_peer {\n 10.0.0.3 min_ttl 254\n 10.0.0.4\n 2001:db8::1\n}",
+    );
+    let config = loaded(&text).config.unwrap();
+    let Transport::Unicast { source, peers } =
+        &config.instances.values().next().unwrap().instance.transport
+    else {
+        panic!("peers make an instance unicast")
+    };
+    assert_eq!(*source, Some("10.0.0.2".parse().unwrap()));
+    let limits: Vec<(String, u8, u8)> = peers
+        .iter()
+        .map(|p| (p.address.to_string(), p.min_ttl, p.max_ttl))
+        .collect();
+    assert_eq!(
+        limits,
+        [
+            ("10.0.0.3".to_owned(), 254, 255),
+            ("10.0.0.4".to_owned(), 0, 255)
+        ]
+    );
+}

@@ -17,7 +17,7 @@ keywords! {
         "Binds the socket to the interface (SO_BINDTODEVICE).";
     SUPPORTED (1, 1) "connect_timeout" "connect_timeout SECONDS" ["real server, then virtual server, then 5 s"] ["0.000001 .. 4294.967295 s"]
         "Timeout of connect and of each read step.";
-    SUPPORTED (1, 1) "fwmark" "fwmark INT" ["0 = none"] ["0..4294967295"]
+    PLANNED (0, MANY) "fwmark" "fwmark INT" ["0 = none"] ["0..4294967295"]
         "Firewall mark of the packets of the check.";
     }
     in Timing {

@@ -57,7 +57,7 @@ keywords! {
     PLANNED (0, MANY) "unicast_ttl" "unicast_ttl N" ["255 for IPv4, kernel default for IPv6"] ["0..255"]
         "TTL or hop limit of unicast adverts. Without unicast peers it is reported and set to 0.";
     SUPPORTED (1, 1) "version" "version 2|3" ["vrrp_version; 3 for IPv6"] ["2 or 3"]
-        "VRRP version; 2 is built, 3 is not yet.";
+        "VRRP version; 3 runs over IPv4 multicast only as yet.";
     SUPPORTED (1, 1) "priority" "priority N" ["255 with state MASTER, else 100"] ["1..255"]
         "Priority; 255 is the address owner, which starts as MASTER and is never preempted.";
     SUPPORTED (1, 1) "advert_int" "advert_int SECONDS" ["1"] ["0.01..255; version 2 whole seconds 1..255, version 3 multiples of 0.01 up to 40.95; other values are rounded"]
