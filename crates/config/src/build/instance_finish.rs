@@ -8,7 +8,8 @@ use kr_model::InstanceId;
 use kr_model::net::Family;
 use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    Announce, Authentication, Instance, MULTICAST_V6, Preemption, Transport, Version, WantedState,
+    Announce, Authentication, Instance, MULTICAST_V6, Peer, Preemption, Transport, Version,
+    WantedState,
 };
 
 use crate::source::Span;
@@ -321,12 +322,17 @@ impl Build<'_> {
             self.report(error(draft.at, format!("the source address {address} is not of the family of the instance; it is left out")));
         }
         if !draft.peers.is_empty() {
-            let peers = draft
-                .peers
-                .iter()
-                .filter(|peer| same(&peer.address))
-                .copied()
-                .collect();
+            let (peers, strangers): (Vec<Peer>, Vec<Peer>) =
+                draft.peers.iter().partition(|peer| same(&peer.address));
+            for peer in strangers {
+                self.report(error(
+                    draft.at,
+                    format!(
+                        "the peer {} is not of the family of the instance; it is left out",
+                        peer.address
+                    ),
+                ));
+            }
             return Transport::Unicast {
                 source: draft.unicast_source.filter(same),
                 peers,

@@ -4,6 +4,7 @@ mod vrrp;
 use std::time::Duration;
 
 use kr_model::lvs::Removal;
+use proptest::prelude::*;
 
 use super::*;
 use crate::memory::MemoryHost;
@@ -211,4 +212,67 @@ fn global_settings_reach_the_processes() {
     );
     assert_eq!(config.global.router_id, "host1.example.net");
     assert!(config.global.no_fault_mail);
+}
+
+/// A line of some keyword with arguments that are mostly not what it wants.
+fn any_line() -> impl Strategy<Value = String> {
+    let names: Vec<&str> = registry::all().map(|k| k.name).collect();
+    let argument = prop_oneof![
+        Just("10.0.0.1-255.255.255.255".to_owned()),
+        Just("::/1".to_owned()),
+        Just("fe80::1".to_owned()),
+        Just("0.0.0.0/0".to_owned()),
+        Just("99999999999999999999".to_owned()),
+        Just("18446744073709551615.9999999".to_owned()),
+        Just("|".to_owned()),
+        Just("\"\"".to_owned()),
+        any::<u16>().prop_map(|n| n.to_string()),
+        "[a-z0-9.:/+-]{0,12}",
+    ];
+    let arguments = prop::collection::vec(argument, 0..4);
+    (prop::sample::select(names), arguments)
+        .prop_map(|(name, arguments)| format!("{name} {}", arguments.join(" ")))
+}
+
+/// Blocks in blocks, in places right and wrong.
+fn any_text() -> impl Strategy<Value = String> {
+    let heads: &[&str] = &[
+        "global_defs",
+        "vrrp_instance V",
+        "virtual_server 10.0.0.1 80",
+        "virtual_server fwmark 3",
+        "virtual_server group G",
+        "virtual_server_group G",
+        "real_server 10.0.0.2 80",
+        "TCP_CHECK",
+        "SSL_GET",
+        "SMTP_CHECK",
+        "MISC_CHECK",
+        "url",
+        "host",
+        "virtual_ipaddress",
+        "authentication",
+        "unicast_peer",
+        "SSL",
+    ];
+    let leaf = any_line();
+    leaf.prop_recursive(5, 60, 8, move |inner| {
+        (
+            prop::sample::select(heads),
+            prop::collection::vec(inner, 0..8),
+        )
+            .prop_map(|(head, lines)| format!("{head} {{\n{}\n}}", lines.join("\n")))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_builder_panic(text in prop::collection::vec(any_text(), 1..6)) {
+        let found = loaded(&text.join("\n"));
+        prop_assert!(found.diagnostics.iter().all(|d| !d.message.contains("this is a bug")));
+        let fatal = found.diagnostics.iter().any(|d| d.class == Class::Fatal);
+        prop_assert_eq!(found.config.is_none(), fatal);
+    }
 }
