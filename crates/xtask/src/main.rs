@@ -19,7 +19,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
-use kr_testkit::binaries;
 
 /// Work on keepalived-rs: `cargo xtask demo` shows it, `cargo xtask test` proves it.
 #[derive(FromArgs)]
@@ -55,7 +54,7 @@ struct TestTask {
 #[argh(subcommand, name = "bench")]
 struct BenchTask {}
 
-/// write the generated manual pages into target/man
+/// write the manual page that is made from the keyword registry
 #[derive(FromArgs)]
 #[argh(subcommand, name = "man")]
 struct ManTask {}
@@ -94,22 +93,28 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let result = match arguments.task {
-        Task::Demo(task) => demo::run(&task),
-        Task::Test(task) => Ok(test::all(task.only.as_deref())),
-        Task::Bench(BenchTask {}) => bench::run(),
-        Task::Man(ManTask {}) => write_manual(),
-        Task::Lab(task) => run_in_lab(&task),
-        Task::FuzzReplay(FuzzReplayTask {}) => {
-            test::fuzz_corpus().map(|outcome| ExitCode::from(u8::from(outcome.failed > 0)))
-        }
-        Task::WebServer(task) => demo::web::serve(&task),
-        Task::WebClient(task) => demo::web::ask(&task),
-    };
-    result.unwrap_or_else(|error| {
+    run(arguments.task).unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
+}
+
+fn run(task: Task) -> io::Result<ExitCode> {
+    match task {
+        // These three take their words from the caller, and paths in them are the caller's.
+        Task::Lab(task) => run_in_lab(&task),
+        Task::WebServer(task) => demo::web::serve(&task),
+        Task::WebClient(task) => demo::web::ask(&task),
+        Task::Demo(task) => enter_clone().and_then(|()| demo::run(&task)),
+        Task::Test(task) => enter_clone().map(|()| test::all(task.only.as_deref())),
+        Task::Bench(BenchTask {}) => enter_clone().and_then(|()| bench::run()),
+        Task::Man(ManTask {}) => enter_clone().and_then(|()| write_manual()),
+        Task::FuzzReplay(FuzzReplayTask {}) => {
+            enter_clone()?;
+            let outcome = test::fuzz_corpus()?;
+            Ok(ExitCode::from(u8::from(outcome.failed > 0)))
+        }
+    }
 }
 
 fn run_in_lab(task: &LabTask) -> io::Result<ExitCode> {
@@ -127,11 +132,13 @@ fn run_in_lab(task: &LabTask) -> io::Result<ExitCode> {
 }
 
 fn write_manual() -> io::Result<ExitCode> {
-    let built = binaries::directory()?;
-    let directory = built.parent().unwrap_or(&built).join("man");
-    fs::create_dir_all(&directory)?;
-    let page = directory.join("keepalived.conf.5");
-    fs::write(&page, kr_config::man::roff())?;
-    println!("{}", page.display());
+    let page = "parentd/man/keepalived-rs.conf.5";
+    fs::write(page, kr_config::man::roff())?;
+    println!("{page}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the top of the clone the current directory: the tasks name their files from there.
+fn enter_clone() -> io::Result<()> {
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }

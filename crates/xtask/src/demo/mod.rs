@@ -111,7 +111,7 @@ fn play(task: &DemoTask) -> io::Result<ExitCode> {
     println!("\n{}", stage.drawing());
     println!(
         "the configuration of {LB1}:\n\n{}",
-        stage.configuration(LB1)?
+        stage.configuration(LB1)?.trim_end()
     );
     for name in WEBS {
         stage.start_web(name)?;
