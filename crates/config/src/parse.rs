@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::diagnostic::{Diagnostic, Findings};
-use crate::expand::line::Line;
+use crate::expand::line::{Line, LineBuilder};
 use crate::expand::sequence::{self, Head, Repetition};
 use crate::expand::{MAX_DEPTH, Macros, Stop, too_deep};
 use crate::lexer::{self, Token, Tokens};
-use crate::source::{Host, Sources};
+use crate::source::{Host, Sources, Span};
 use crate::tree::{Statement, Word};
 use include::Checks;
 use tree_builder::TreeBuilder;
@@ -253,7 +253,7 @@ impl Parser<'_> {
             self.lines_of_value(&value, span);
             self.line(line, found.end, false);
         } else {
-            let mut joined = crate::expand::line::LineBuilder::default();
+            let mut joined = LineBuilder::default();
             joined.put(&value, span);
             joined.copy(line, found.end, line.text.len());
             self.line(&joined.finish(), 0, false);
@@ -262,7 +262,7 @@ impl Parser<'_> {
         true
     }
 
-    fn lines_of_value(&mut self, value: &Rc<str>, place: crate::source::Span) {
+    fn lines_of_value(&mut self, value: &Rc<str>, place: Span) {
         for text in value.split('\n') {
             self.line(&Line::of_use(text.into(), place), 0, false);
         }
@@ -277,11 +277,11 @@ impl Parser<'_> {
         {
             match token {
                 Token::Open(at) => {
-                    let span = line.span(at, at + 1);
+                    let span = self.place(line, at, at + 1);
                     self.builder.open(span, &self.sources, &mut self.findings);
                 }
                 Token::Close(at) => {
-                    let span = line.span(at, at + 1);
+                    let span = self.place(line, at, at + 1);
                     self.builder.close(span, &self.sources, &mut self.findings);
                 }
                 Token::Word {
@@ -296,7 +296,7 @@ impl Parser<'_> {
                     }
                     let word = Word {
                         text,
-                        span: line.span(start, end),
+                        span: self.place(line, start, end),
                         quoted,
                     };
                     if self.builder.words() >= MAX_WORDS {
@@ -317,16 +317,19 @@ impl Parser<'_> {
 
     fn unclosed_quote(&mut self, line: &Line<'_>, at: usize) {
         let quote = line.text.get(at..=at).unwrap_or("\"");
+        let place = self.place(line, at, at + 1);
         self.findings.add(
-            Diagnostic::error(
-                line.span(at, at + 1),
-                format!("the {quote} that begins here is not closed"),
-            )
-            .with_label("taken to reach to the end of the line")
-            .with_help(format!(
-                "put a {quote} where the text ends, in the same line"
-            )),
+            Diagnostic::error(place, format!("the {quote} that begins here is not closed"))
+                .with_label("taken to reach to the end of the line")
+                .with_help(format!(
+                    "put a {quote} where the text ends, in the same line"
+                )),
         );
+    }
+
+    /// The place of a token in whole characters: the ASCII form of a wide character begins or ends within it.
+    fn place(&self, line: &Line<'_>, start: usize, end: usize) -> Span {
+        self.sources.whole_characters(line.span(start, end))
     }
 
     /// One level deeper; false when that is too deep.

@@ -97,6 +97,25 @@ impl Sources {
         })
     }
 
+    /// The span with its first and last character as a whole.
+    pub(crate) fn whole_characters(&self, span: Span) -> Span {
+        let Some(file) = self.file(span.file) else {
+            return span;
+        };
+        let inside = |at: u32| {
+            usize::try_from(at)
+                .is_ok_and(|at| at < file.text.len() && !file.text.is_char_boundary(at))
+        };
+        let mut whole = span;
+        while inside(whole.start) {
+            whole.start = whole.start.saturating_sub(1);
+        }
+        while inside(whole.end) {
+            whole.end = whole.end.saturating_add(1);
+        }
+        whole
+    }
+
     /// The text of a file, to be kept while more files are added.
     pub(crate) fn text(&self, id: FileId) -> Arc<str> {
         self.file(id)

@@ -208,6 +208,17 @@ fn words_of_a_parameter_have_the_place_of_its_use() {
 }
 
 #[test]
+fn places_of_wide_characters_are_whole() {
+    let text = "notify “a b” ｛";
+    let parsed = parse_text(text);
+    let statement = parsed.root.first().unwrap();
+    let word = statement.arguments.first().unwrap();
+    let place = |span: Span| text.get(span.start as usize..span.end as usize).unwrap();
+    assert_eq!(place(word.span), "“a b”");
+    assert_eq!(place(statement.block.as_ref().unwrap().span), "｛");
+}
+
+#[test]
 fn files_are_included_in_place() {
     let host = MemoryHost::with_file("/etc/k.conf", "a 1\ninclude d/*.conf\nb 2")
         .and_file("/etc/d/1.conf", "c ${_PWD}\ninclude x/y")
@@ -352,7 +363,7 @@ fn parameters_in_a_circle_are_an_error() {
 
 #[test]
 fn parameters_that_grow_without_bound_are_an_error() {
-    let mut text = "$A0=0123456789\n".to_owned();
+    let mut text = format!("$A0={}\n", "x".repeat(10_000));
     for level in 1..40 {
         let before = level - 1;
         writeln!(text, "$A{level}=${{A{before}}}${{A{before}}}").unwrap();
@@ -371,7 +382,10 @@ fn parameters_that_grow_without_bound_are_an_error() {
 
 #[test]
 fn an_endless_sequence_is_an_error() {
-    let parsed = parse_text("~SEQ(I,9999999999) a");
+    let parsed = parse_text(&format!(
+        "~SEQ(I,9999999999) @nobody {}",
+        "a".repeat(10_000)
+    ));
     let errors = findings(&parsed);
     assert!(
         errors
