@@ -339,9 +339,12 @@ impl Daemon {
             return;
         }
         for place in &stolen {
+            let mut owners = present(&self.instances, &self.present);
+            let owner = owners.find(|one| locate([*one], self.table.kernel()).contains_key(place));
             log::warn!(
-                "{} was removed from {} by another program while this router is master; \
+                "({}) {} was removed from {} by another program while this router is master; \
                  putting it back",
+                owner.map_or("?", |instance| instance.name.as_str()),
                 place.local,
                 self.table.kernel().name(place.link),
             );

@@ -64,7 +64,7 @@ fn an_address_removed_by_somebody_else_is_put_back() {
     assert!(!priorities(&adverts.frames()).contains(&0));
     let said = vrrpd.log();
     assert!(
-        said.contains("10.9.0.100/24 was removed from eth0 by another program"),
+        said.contains("(VI_1) 10.9.0.100/24 was removed from eth0 by another program"),
         "{said}"
     );
 }
