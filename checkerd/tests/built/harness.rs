@@ -145,6 +145,11 @@ impl Checkerd {
         });
     }
 
+    /// Waits for a part of a log line.
+    pub(crate) fn until_log(&mut self, text: &str) {
+        self.until(text, |d| d.log().contains(text));
+    }
+
     /// The last verdict of a checker.
     pub(crate) fn verdict(&self, id: u32) -> Option<bool> {
         let last = self.verdicts.iter().rev();
@@ -190,12 +195,6 @@ impl Checkerd {
             assert!(start.elapsed() < PATIENCE, "still running:\n{}", self.log());
             sleep(Duration::from_millis(5));
         }
-    }
-
-    /// Closes the parent's end.
-    pub(crate) fn orphan(&mut self) {
-        let (other, _) = pair().unwrap();
-        self.parent = Channel::new(other);
     }
 }
 
@@ -264,6 +263,7 @@ pub(crate) fn https(id: u32, target: SocketAddr, name: Option<&str>) -> Checker 
             close_notify: true,
         });
     }
+    checker.label = format!("SSL_GET {id}");
     checker
 }
 

@@ -1,10 +1,5 @@
 //! The built checker process and its neighbours: resume after a kill, channels that break, mail, stop.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests start programs and run in real time"
-)]
-
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
@@ -116,11 +111,7 @@ fn nonsense_from_the_parent_ends_the_process() {
     let mut outside = Checkerd::start();
     outside.send(&ToCheckerd::Commit(Generation(1)));
     assert!(!outside.ended());
-    assert!(
-        outside.log().contains("without its beginning"),
-        "{}",
-        outside.log()
-    );
+    outside.until_log("without its beginning");
 
     let mut unexpected = Checkerd::start();
     let (_, descriptor) = pair().unwrap();
@@ -137,7 +128,7 @@ fn the_process_ends_with_its_parent() {
     let (other, _end) = pair().unwrap();
     daemon.parent = Channel::new(other);
     assert!(daemon.ended());
-    assert!(daemon.log().contains("the parent process is gone"));
+    daemon.until_log("the parent process is gone");
 }
 
 fn mail_to(server: &SmtpServer, name: &str) -> CheckerGlobal {
@@ -185,11 +176,7 @@ fn mail_reaches_the_server_by_address_and_by_name() {
         "{}",
         received.text
     );
-    assert!(
-        daemon
-            .log()
-            .contains("refused recipient gone@example.org: 550 unknown")
-    );
+    daemon.until_log("refused recipient gone@example.org: 550 unknown");
 }
 
 #[test]
@@ -219,5 +206,5 @@ fn a_mail_server_that_is_away_is_told_of_and_tried_again() {
     });
     daemon.send(&ToCheckerd::Stop);
     assert!(daemon.ended());
-    assert!(daemon.log().contains("the mail is dropped"));
+    daemon.until_log("the mail is dropped");
 }

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
     reason = "tests start programs and run in real time"
 )]
 
