@@ -176,26 +176,8 @@ impl Parser<'_> {
     /// `~SEQ`, `~SEQx`, `~LST`: the rest of the line once for each value.
     fn repeat(&mut self, line: &Line<'_>, at: usize, head: Head<'_>) {
         let span = line.span(at, head.end);
-        let Some(arguments) = head.arguments else {
-            self.findings.add(
-                Diagnostic::error(span, "the '(' of this repetition is not closed")
-                    .with_help("write ~SEQ(NAME,START,STEP,END) or ~LST(NAME,VALUE,...)"),
-            );
+        let Some(repetition) = self.repetition(head, span) else {
             return;
-        };
-        let arguments = Line::of_use(arguments.into(), span);
-        let Ok(arguments) = self.macros.expand(&arguments, 0, &mut self.findings) else {
-            return;
-        };
-        let repetition = match Repetition::parse(head.kind, &arguments.text) {
-            Ok(repetition) => repetition,
-            Err(reason) => {
-                self.findings.add(
-                    Diagnostic::error(span, format!("cannot repeat this line: {reason}"))
-                        .with_help("write ~SEQ(NAME,START,STEP,END) or ~LST(NAME,VALUE,...)"),
-                );
-                return;
-            }
         };
         if !self.enter() {
             self.findings.add(Diagnostic::error(
@@ -224,6 +206,26 @@ impl Parser<'_> {
             self.macros.restore(name, value);
         }
         self.leave();
+    }
+
+    /// The arguments of a repetition, in which parameters may stand; `None` when they are wrong.
+    fn repetition(&mut self, head: Head<'_>, span: Span) -> Option<Repetition> {
+        let reason = match head.arguments {
+            None => "its '(' is not closed".to_owned(),
+            Some(arguments) => {
+                let arguments = Line::of_use(arguments.into(), span);
+                let expanded = self.macros.expand(&arguments, 0, &mut self.findings);
+                match Repetition::parse(head.kind, &expanded.ok()?.text) {
+                    Ok(repetition) => return Some(repetition),
+                    Err(reason) => reason,
+                }
+            }
+        };
+        self.findings.add(
+            Diagnostic::error(span, format!("cannot repeat this line: {reason}"))
+                .with_help("write ~SEQ(NAME,START,STEP,END) or ~LST(NAME,VALUE,...)"),
+        );
+        None
     }
 
     /// A parameter at the beginning of a line may hold a condition, a repetition or whole blocks; these are read

@@ -1,10 +1,10 @@
 //! `include` and its stricter forms, and `include_check`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Parser;
 use super::tree_builder::TreeBuilder;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::expand::line::Line;
 use crate::lexer;
 use crate::source::{Span, brace_alternatives};
@@ -243,13 +243,11 @@ impl Parser<'_> {
 
     /// A finding about an include: an error when a check asks for it, else a warning.
     fn report(&mut self, include: &Include, error: bool, message: String) {
-        let mut diagnostic = Diagnostic::error(include.span, message);
-        if !error {
-            diagnostic = Diagnostic {
-                severity: Severity::Warning,
-                ..Diagnostic::warning(include.span, diagnostic.message)
-            };
-        }
+        let diagnostic = if error {
+            Diagnostic::error(include.span, message)
+        } else {
+            Diagnostic::warning(include.span, message)
+        };
         self.findings.add(diagnostic);
     }
 }
@@ -265,7 +263,6 @@ fn first_word(text: &str) -> (&str, &str) {
 
 /// The path without `.` and with `..` worked out, so that a file that includes itself is known by its path.
 fn normalised(path: &Path) -> PathBuf {
-    use std::path::Component;
     let mut result = PathBuf::new();
     for component in path.components() {
         match component {

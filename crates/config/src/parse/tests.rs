@@ -428,7 +428,7 @@ fn findings_say_what_and_where() {
         ),
         (
             "~SEQ(I a",
-            "1:1: error: the '(' of this repetition is not closed; write ~SEQ(NAME,START,STEP,END) or \
+            "1:1: error: cannot repeat this line: its '(' is not closed; write ~SEQ(NAME,START,STEP,END) or \
              ~LST(NAME,VALUE,...)",
         ),
         (
