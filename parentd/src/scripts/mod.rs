@@ -287,7 +287,11 @@ impl Scripts {
         };
         let mut arguments = runnable.arguments.clone();
         arguments.extend_from_slice(appended);
-        let name = format!("script `{} {}`", runnable.path, arguments.join(" "));
+        let command: Vec<&str> = [runnable.path.as_str()]
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str))
+            .collect();
+        let name = format!("script `{}`", command.join(" "));
         let program = match Program::new(&runnable.path, &arguments, &environment()) {
             Ok(program) => program,
             Err(error) => {
@@ -298,7 +302,7 @@ impl Scripts {
         let launch = Launch {
             program: &program,
             identity: runnable.identity.as_ref(),
-            name: name.trim_end(),
+            name: &name,
             purpose,
             until,
         };

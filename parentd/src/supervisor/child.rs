@@ -234,6 +234,7 @@ impl<E: Edge> Child<E> {
     /// It said that it has put a configuration into force.
     pub(crate) fn set_ready(&mut self, generation: Generation) {
         if let State::Running(running) = &mut self.state {
+            log::debug!("{} runs configuration {generation}", E::ROLE.program());
             running.ready = Some(generation);
         }
     }

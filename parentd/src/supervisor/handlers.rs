@@ -43,8 +43,8 @@ impl fmt::Display for Misbehaviour {
     }
 }
 
-/// How many replies that quote `Misbehaved` are needed: one, for a sibling has no reason to lie about
-/// a channel that it has just closed itself.
+/// Why a child is ended that its sibling accuses. One word is enough, for whoever accuses has closed the
+/// channel itself, and a child that is ended for nothing is back in milliseconds.
 const SIBLING: &str = "its sibling says that it broke the protocol of their channel";
 
 impl Supervisor {
@@ -103,7 +103,7 @@ impl Supervisor {
                     .find_with(|config| config.instances.get(&instance))
                     .ok_or(Misbehaviour::Instance(instance))?;
                 let name = &entry.instance.name;
-                log::info!(
+                log::debug!(
                     "{name} is {} with priority {priority} ({cause:?})",
                     to.word()
                 );
@@ -180,7 +180,7 @@ impl Supervisor {
                 let entry = self
                     .find(|config| config.real_servers.get(&real_server))
                     .ok_or(Misbehaviour::RealServer(real_server))?;
-                log::info!("{} is {} ({reason:?})", entry.real_server.label, word(up));
+                log::debug!("{} is {} ({reason:?})", entry.real_server.label, word(up));
                 let script = if up {
                     entry.notify_up
                 } else {
@@ -208,7 +208,7 @@ impl Supervisor {
                     .ok_or(Misbehaviour::VirtualServer(virtual_server))?;
                 let label = &entry.virtual_server.label;
                 let gained = if up { "has" } else { "lacks" };
-                log::info!("{label} {gained} quorum with weight {weight} ({reason:?})");
+                log::debug!("{label} {gained} quorum with weight {weight} ({reason:?})");
                 let script = if up {
                     entry.quorum_up
                 } else {

@@ -293,15 +293,22 @@ impl Supervisor {
         if self.phase == Phase::Running {
             self.phase = Phase::Reloading;
         }
+        if self.previous.as_ref().map(|config| &config.global.accounts)
+            != Some(&self.config.global.accounts)
+        {
+            self.identities.clear();
+        }
         self.look_up_accounts();
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
         self.transfer_to_ipvsd(false);
     }
 
+    /// Looks up the accounts of the processes that are needed. What is known stays, so that a warning
+    /// about a missing account comes once.
     fn look_up_accounts(&mut self) {
         for role in Role::ALL {
-            if self.is_needed(role) {
+            if self.is_needed(role) && !self.identities.contains_key(&role) {
                 let identity = accounts::of_child(role, &self.config.global.accounts);
                 self.identities.insert(role, identity);
             }

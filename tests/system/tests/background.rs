@@ -1,0 +1,69 @@
+//! Going into the background, and pid files as locks.
+
+use std::fs;
+
+use kr_testkit::process::is_alive;
+use kr_testkit::wait::eventually;
+use nix::sys::signal::{Signal, kill};
+
+use crate::rig::{Rig, SOON, WHOLE, pid_in};
+
+#[test]
+fn the_starting_command_succeeds_when_the_daemon_is_up() {
+    let rig = Rig::new(WHOLE);
+    let log = rig.path("daemon.log");
+    let logging = format!("--log-file={}", log.display());
+    let output = rig.command(&["-G", &logging]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let pid = pid_in(&rig.path("k.pid")).unwrap();
+    assert!(is_alive(pid));
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(
+        text.contains("up: every process runs its configuration"),
+        "{text}"
+    );
+    // Its children write into the same file.
+    assert!(text.contains("Keepalived_vrrp["), "{text}");
+
+    // A second one is told about the first.
+    let output = rig.command(&["-G"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains(&format!("already running as process {pid}")),
+        "{text}"
+    );
+
+    kill(pid, Signal::SIGTERM).unwrap();
+    eventually(SOON, "the daemon's end", || !is_alive(pid)).unwrap();
+    assert!(!rig.path("k.pid").exists());
+}
+
+#[test]
+fn the_starting_command_fails_with_the_reason_and_code_of_the_daemon() {
+    let rig = Rig::new(&WHOLE.replace("interface eth0", "interface nosuch0"));
+    let output = rig.command(&["-G"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("nosuch0"), "{text}");
+    assert!(!rig.path("k.pid").exists());
+}
+
+#[test]
+fn a_configuration_without_anything_to_run_ends_with_code_6() {
+    let rig = Rig::new("global_defs {\n    router_id X\n}\n");
+    let output = rig.command(&["-nG"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+}
+
+#[test]
+fn missing_children_are_reported_with_the_place_they_were_looked_for() {
+    let rig = Rig::new(WHOLE);
+    let output = rig
+        .command(&["-nG", "--libexec=/no/such/place"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("are not all in /no/such/place"), "{text}");
+}

@@ -1,0 +1,116 @@
+//! What each child holds, read from `/proc` while the daemon runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use kr_sys::privilege::{Holdings, Role};
+use kr_testkit::binaries;
+use nix::unistd::Pid;
+
+use crate::rig::{Rig, WHOLE, children};
+
+#[test]
+fn every_child_holds_exactly_its_row_of_the_privilege_table() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    for (role, pid) in [Role::Vrrpd, Role::Checkerd, Role::Ipvsd]
+        .into_iter()
+        .zip(children(&daemon))
+    {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let holdings = Holdings::parse(&text).unwrap();
+        holdings
+            .verify(role)
+            .unwrap_or_else(|excess| panic!("{}: {excess}", role.program()));
+        assert!(text.contains("Groups:\t \n"), "{text}");
+    }
+    let expected = [
+        (Role::Vrrpd, 0x3000),
+        (Role::Checkerd, 0),
+        (Role::Ipvsd, 0x1000),
+    ];
+    for (role, mask) in expected {
+        assert_eq!(role.mask(), mask, "{}", role.program());
+    }
+}
+
+/// How many descriptors of each kind a process has: `socket`, `eventpoll`, ...
+fn descriptors(pid: Pid) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+        let target = fs::read_link(entry.unwrap().path()).unwrap();
+        let target = target.to_string_lossy();
+        let kind = target
+            .trim_start_matches("anon_inode:")
+            .trim_matches(['[', ']'])
+            .split(":[")
+            .next()
+            .unwrap();
+        *kinds.entry(kind.to_owned()).or_insert(0) += 1;
+    }
+    kinds
+}
+
+#[test]
+fn no_child_inherits_a_descriptor_that_is_not_its_own() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    let log = rig.path("log").to_string_lossy().into_owned();
+    let [vrrpd, checkerd, ipvsd] = children(&daemon);
+    // The sockets: vrrpd has its channel, two of rtnetlink, and those that send and receive adverts and
+    // ARP; checkerd its channel and that to ipvsd (a check opens another for an instant); ipvsd its
+    // channel and that to checkerd, and generic netlink where the kernel has IPVS.
+    for (pid, sockets) in [(vrrpd, 4..=8), (checkerd, 2..=3), (ipvsd, 2..=4)] {
+        let mut kinds = descriptors(pid);
+        assert_eq!(kinds.remove("/dev/null"), Some(2), "{kinds:?}");
+        assert_eq!(kinds.remove(&log), Some(1), "{kinds:?}");
+        assert_eq!(kinds.remove("signalfd"), Some(1), "{kinds:?}");
+        assert_eq!(kinds.remove("eventpoll"), Some(1), "{kinds:?}");
+        assert_eq!(kinds.remove("timerfd"), Some(1), "{kinds:?}");
+        let count = kinds.remove("socket").unwrap();
+        assert!(sockets.contains(&count), "{count} sockets in {pid}");
+        assert!(kinds.is_empty(), "{kinds:?}");
+    }
+}
+
+#[test]
+fn a_child_started_by_hand_says_who_starts_it() {
+    for role in Role::ALL {
+        let output = Command::new(binaries::path(role.program()).unwrap())
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.contains("is started by keepalived-rs, not by hand"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_child_that_holds_more_than_its_role_refuses_to_start() {
+    use std::os::fd::AsRawFd;
+    let (own, theirs) = nix::sys::socket::socketpair(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::SeqPacket,
+        None,
+        nix::sys::socket::SockFlag::empty(),
+    )
+    .unwrap();
+    // The shell puts the channel where a child looks for it, and keeps root's privileges.
+    let line = format!(
+        "exec {} 3<&{} 2>&1",
+        binaries::path("checkerd").unwrap().display(),
+        theirs.as_raw_fd()
+    );
+    let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("refusing to run with other privileges"),
+        "{text}"
+    );
+    drop(own);
+}

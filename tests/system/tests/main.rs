@@ -1,0 +1,18 @@
+//! The built programs: command line, processes, signals, scripts, reload.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
+
+mod background;
+mod command_line;
+mod confinement;
+mod reload;
+mod rig;
+mod scripts;
+mod supervision;

@@ -1,0 +1,99 @@
+//! The operator's scripts: order, arguments, account, time limit.
+
+use std::fs;
+
+use kr_testkit::wait::eventually;
+
+use crate::rig::{Rig, SOON, WHOLE};
+
+#[test]
+fn scripts_of_an_instance_run_in_order_with_the_words_of_the_manual() {
+    let rig = Rig::new(WHOLE);
+    let mut daemon = rig.start_and_wait();
+    eventually(SOON, "notes of the master", || {
+        rig.notes()
+            .last()
+            .is_some_and(|note| note.contains("MASTER"))
+    })
+    .unwrap();
+    daemon.terminate(SOON).unwrap();
+    let notes = rig.notes();
+    let from = notes.iter().position(|note| note == "master").unwrap();
+    assert_eq!(
+        notes[from..],
+        [
+            "master",
+            "any INSTANCE VI_1 MASTER 255",
+            "any INSTANCE VI_1 STOP 255",
+        ]
+    );
+}
+
+#[test]
+fn a_script_runs_as_its_account_with_a_clean_environment() {
+    let text = WHOLE
+        .replace("script_user root", "script_user nobody")
+        .replace("{dir}/note.sh master", "{dir}/who.sh");
+    let rig = Rig::new(&text);
+    let out = rig.path("out");
+    fs::create_dir(&out).unwrap();
+    nix::unistd::chown(&out, Some(65534.into()), None).unwrap();
+    open_to_all(&rig);
+    let target = out.join("who");
+    rig.script(
+        "who.sh",
+        &format!(
+            "(id -u; env; ls /proc/$$/fd; pwd) > {0}.new; mv {0}.new {0}\n",
+            target.display()
+        ),
+    );
+    let mut command = rig.command(&["-nlDG"]);
+    command
+        .env("LD_LIBRARY_PATH", "/nonexistent")
+        .env("NOTIFY_SOCKET", "/nonexistent");
+    let _daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    eventually(SOON, "the script", || target.exists()).unwrap();
+    let text = fs::read_to_string(&target).unwrap();
+    assert!(text.starts_with("65534\n"), "{text}");
+    assert!(
+        !text.contains("LD_LIBRARY_PATH") && !text.contains("NOTIFY_SOCKET"),
+        "{text}"
+    );
+    assert!(text.contains("PATH="), "{text}");
+    assert!(text.ends_with("/\n"), "{text}");
+}
+
+#[test]
+fn a_check_script_that_hangs_is_ended_and_counts_as_failure() {
+    let misc =
+        "MISC_CHECK {\n            misc_path {dir}/hang.sh\n            misc_timeout 1\n        }";
+    let text = WHOLE.replace(
+        "TCP_CHECK {\n            connect_timeout 1\n        }",
+        misc,
+    );
+    let rig = Rig::new(&text);
+    rig.script(
+        "hang.sh",
+        &format!(
+            "echo $$ > {}\nsleep 600 & wait\n",
+            rig.path("hang.pid").display()
+        ),
+    );
+    let daemon = rig.start_and_wait();
+    rig.wait_for(&daemon, "takes too long: ending it");
+    rig.wait_for(&daemon, "now down");
+    // Its whole group is gone, the sleeping child of the script too.
+    let group = fs::read_to_string(rig.path("hang.pid")).unwrap();
+    let group = nix::unistd::Pid::from_raw(group.trim().parse().unwrap());
+    eventually(SOON, "the end of the group", || {
+        // Another run may have begun meanwhile; this one is gone.
+        nix::sys::signal::killpg(group, None).is_err()
+    })
+    .unwrap();
+}
+
+/// The account of a script must be able to reach it.
+fn open_to_all(rig: &Rig) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(rig.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}

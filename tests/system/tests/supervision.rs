@@ -1,0 +1,145 @@
+//! Children that die, a parent that dies, and a clean stop.
+
+use std::time::{Duration, Instant};
+
+use kr_testkit::process::{child_named, is_alive};
+use kr_testkit::wait::{eventually, throughout};
+use nix::sys::signal::Signal;
+
+use crate::rig::{CHILDREN, Rig, SOON, WHOLE, children, kill, pid_in};
+
+#[test]
+fn a_killed_child_is_back_at_once_and_the_address_stays() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    eventually(SOON, "the address", || rig.host.has_address("10.9.0.9")).unwrap();
+    for name in CHILDREN {
+        for _ in 0..5 {
+            let old = child_named(daemon.pid(), name).unwrap();
+            let line = format!("{name} runs configuration 1");
+            let ready = daemon.log().matches(&line).count();
+            let start = Instant::now();
+            kill(old);
+            let back = eventually(SOON, name, || daemon.log().matches(&line).count() > ready);
+            assert!(back.is_ok(), "{name} is not back:\n{}", daemon.log());
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(2), "{name}: {took:?}");
+            assert!(rig.host.has_address("10.9.0.9"), "{name}");
+        }
+        let pid_file = rig.path(&format!("{name}.pid"));
+        assert_eq!(pid_in(&pid_file), child_named(daemon.pid(), name));
+    }
+    throughout(Duration::from_secs(1), "the address", || {
+        rig.host.has_address("10.9.0.9")
+    })
+    .unwrap();
+    // It never left its state, so nobody was told of another.
+    let notes = rig.notes();
+    assert_eq!(
+        notes.iter().filter(|note| *note == "master").count(),
+        1,
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn children_leave_within_a_second_when_the_parent_is_killed() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    eventually(SOON, "the address", || rig.host.has_address("10.9.0.9")).unwrap();
+    let all = children(&daemon);
+    kill(daemon.pid());
+    let limit = Duration::from_secs(1);
+    eventually(limit, "every child to leave", || {
+        !all.iter().any(|pid| is_alive(*pid))
+    })
+    .unwrap();
+    assert!(!rig.host.has_address("10.9.0.9"));
+}
+
+#[test]
+fn a_stop_removes_the_address_and_every_pid_file() {
+    let rig = Rig::new(WHOLE);
+    let mut daemon = rig.start_and_wait();
+    eventually(SOON, "the address", || rig.host.has_address("10.9.0.9")).unwrap();
+    let files = ["k", "vrrpd", "checkerd", "ipvsd"].map(|name| rig.path(&format!("{name}.pid")));
+    assert_eq!(pid_in(&files[0]), Some(daemon.pid()));
+    assert!(files.iter().all(|file| file.exists()));
+    let status = daemon.terminate(SOON).unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!rig.host.has_address("10.9.0.9"));
+    assert!(!files.iter().any(|file| file.exists()));
+    assert!(
+        daemon.log().trim_end().ends_with("stopped"),
+        "{}",
+        daemon.log()
+    );
+}
+
+#[test]
+fn without_respawn_the_daemon_stops_when_a_child_dies() {
+    let rig = Rig::new(WHOLE);
+    let mut command = rig.command(&["-nlGR"]);
+    let mut daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process");
+    kill(child_named(daemon.pid(), "checkerd").unwrap());
+    eventually(SOON, "the daemon's end", || daemon.exited().is_some()).unwrap();
+    assert_eq!(daemon.exited().unwrap().code(), Some(1));
+    assert!(!rig.host.has_address("10.9.0.9"));
+}
+
+#[test]
+fn a_child_whose_channel_breaks_is_replaced() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    // SIGTERM to a child alone: it leaves cleanly, and nobody asked for that.
+    let old = child_named(daemon.pid(), "checkerd").unwrap();
+    nix::sys::signal::kill(old, Signal::SIGTERM).unwrap();
+    eventually(SOON, "another checkerd", || {
+        child_named(daemon.pid(), "checkerd").is_some_and(|new| new != old)
+    })
+    .unwrap();
+}
+
+#[test]
+fn only_the_processes_that_the_configuration_needs_are_started() {
+    let rig = Rig::new(WHOLE);
+    let mut command = rig.command(&["-nlG", "--vrrp"]);
+    let daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process");
+    assert!(child_named(daemon.pid(), "vrrpd").is_some());
+    assert!(child_named(daemon.pid(), "checkerd").is_none());
+    assert!(child_named(daemon.pid(), "ipvsd").is_none());
+}
+
+#[test]
+fn dumps_and_statistics_are_written_for_root_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    rig.wait_for(&daemon, "entering MASTER state");
+    daemon.signal(Signal::SIGUSR1).unwrap();
+    daemon.signal(Signal::SIGUSR2).unwrap();
+    for name in [
+        "keepalived_parent.data",
+        "keepalived.data",
+        "keepalived_check.data",
+        "keepalived.stats",
+    ] {
+        let path = rig.path(name);
+        eventually(SOON, name, || path.exists()).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let data = std::fs::read_to_string(rig.path("keepalived.data")).unwrap();
+    assert!(
+        data.contains("------< VRRP Topology >------\n VRRP Instance = VI_1\n   State = MASTER\n"),
+        "{data}"
+    );
+    let statistics = std::fs::read_to_string(rig.path("keepalived.stats")).unwrap();
+    assert!(
+        statistics.contains("VRRP Instance: VI_1\n  Advertisements:\n    Received: 0\n"),
+        "{statistics}"
+    );
+    assert!(statistics.contains("  Became master: 1\n"), "{statistics}");
+}
