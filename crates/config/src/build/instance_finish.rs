@@ -150,9 +150,12 @@ impl Build<'_> {
         }
         let Some((interface, at)) = draft.interface.clone() else {
             self.report(
-                fatal(
+                error(
                     draft.at,
-                    format!("instance `{}` has no interface", draft.name),
+                    format!(
+                        "instance `{}` has no interface and does not run",
+                        draft.name
+                    ),
                 )
                 .help("add `interface NAME`, the interface that adverts are sent on"),
             );

@@ -276,3 +276,13 @@ proptest! {
         prop_assert_eq!(found.config.is_none(), fatal);
     }
 }
+
+#[test]
+fn words_too_many_are_not_repeated() {
+    let found = loaded(&instance_with(
+        "authentication {\n auth_type PASS\n auth_pass my secret\n}",
+    ));
+    assert_eq!(found.diagnostics.len(), 1);
+    assert!(!found.diagnostics[0].message.contains("secret"));
+    assert_eq!(exit_code(&found.diagnostics), 0);
+}

@@ -115,12 +115,13 @@ impl Build<'_> {
                 );
                 return false;
             }
+            // The words are not repeated: they may be part of a password.
             self.report(
-                warning(
+                advice(
                     extra.span,
                     format!(
-                        "`{}` is more than `{}` takes and is ignored",
-                        extra.text, word.text
+                        "`{}` takes fewer words; from here the line is ignored",
+                        word.text
                     ),
                 )
                 .label(expected)

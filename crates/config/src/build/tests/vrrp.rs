@@ -296,3 +296,23 @@ fn unicast_peers_are_kept_with_their_limits() {
         ]
     );
 }
+
+#[test]
+fn an_instance_without_vrid_or_interface_is_left_out() {
+    let text = "vrrp_instance X {\n virtual_ipaddress {\n 10.0.0.9\n}\n}\n";
+    let found = loaded(text);
+    let said: Vec<&str> = found
+        .diagnostics
+        .iter()
+        .map(|d| d.message.as_str())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "instance `X` has no virtual_router_id and does not run",
+            "instance `X` has no interface and does not run"
+        ]
+    );
+    assert_eq!(exit_code(&found.diagnostics), 5);
+    assert!(found.config.unwrap().instances.is_empty());
+}
