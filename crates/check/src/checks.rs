@@ -10,21 +10,22 @@
 //!   check later by the same amount instead of starving some.
 //! * A checker whose id is in the next configuration too keeps its health and its due time.
 
+mod entry;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 use std::time::Duration;
 
-use kr_model::check::{
-    Checker, CheckerSnapshot, Connection, HttpVersion, Probe, Timing, TlsOptions, Url,
-};
-use kr_model::lvs::Verdict;
+use kr_model::check::{Checker, CheckerSnapshot, Probe};
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant};
 
-use crate::health::{Effect, Health, Wait};
 use crate::outcome::{Failure, LocalFault, Outcome};
 use crate::rng::Rng;
+use entry::{Entry, Slot, delay, steps};
+
+pub use words::{Action, Attempt, Configuration, Event, Input};
 
 /// The fixed part of the time before a first run.
 const FIRST_RUN: Duration = Duration::from_secs(1);
@@ -32,165 +33,6 @@ const FIRST_RUN: Duration = Duration::from_secs(1);
 /// The parent ends a program at `misc_timeout`, which may take it some seconds. An outcome that is not
 /// there so long after that counts as a time-out, so that a lost answer stops no checker.
 const ANSWER_GRACE: Duration = Duration::from_secs(15);
-
-/// What happens to the machine.
-#[derive(Debug)]
-pub enum Input {
-    /// A configuration is complete.
-    Configure(Configuration),
-    /// A network attempt ended.
-    Finished {
-        /// The checker.
-        checker: CheckerId,
-        /// The run of [`Action::Start`].
-        run: u64,
-        /// How.
-        outcome: Outcome,
-    },
-    /// A program ended.
-    ScriptEnded {
-        /// The checker.
-        checker: CheckerId,
-        /// The run of [`Action::RunScript`].
-        run: u64,
-        /// How.
-        outcome: ScriptOutcome,
-    },
-    /// Say the verdict of every checker that has one: somebody new listens.
-    Announce,
-    /// Time has passed.
-    Tick,
-}
-
-/// Every checker there is from now on. Checkers have at least one url or host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Configuration {
-    /// Its number.
-    pub generation: Generation,
-    /// The checkers.
-    pub checkers: Vec<Checker>,
-    /// What a predecessor of this process knew of them.
-    pub resume: Vec<CheckerSnapshot>,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Make the attempt that [`Checks::attempt`] describes.
-    Start {
-        /// The checker.
-        checker: CheckerId,
-        /// To be given back with the outcome.
-        run: u64,
-    },
-    /// Have the parent run the program of this checker.
-    RunScript {
-        /// The checker.
-        checker: CheckerId,
-        /// To be given back with the outcome.
-        run: u64,
-    },
-    /// Drop this attempt; its outcome is of no interest.
-    Cancel {
-        /// The run.
-        run: u64,
-    },
-    /// Tell the IPVS process.
-    Verdict {
-        /// Configuration in force.
-        generation: Generation,
-        /// The verdict.
-        verdict: Verdict,
-    },
-    /// Tell the parent, for a successor.
-    Snapshot(CheckerSnapshot),
-    /// Tell the operator.
-    Log {
-        /// The checker.
-        checker: CheckerId,
-        /// What happened.
-        event: Event,
-    },
-}
-
-/// What an operator is told of a checker. The text follows the checker's label.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It passed for the first time, or again.
-    Up {
-        /// It was down before.
-        recovered: bool,
-    },
-    /// It went down.
-    Down(Failure),
-    /// It failed while up and is tried again (`log_all_failures`).
-    Retrying {
-        /// Why.
-        failure: Failure,
-        /// Further attempts before it goes down.
-        left: u32,
-    },
-    /// It failed again while down (`log_all_failures`).
-    StillDown(Failure),
-    /// Its program asks for another weight; `None` is the configured one.
-    Weight(Option<Weight>),
-    /// This host cannot try it. Said once per reason.
-    Unable(LocalFault),
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Up { recovered: true } => f.write_str("succeeded; now up"),
-            Self::Up { recovered: false } => f.write_str("succeeded"),
-            Self::Down(failure) => write!(f, "failed: {failure}; now down"),
-            Self::Retrying { failure, left } => write!(f, "failed: {failure}; {left} retries left"),
-            Self::StillDown(failure) => write!(f, "failed: {failure}; still down"),
-            Self::Weight(Some(weight)) => write!(f, "asks for weight {weight}"),
-            Self::Weight(None) => f.write_str("asks for the configured weight"),
-            Self::Unable(fault) => {
-                write!(f, "was not tried: {fault}; the state of the server is kept")
-            }
-        }
-    }
-}
-
-/// One network attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt<'a> {
-    /// Connect only.
-    Tcp(&'a Connection),
-    /// Fetch a page.
-    Http {
-        /// Where.
-        connection: &'a Connection,
-        /// TLS, for `SSL_GET`.
-        tls: Option<&'a TlsOptions>,
-        /// `http_protocol`.
-        version: HttpVersion,
-        /// The page.
-        url: &'a Url,
-    },
-    /// Talk to a mail server.
-    Smtp {
-        /// Where.
-        connection: &'a Connection,
-        /// `helo_name`.
-        helo: &'a str,
-    },
-}
-
-impl<'a> Attempt<'a> {
-    /// How to reach the server.
-    #[must_use]
-    pub const fn connection(&self) -> &'a Connection {
-        match self {
-            Self::Tcp(connection)
-            | Self::Http { connection, .. }
-            | Self::Smtp { connection, .. } => connection,
-        }
-    }
-}
 
 /// The machine. After every [`handle`](Self::handle): [`poll_action`](Self::poll_action) until it is
 /// empty, then sleep until [`poll_timeout`](Self::poll_timeout) and hand in [`Input::Tick`].
@@ -206,31 +48,6 @@ pub struct Checks {
     next_run: u64,
     configured: bool,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    config: Checker,
-    health: Health,
-    weight: Option<Weight>,
-    attempts: u64,
-    failed_attempts: u64,
-    slot: Slot,
-    published: Option<(Health, Option<Weight>)>,
-    fault: Option<LocalFault>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slot {
-    Waiting(Instant),
-    Running {
-        run: u64,
-        started: Instant,
-        /// Which host of an `SMTP_CHECK`.
-        host: u16,
-        /// By when the parent must have said how the program ended.
-        answer_by: Option<Instant>,
-    },
 }
 
 impl Checks {
@@ -609,127 +426,6 @@ impl Checks {
             self.actions
                 .push_back(Action::Snapshot(entry.snapshot(now)));
         }
-    }
-}
-
-impl Entry {
-    const fn new(config: Checker, at_start: bool, at: Instant) -> Self {
-        Self {
-            health: Health::new(config.alpha, config.timing.retry, at_start),
-            config,
-            weight: None,
-            attempts: 0,
-            failed_attempts: 0,
-            slot: Slot::Waiting(at),
-            published: None,
-            fault: None,
-        }
-    }
-
-    /// Carries on where a predecessor ended. `first` is when the checker would run were it new: a due
-    /// time beyond that and beyond its own delays cannot be right.
-    fn resumed(config: Checker, snapshot: &CheckerSnapshot, now: Instant, first: Instant) -> Self {
-        let health = Health {
-            up: snapshot.up,
-            has_run: snapshot.has_run,
-            failures: snapshot.failures,
-            step: snapshot.step,
-            passed: snapshot.passed,
-        }
-        .fitted(config.timing.retry, steps(&config.probe));
-        let Timing {
-            delay_loop,
-            delay_before_retry,
-            ..
-        } = config.timing;
-        let latest = first.max(now.saturating_add(delay_loop.max(delay_before_retry)));
-        let at = if snapshot.next_at >= now || (health.up && health.failures > 0) {
-            snapshot.next_at.clamp(now, latest)
-        } else {
-            next_in_step(snapshot.next_at, delay_loop, now)
-        };
-        Self {
-            health,
-            weight: snapshot.weight,
-            attempts: snapshot.attempts,
-            failed_attempts: snapshot.failed_attempts,
-            slot: Slot::Waiting(at),
-            published: Some((health, snapshot.weight)),
-            fault: None,
-            config,
-        }
-    }
-
-    const fn verdict(&self) -> Verdict {
-        Verdict {
-            checker: self.config.id,
-            up: self.health.up,
-            weight: self.weight,
-        }
-    }
-
-    const fn due_at(&self, now: Instant) -> Instant {
-        match self.slot {
-            Slot::Waiting(at) => at,
-            Slot::Running { .. } => now,
-        }
-    }
-
-    const fn snapshot(&self, now: Instant) -> CheckerSnapshot {
-        CheckerSnapshot {
-            id: self.config.id,
-            up: self.health.up,
-            has_run: self.health.has_run,
-            failures: self.health.failures,
-            next_at: self.due_at(now),
-            step: self.health.step,
-            passed: self.health.passed,
-            weight: self.weight,
-            attempts: self.attempts,
-            failed_attempts: self.failed_attempts,
-        }
-    }
-}
-
-/// The first of `from`, `from` + `period`, ... that is not before `now`. Successes are not published,
-/// so a published time may be many periods old; keeping the step keeps the checkers spread.
-fn next_in_step(from: Instant, period: Duration, now: Instant) -> Instant {
-    let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX);
-    let behind = now.as_micros().saturating_sub(from.as_micros());
-    let late = behind.checked_rem(period).unwrap_or(0);
-    let ahead = if late == 0 {
-        0
-    } else {
-        period.saturating_sub(late)
-    };
-    now.saturating_add(Duration::from_micros(ahead))
-}
-
-/// How many urls take turns. The hosts of an `SMTP_CHECK` belong to one attempt.
-fn steps(probe: &Probe) -> u16 {
-    match probe {
-        Probe::Http(http) => u16::try_from(http.urls.len()).unwrap_or(u16::MAX),
-        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => 1,
-    }
-}
-
-fn delay(config: &Checker, effect: Effect) -> Duration {
-    let Timing {
-        delay_loop,
-        delay_before_retry,
-        ..
-    } = config.timing;
-    let http = match &config.probe {
-        Probe::Http(http) => Some(http),
-        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => None,
-    };
-    match effect.wait {
-        Wait::Loop => delay_loop,
-        Wait::Retry => delay_before_retry,
-        Wait::NextStep if http.is_some_and(|http| http.fast_recovery) => Duration::ZERO,
-        Wait::NextStep => delay_loop,
-        Wait::Down if http.is_some() => delay_loop.max(delay_before_retry),
-        Wait::Down => delay_loop,
     }
 }
 

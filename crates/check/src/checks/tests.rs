@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use kr_model::check::{HttpProbe, StatusRange};
+use kr_model::check::{Connection, HttpProbe, HttpVersion, StatusRange, Timing, Url};
 
 use super::*;
 

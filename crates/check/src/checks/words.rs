@@ -1,0 +1,170 @@
+//! What goes into the machine and what comes out of it.
+
+use std::fmt;
+
+use kr_model::check::{Checker, CheckerSnapshot, Connection, HttpVersion, TlsOptions, Url};
+use kr_model::lvs::Verdict;
+use kr_model::script::ScriptOutcome;
+use kr_model::units::Weight;
+use kr_model::{CheckerId, Generation};
+
+use crate::outcome::{Failure, LocalFault, Outcome};
+
+/// What happens to the machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A configuration is complete.
+    Configure(Configuration),
+    /// A network attempt ended.
+    Finished {
+        /// The checker.
+        checker: CheckerId,
+        /// The run of [`Action::Start`].
+        run: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A program ended.
+    ScriptEnded {
+        /// The checker.
+        checker: CheckerId,
+        /// The run of [`Action::RunScript`].
+        run: u64,
+        /// How.
+        outcome: ScriptOutcome,
+    },
+    /// Say the verdict of every checker that has one: somebody new listens.
+    Announce,
+    /// Time has passed.
+    Tick,
+}
+
+/// Every checker there is from now on. Checkers have at least one url or host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Its number.
+    pub generation: Generation,
+    /// The checkers.
+    pub checkers: Vec<Checker>,
+    /// What a predecessor of this process knew of them.
+    pub resume: Vec<CheckerSnapshot>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make the attempt that [`Checks::attempt`] describes.
+    Start {
+        /// The checker.
+        checker: CheckerId,
+        /// To be given back with the outcome.
+        run: u64,
+    },
+    /// Have the parent run the program of this checker.
+    RunScript {
+        /// The checker.
+        checker: CheckerId,
+        /// To be given back with the outcome.
+        run: u64,
+    },
+    /// Drop this attempt; its outcome is of no interest.
+    Cancel {
+        /// The run.
+        run: u64,
+    },
+    /// Tell the IPVS process.
+    Verdict {
+        /// Configuration in force.
+        generation: Generation,
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// Tell the parent, for a successor.
+    Snapshot(CheckerSnapshot),
+    /// Tell the operator.
+    Log {
+        /// The checker.
+        checker: CheckerId,
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// What an operator is told of a checker. The text follows the checker's label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It passed for the first time, or again.
+    Up {
+        /// It was down before.
+        recovered: bool,
+    },
+    /// It went down.
+    Down(Failure),
+    /// It failed while up and is tried again (`log_all_failures`).
+    Retrying {
+        /// Why.
+        failure: Failure,
+        /// Further attempts before it goes down.
+        left: u32,
+    },
+    /// It failed again while down (`log_all_failures`).
+    StillDown(Failure),
+    /// Its program asks for another weight; `None` is the configured one.
+    Weight(Option<Weight>),
+    /// This host cannot try it. Said once per reason.
+    Unable(LocalFault),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up { recovered: true } => f.write_str("succeeded; now up"),
+            Self::Up { recovered: false } => f.write_str("succeeded"),
+            Self::Down(failure) => write!(f, "failed: {failure}; now down"),
+            Self::Retrying { failure, left } => write!(f, "failed: {failure}; {left} retries left"),
+            Self::StillDown(failure) => write!(f, "failed: {failure}; still down"),
+            Self::Weight(Some(weight)) => write!(f, "asks for weight {weight}"),
+            Self::Weight(None) => f.write_str("asks for the configured weight"),
+            Self::Unable(fault) => {
+                write!(f, "was not tried: {fault}; the state of the server is kept")
+            }
+        }
+    }
+}
+
+/// One network attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt<'a> {
+    /// Connect only.
+    Tcp(&'a Connection),
+    /// Fetch a page.
+    Http {
+        /// Where.
+        connection: &'a Connection,
+        /// TLS, for `SSL_GET`.
+        tls: Option<&'a TlsOptions>,
+        /// `http_protocol`.
+        version: HttpVersion,
+        /// The page.
+        url: &'a Url,
+    },
+    /// Talk to a mail server.
+    Smtp {
+        /// Where.
+        connection: &'a Connection,
+        /// `helo_name`.
+        helo: &'a str,
+    },
+}
+
+impl<'a> Attempt<'a> {
+    /// How to reach the server.
+    #[must_use]
+    pub const fn connection(&self) -> &'a Connection {
+        match self {
+            Self::Tcp(connection)
+            | Self::Http { connection, .. }
+            | Self::Smtp { connection, .. } => connection,
+        }
+    }
+}
