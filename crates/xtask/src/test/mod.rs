@@ -121,9 +121,13 @@ fn clippy() -> io::Result<Outcome> {
         "-p",
         "kr-test-netns",
         "-p",
+        "kr-test-system",
+        "-p",
         "kr-test-vm",
         "--test",
         "netns",
+        "--test",
+        "system",
         "--test",
         "vm",
     ];
@@ -169,8 +173,13 @@ fn namespaces() -> io::Result<Outcome> {
         .map_err(|error| io::Error::other(format!("no network namespaces here: {error}")))?;
     counted(&mut cargo(&[
         "test",
+        "--no-fail-fast",
+        "-p",
+        "kr-test-system",
         "-p",
         "kr-test-netns",
+        "--test",
+        "system",
         "--test",
         "netns",
         "--",
