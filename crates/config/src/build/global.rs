@@ -169,7 +169,9 @@ impl Build<'_> {
             "smtp_alert_vrrp" => set(&mut globals.alert_vrrp, self.switch(statement)),
             "smtp_alert_checker" => set(&mut globals.alert_checker, self.switch(statement)),
             "no_email_faults" => globals.no_fault_mail = true,
-            "no_checker_emails" => globals.no_checker_mail = true,
+            "no_checker_emails" => {
+                globals.no_checker_mail = self.switch(statement).unwrap_or(false)
+            }
             _ => return false,
         }
         true

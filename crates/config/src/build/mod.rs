@@ -1,6 +1,6 @@
 //! From the tree of statements to the typed configuration.
 //!
-//! [`walk`] checks every statement against the registry; each block has a builder that takes the values
+//! `walk` checks every statement against the registry; each block has a builder that takes the values
 //! of its keywords; what depends on other blocks is worked out at the end of the block's builder.
 //! `global_defs` and the other settings of the root are read first, so blocks may stand in any order.
 

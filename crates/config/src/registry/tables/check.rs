@@ -23,11 +23,11 @@ keywords! {
     in Timing {
     SUPPORTED (1, 1) "retry" "retry INT" ["real/virtual server, else 1 (DNS_CHECK 3, MISC_CHECK 0)"] ["0..4294967295"]
         "Extra attempts after a failure before the checker goes down; not used while it is already down, nor (except SMTP_CHECK) for the very first check.";
-    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["real/virtual server, else 1 s (HTTP/SSL 3 s, DNS_CHECK = delay_loop)"] ["0 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["real/virtual server, else 1 s (HTTP/SSL 3 s, DNS_CHECK = delay_loop)"] ["0..18446744073709.551615"]
         "Wait before a retry.";
-    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["real/virtual server, else delay_loop of the checker"] ["0 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["real/virtual server, else delay_loop of the checker"] ["0..18446744073709.551615"]
         "Maximum random delay, added to a fixed 1 s, before the first run after start or reload.";
-    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["real server, virtual server, 60 s"] ["0.000001 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["real server, virtual server, 60 s"] ["0.000001..18446744073709.551615"]
         "Interval between checks.";
     SUPPORTED (0, 1) "alpha" "alpha [BOOL]" ["real server, virtual server, off"] ["on|off|true|false|yes|no"]
         "Consider this checker failed until its first success.";
@@ -44,15 +44,15 @@ keywords! {
     SUPPORTED (0, 1) "enable_sni" "enable_sni [BOOL]" ["off"] ["on|off|true|false|yes|no"]
         "SSL_GET: sends the server name: sni_name, else virtualhost of url, checker, real server or virtual server.";
     SUPPORTED (0, 1) "sni_name" "sni_name [NAME]" ["none"] [""]
-        "Explicit SNI; also switches enable_sni on (2.4+).";
+        "Server name to send; also switches enable_sni on.";
     SUPPORTED (0, 1) "fast_recovery" "fast_recovery [BOOL]" ["off"] ["on|off|true|false|yes|no"]
         "Checks the urls back-to-back, without delay_loop between them, while the checker is coming up.";
     SUPPORTED (0, 0) "url" "url { }" ["at least one required"] ["any number, tested in order"]
-        "One page to fetch; a url without path is ignored; a checker without urls is dropped.";
+        "One page to fetch; several are fetched in order.";
     }
     in SslGet {
     SUPPORTED (0, 1) "tls_compliant" "tls_compliant [BOOL]" ["off"] ["on|off|true|false|yes|no"]
-        "Ends the TLS session with a close_notify, for all urls.";
+        "Ends the TLS session with a close_notify.";
     }
     in Url {
     SUPPORTED (1, 1) "path" "path STRING" ["required"] ["request must fit in 2047 bytes"]
@@ -174,11 +174,11 @@ keywords! {
     SUPPORTED (1, 1) "misc_path" "misc_path CMD" ["required"] ["quote when it has arguments; backslash escapes allowed"]
         "Program and arguments to run for each check; started directly, in its own process group.";
     SUPPORTED (1, 1) "misc_timeout" "misc_timeout SECONDS" ["delay_loop of the virtual server"] ["0..4294 (0 = the default)"]
-        "After this time the process group gets SIGTERM, two seconds later SIGKILL, and the run counts as failed.";
+        "After this time the program is ended, and the run counts as failed.";
     SUPPORTED (0, 0) "misc_dynamic" "misc_dynamic" ["off"] [""]
         "Exit codes 2..255 are success and set the weight to the code less 2; 0 restores the configured weight, 1 is failure.";
     SUPPORTED (1, 3) "user" "user USER [[:]GROUP]" ["script_user"] ["existing account; unknown drops the checker"]
-        "Account the program runs under.";
+        "Account that the program runs under.";
     }
     in UdpCheck {
     PLANNED (0, MANY) "payload" "payload HEX" ["32 bytes of fixed filler text"] ["hex digits, spaces allowed, a lone digit is one byte"]

@@ -25,8 +25,8 @@ keywords! {
     PLANNED (0, MANY) "set_supplementary_groups" "set_supplementary_groups [BOOL]" ["false"] [""]
         "Scripts whose user is given without : also get the supplementary groups of that user.";
     SUPPORTED (1, 1) "router_id" "router_id STRING" ["local host name"] [""]
-        "Text used as the identity of this host in mail subjects, SNMP and the data dump.";
-    SUPPORTED (1, 1) "notification_email_from" "notification_email_from ADDRESS" ["login-user@local-host"] [""]
+        "Name of this host in mail subjects.";
+    SUPPORTED (1, 1) "notification_email_from" "notification_email_from ADDRESS" ["root@ the local host name"] [""]
         "Envelope and header sender of every notification mail.";
     SUPPORTED (1, 2) "smtp_server" "smtp_server HOST [PORT]" ["PORT 25"] ["one server"]
         "Mail relay, an address or a name; without it no mail is sent.";
@@ -212,7 +212,7 @@ keywords! {
         "Bus name and base of the object paths.";
     NO_DBUS (0, MANY) "dbus_no_interface_name" "dbus_no_interface_name NAME" ["none"] ["one path element"]
         "Path element used for an instance that has no interface.";
-    SUPPORTED (1, 3) "script_user" "script_user USER [[:]GROUP]" ["keepalived_script; when that user does not exist, the user and group that started keepalived (with enable_script_security such scripts are not run)"] ["existing user and group"]
+    SUPPORTED (1, 3) "script_user" "script_user USER [[:]GROUP]" ["keepalived_script if it exists, else the user that started the daemon"] ["existing user and group"]
         "User and group of scripts that name none.";
     SUPPORTED (0, 0) "enable_script_security" "enable_script_security" ["off"] [""]
         "A script that others than root could replace is not run as root.";
@@ -236,9 +236,9 @@ keywords! {
         "Checker netlink monitor socket buffer.";
     FIXED_BUFFERS (0, MANY) "lvs_netlink_monitor_rcv_bufs_force" "lvs_netlink_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
         "Force that size.";
-    SUPPORTED (0, 0) "rs_init_notifies" "rs_init_notifies" ["off"] [""]
+    SUPPORTED (0, 1) "rs_init_notifies" "rs_init_notifies [BOOL]" ["off"] [""]
         "Announces also the real servers that are put into service at start.";
-    SUPPORTED (0, 0) "no_checker_emails" "no_checker_emails" ["off"] [""]
+    SUPPORTED (0, 1) "no_checker_emails" "no_checker_emails [BOOL]" ["off"] [""]
         "No mail for a checker that changes without changing its real server.";
     FIXED_BUFFERS (0, MANY) "vrrp_rx_bufs_policy" "vrrp_rx_bufs_policy MTU|ADVERT|BYTES" ["kernel default"] ["words not case-sensitive; BYTES 0..4294967295"]
         "How the receive buffer of the VRRP sockets is sized: from the largest interface MTU, from the size of a full advert, or a fixed number.";
@@ -268,8 +268,8 @@ keywords! {
         "Do not remove reload_time_file when it holds a time without a date, so the reload repeats every day.";
     PLANNED (0, MANY) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
         "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload.";
-    SUPPORTED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no argument turns all on; the manual names the first one \"readable\""]
-        "What makes a missing included file an error. Words after + add, after - remove.";
+    SUPPORTED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no word turns all on"]
+        "Which include that matches or reads nothing is an error; + adds, - takes away.";
     PARENT_READS_ONCE (0, MANY) "config_save_dir" "config_save_dir DIR" ["none"] [""]
         "Debug aid: each process writes a dump of its parsed configuration to DIR/keepalived_PROCESS.PID.N.pre before and .post after it is checked, N counts loads.";
     PARENT_READS_ONCE (0, MANY) "tmp_config_directory" "tmp_config_directory DIR" ["anonymous memory file"] [""]

@@ -10,35 +10,35 @@ keywords! {
     SUPPORTED (0, MANY) "(short range)" "<IPADDR>-<LAST> [<PORT>]" ["port 0"] ["IPv4 LAST decimal 0..255; IPv6 LAST hex 0..ffff; must exceed the start"]
         "One service per address from the start to the address whose last octet (IPv4) or last 16-bit group (IPv6) equals LAST, both ends included.";
     SUPPORTED (0, MANY) "(full range)" "<IPADDR>-<IPADDR> [<PORT>]" ["port 0"] ["same family, end >= start"]
-        "One service per address between the two addresses; for IPv6 the walk only increments the last 16 bits.";
+        "One service per address between the two addresses, both ends included.";
     SUPPORTED (0, MANY) "(prefix)" "<IPADDR>/<LEN> [<PORT>]" ["port 0"] ["1..32 / 1..128, host bits must be zero"]
         "One service per address of the prefix, network and broadcast addresses included.";
-    SUPPORTED (0, MANY) "fwmark" "fwmark INT" [""] ["0..4294967295"]
+    SUPPORTED (0, MANY) "fwmark" "fwmark INT" [""] ["1..4294967295"]
         "Adds a fwmark service to the group; the family follows the virtual server (IPv4 if unknown).";
     }
     in VirtualServer {
     SUPPORTED (1, 1) "ip_family" "ip_family inet|inet6" ["inet if nothing else determines it"] ["inet | inet6"]
-        "Address family of a fwmark service, needed only when all real servers are tunnelled; conflicts with an already known family are reported and ignored.";
-    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["60 s"] ["0.000001 .. ~1.8e13 s"]
+        "Family of a firewall mark, where neither its group nor its real servers tell it.";
+    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["60 s"] ["0.000001..18446744073709.551615"]
         "Time from the end of one check to the start of the next, unless the checker has its own.";
-    SUPPORTED (1, 1) "retry" "retry INT" ["checker specific: 1; DNS_CHECK 3; MISC_CHECK 0"] ["1..4294967295 (0 refused at this level)"]
+    SUPPORTED (1, 1) "retry" "retry INT" ["1; MISC_CHECK 0"] ["1..4294967295 (0 refused at this level)"]
         "Default number of extra attempts after a failure before a checker goes down.";
-    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["checker specific: 1 s; HTTP_GET/SSL_GET 3 s; DNS_CHECK = delay_loop"] ["0 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["checker specific: 1 s; HTTP_GET/SSL_GET 3 s; DNS_CHECK = delay_loop"] ["0..18446744073709.551615"]
         "Default wait between a failed attempt and its retry.";
-    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["= delay_loop of the checker"] ["0 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["= delay_loop of the checker"] ["0..18446744073709.551615"]
         "Upper bound of the random extra delay before the first run of each checker.";
     SUPPORTED (1, 1) "connect_timeout" "connect_timeout SECONDS" ["5 s"] ["0.000001 .. 4294.967295 s"]
         "Default connect/read timeout of the network checkers.";
     SUPPORTED (0, 1) "inhibit_on_failure" "inhibit_on_failure" ["off"] [""]
         "Default for the real servers: a failed server stays in the IPVS table with weight 0 instead of being deleted.";
-    SUPPORTED (1, 1) "lb_algo" "lb_algo SCHEDULER" ["wlc (reported as config error)"] ["rr wrr lc wlc lblc sh mh dh fo ovf lblcr sed nq twos"]
+    SUPPORTED (1, 1) "lb_algo" "lb_algo SCHEDULER" ["wlc, with an error"] ["rr wrr lc wlc lblc sh mh dh fo ovf lblcr sed nq twos"]
         "IPVS scheduler.";
     SUPPORTED (1, 1) "lvs_sched" "lvs_sched SCHEDULER" ["wlc"] ["as lb_algo"]
-        "Synonym of lb_algo (the spelling in the current manual).";
+        "Synonym of lb_algo.";
     NEVER_HAD_EFFECT (0, MANY) "hashed" "hashed" ["no effect"] [""]
-        "Accepted but sets nothing; with any scheduler other than sh or mh it produces a config error.";
+        "Sets nothing.";
     SUPPORTED (0, 0) "ops" "ops" ["off"] ["UDP or fwmark only"]
-        "One-packet scheduling flag (0x4); cleared with an error for TCP or SCTP address services.";
+        "One-packet scheduling.";
     SUPPORTED (0, 0) "flag-1" "flag-1" ["off"] [""]
         "Sets scheduler flag 0x08 whatever the scheduler.";
     SUPPORTED (0, 0) "flag-2" "flag-2" ["off"] [""]
@@ -53,30 +53,30 @@ keywords! {
         "Maglev hashing also hashes the source port; with lb_algo mh.";
     SUPPORTED (0, 0) "mh-fallback" "mh-fallback" ["off"] ["after lb_algo mh"]
         "Maglev hashing falls back when the chosen server is unavailable; with lb_algo mh.";
-    SUPPORTED (1, MANY) "lb_kind" "lb_kind NAT|DR|TUN [tunnel options]" ["NAT (reported as config error if nothing sets it)"] ["upper case only"]
+    SUPPORTED (1, MANY) "lb_kind" "lb_kind NAT|DR|TUN [tunnel options]" ["NAT, with an error"] ["upper case only"]
         "Default forwarding method of real and sorry servers that do not set lvs_method.";
     SUPPORTED (1, MANY) "lvs_method" "lvs_method NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]" ["NAT"] ["as lb_kind"]
         "Synonym of lb_kind.";
     PLANNED (0, MANY) "persistence_engine" "persistence_engine NAME" ["none"] ["max 16 characters, longer is cut; kernel knows sip"]
         "Persistence engine sent with the service; only transmitted when the service is persistent.";
     SUPPORTED (0, 1) "persistence_timeout" "persistence_timeout [SECONDS]" ["off; 360 without a value"] ["1..2678400"]
-        "Makes the service persistent (flag 0x1) with this timeout; also imposed automatically (360) for port 0 or when only persistence_granularity is given.";
-    SUPPORTED (1, 1) "persistence_granularity" "persistence_granularity NETMASK (IPv4) | PREFIXLEN (IPv6)" ["255.255.255.255 / 128"] ["dotted quad, any bits; IPv6 1..128"]
+        "Keeps a client on its server for this long; needed by services on all ports.";
+    SUPPORTED (1, 1) "persistence_granularity" "persistence_granularity NETMASK|PREFIXLEN" ["255.255.255.255 / 128"] ["a mask of leading bits; IPv6 1..128"]
         "Client mask used for persistence; implies persistence_timeout 360.";
-    SUPPORTED (1, 1) "protocol" "protocol TCP|UDP|SCTP" ["UDP with a config error if missing on an address service"] ["case-insensitive"]
-        "Transport protocol of the service; ignored (and cleared, with a warning) for pure fwmark services.";
+    SUPPORTED (1, 1) "protocol" "protocol TCP|UDP|SCTP" ["UDP, with an error"] ["case-insensitive"]
+        "Transport protocol of the service; a firewall mark has none.";
     PLANNED (0, MANY) "ha_suspend" "ha_suspend" ["off"] ["not with fwmarks"]
         "Runs the checkers of this service only while its address is on a local interface.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["off unless a global default says otherwise"] ["on|off|true|false|yes|no"]
         "Sends a mail at every quorum gain or loss.";
     SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["none"] [""]
-        "Host header (and SNI candidate) for HTTP_GET/SSL_GET of all real servers; lowest priority.";
+        "Host header (and server name) of the HTTP_GET and SSL_GET of all real servers, unless they have their own.";
     NO_SNMP (0, MANY) "snmp_name" "snmp_name STRING" ["none"] ["exactly one word"]
         "Label exported in the SNMP table only (build option).";
     SUPPORTED (0, 0) "alpha" "alpha" ["off"] [""]
         "Default for checkers: assume failed until the first success, so real servers start outside the pool.";
     SUPPORTED (0, 0) "omega" "omega" ["off"] [""]
-        "At daemon stop also run notify_down, quorum_down, FIFO records and mails for what goes away.";
+        "At stop also run the notifications of what goes away.";
     SUPPORTED (1, 3) "quorum_up" "quorum_up CMD [USER [:][GROUP]]" ["none"] ["quote when it has arguments"]
         "Program run when quorum is gained, also once at start-up as soon as the initial pool reaches quorum.";
     SUPPORTED (1, 3) "quorum_down" "quorum_down CMD [USER [:][GROUP]]" ["none"] ["quote when it has arguments"]
@@ -88,13 +88,13 @@ keywords! {
     SUPPORTED (1, 1) "weight" "weight INT" ["1"] ["1..2147483647"]
         "Default weight of the real servers of this service.";
     SUPPORTED (1, 2) "sorry_server" "sorry_server IPADDR [PORT]" ["none"] ["port absent/0 = service port"]
-        "Destination put into the pool (weight 1), replacing all real servers, while quorum is lost; a later declaration replaces an earlier one.";
+        "Destination that replaces all real servers, with weight 1, while quorum is lost.";
     SUPPORTED (0, 0) "sorry_server_inhibit" "sorry_server_inhibit" ["off"] ["after sorry_server"]
         "Keeps the sorry server permanently in the table with weight 0 while it is not needed.";
     SUPPORTED (1, MANY) "sorry_server_lvs_method" "sorry_server_lvs_method NAT|DR|TUN [tunnel options]" ["service default"] ["after sorry_server"]
         "Forwarding method of the sorry server.";
     SUPPORTED (1, 2) "real_server" "real_server IPADDR [PORT] { }" ["port of the service"] ["PORT 1..65535, 0 = none"]
-        "Adds a destination; duplicates (address and port) after the first are removed; DR/TUN ports are forced to the service port (0 for fwmark).";
+        "Adds a destination; with DR and TUN its port is that of the service.";
     }
     in SchedulerName {
     SUPPORTED (0, MANY) "rr" "rr" [""] [""]
@@ -154,7 +154,7 @@ keywords! {
     }
     in RealServer {
     SUPPORTED (1, 1) "weight" "weight INT" ["virtual_server weight (1)"] ["0..2147483647"]
-        "Initial IPVS weight; checkers may add to it; 0 keeps the server in the pool without new connections.";
+        "IPVS weight; 0 keeps the server in the pool without new connections.";
     SUPPORTED (1, MANY) "lvs_method" "lvs_method NAT|DR|TUN [tunnel options]" ["service default"] [""]
         "Forwarding method of this server.";
     SUPPORTED (1, 1) "uthreshold" "uthreshold INT" ["0 = none"] ["0..4294967295"]
@@ -162,22 +162,22 @@ keywords! {
     SUPPORTED (1, 1) "lthreshold" "lthreshold INT" ["0 = none"] ["0..4294967295"]
         "Lower connection limit sent to the kernel; 0 is none.";
     SUPPORTED (0, 1) "inhibit_on_failure" "inhibit_on_failure [BOOL]" ["virtual_server setting (off)"] ["on|off|true|false|yes|no"]
-        "On failure set weight 0 instead of deleting the destination; the server is also installed with weight 0 at start when it is not yet up.";
+        "On failure the server stays in the table with weight 0 instead of being removed.";
     SUPPORTED (1, 3) "notify_up" "notify_up CMD [USER [:][GROUP]]" ["none"] ["quote when it has arguments; first one wins"]
         "Program run when the server goes from down to up; no arguments are added.";
     SUPPORTED (1, 3) "notify_down" "notify_down CMD [USER [:][GROUP]]" ["none"] ["quote when it has arguments; first one wins"]
         "Program run when the server goes down, and for a first failed check in alpha mode.";
     SUPPORTED (0, 1) "alpha" "alpha [BOOL]" ["virtual_server setting (off)"] ["on|off|true|false|yes|no"]
         "Default alpha mode of this server's checkers.";
-    SUPPORTED (1, 1) "retry" "retry INT" ["virtual_server, else checker default"] ["1..4294967295"]
+    SUPPORTED (1, 1) "retry" "retry INT" ["1; MISC_CHECK 0"] ["1..4294967295"]
         "Default retries of this server's checkers.";
-    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["virtual_server, else checker default"] ["0 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "delay_before_retry" "delay_before_retry SECONDS" ["virtual_server, else checker default"] ["0..18446744073709.551615"]
         "Default retry delay of this server's checkers.";
-    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["virtual_server, else delay_loop"] ["0 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "warmup" "warmup SECONDS" ["virtual_server, else delay_loop"] ["0..18446744073709.551615"]
         "Default start spread of this server's checkers.";
     SUPPORTED (1, 1) "connect_timeout" "connect_timeout SECONDS" ["virtual_server (5 s)"] ["0.000001 .. 4294.967295 s"]
         "Default timeout of this server's network checkers.";
-    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["virtual_server (60 s)"] ["0.000001 .. ~1.8e13 s"]
+    SUPPORTED (1, 1) "delay_loop" "delay_loop SECONDS" ["virtual_server (60 s)"] ["0.000001..18446744073709.551615"]
         "Default interval of this server's checkers.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["on unless a global default says otherwise"] ["on|off|true|false|yes|no"]
         "Sends a mail when one of its checkers changes state (see no_checker_emails).";
@@ -185,16 +185,16 @@ keywords! {
         "Host header (and server name) default of the HTTP_GET and SSL_GET of this server.";
     NO_SNMP (0, MANY) "snmp_name" "snmp_name STRING" ["none"] ["exactly one word"]
         "Label exported in the SNMP table only.";
-    SUPPORTED (0, 0) "HTTP_GET" "HTTP_GET { }" ["no checker = always up"] ["any number, any mix, per real server"]
-        "Plain HTTP checker. All checkers of a real server must be up for it to be up.";
-    SUPPORTED (0, 0) "SSL_GET" "SSL_GET { }" ["no checker = always up"] ["any number, any mix, per real server"]
+    SUPPORTED (0, 0) "HTTP_GET" "HTTP_GET { }" [""] ["any number, any mix, per real server"]
+        "Fetches pages over HTTP.";
+    SUPPORTED (0, 0) "SSL_GET" "SSL_GET { }" [""] ["any number, any mix, per real server"]
         "HTTP over TLS checker; the certificate is verified only with SSL { ca }.";
-    SUPPORTED (0, 0) "TCP_CHECK" "TCP_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
-        "Success = TCP connection established. All checkers of a real server must be up for it to be up.";
-    SUPPORTED (0, 0) "SMTP_CHECK" "SMTP_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
-        "220 / HELO / 250 / QUIT dialogue. All checkers of a real server must be up for it to be up.";
-    SUPPORTED (0, 0) "MISC_CHECK" "MISC_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
-        "External program, exit code decides. All checkers of a real server must be up for it to be up.";
+    SUPPORTED (0, 0) "TCP_CHECK" "TCP_CHECK { }" [""] ["any number, any mix, per real server"]
+        "Success is a TCP connection.";
+    SUPPORTED (0, 0) "SMTP_CHECK" "SMTP_CHECK { }" [""] ["any number, any mix, per real server"]
+        "Success is the dialogue 220, HELO, 250, QUIT.";
+    SUPPORTED (0, 0) "MISC_CHECK" "MISC_CHECK { }" [""] ["any number, any mix, per real server"]
+        "The exit code of a program decides.";
     PLANNED (0, MANY) "DNS_CHECK" "DNS_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "One UDP DNS query, any reply with RCODE 0 is success.";
     PLANNED (0, MANY) "UDP_CHECK" "UDP_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]

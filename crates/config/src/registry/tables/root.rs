@@ -53,7 +53,7 @@ keywords! {
         "Defines a named list of addresses, address ranges and firewall marks that a \"virtual_server group <NAME>\" expands to.";
     SUPPORTED (1, 2) "virtual_server" "virtual_server IPADDR [PORT] { }" ["port 0 (any)"] ["PORT 1..65535; 0 or absent = all ports"]
         "Declares an IPVS service keyed by address, port and protocol; IPv6 is recognised by a colon in the address.";
-    SUPPORTED (2, 2) "virtual_server" "virtual_server fwmark INT { }" ["none"] ["0..4294967295 (0 is accepted but unusable)"]
+    SUPPORTED (2, 2) "virtual_server" "virtual_server fwmark INT { }" ["none"] ["1..4294967295"]
         "Declares an IPVS service keyed by firewall mark; protocol is ignored (a configured one is reported and cleared), the family comes from ip_family, persistence_granularity or the real servers, else IPv4.";
     SUPPORTED (2, 2) "virtual_server" "virtual_server group NAME { }" ["none"] ["name of a virtual_server_group"]
         "Declares one logical service that is installed once per address of every range and per fwmark of the group.";

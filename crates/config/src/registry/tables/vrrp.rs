@@ -62,7 +62,7 @@ keywords! {
         "Priority; 255 is the address owner, which starts as MASTER and is never preempted.";
     SUPPORTED (1, 1) "advert_int" "advert_int SECONDS" ["1"] ["0.01..255; version 2 whole seconds 1..255, version 3 multiples of 0.01 up to 40.95; other values are rounded"]
         "Advert interval; it must be equal on all routers of a VRID in version 2.";
-    SUPPORTED (0, 0) "virtual_ipaddress" "virtual_ipaddress { lines of block address-line }" ["none; required for version 3 or strict mode"] ["all of one family; at most 255 and what fits a packet, more are moved to virtual_ipaddress_excluded"]
+    SUPPORTED (0, 0) "virtual_ipaddress" "virtual_ipaddress { lines of block address-line }" ["none; required for version 3 or strict mode"] ["all of one family; from the 256th on they are treated as excluded"]
         "Addresses that are sent in adverts and set while master.";
     SUPPORTED (0, 0) "virtual_ipaddress_excluded" "virtual_ipaddress_excluded { lines of block address-line }" ["none"] ["any family"]
         "Addresses set while master but not in adverts and not compared; the other family is allowed here.";
@@ -78,7 +78,7 @@ keywords! {
         "Routes installed while master, removed before the addresses.";
     PLANNED (0, MANY) "virtual_rules" "virtual_rules { lines of block rule-line }" ["none"] [""]
         "Policy rules installed while master, removed first.";
-    SUPPORTED (0, 0) "accept" "accept" ["on, but off in strict mode unless priority 255"] [""]
+    SUPPORTED (0, 0) "accept" "accept" ["on"] [""]
         "The virtual addresses are used as local ones while master; always so, as no_accept is not built yet.";
     PLANNED (0, MANY) "no_accept" "no_accept" ["off"] [""]
         "Drop traffic to the virtual addresses by firewall rules while master (nftables or iptables, see vrrp_iptables/nftables).";
