@@ -1,11 +1,12 @@
 //! The machine's side towards the kernel: when it reads, what it concludes from a reading, which
 //! operations follow, and what their refusal means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::ops::Bound;
 
 use kr_model::Instant;
-use kr_model::ipvs::{Operation, PresentService, Reading};
+use kr_model::ipvs::{Destination, Operation, PresentService, Reading, Service};
 use kr_model::lvs::{Removal, ServiceKey};
 
 use super::{
@@ -14,6 +15,9 @@ use super::{
 use crate::diff;
 use crate::event::{Event, Notice};
 use crate::wanted::wanted;
+
+/// Destinations of a service as read.
+type Destinations = BTreeMap<SocketAddr, Option<Destination>>;
 
 impl Table {
     /// The next kernel action, when one is due.
@@ -132,30 +136,48 @@ impl Table {
             mut destinations,
         } = reading;
         for key in ours {
-            let before = self.present.get(&key);
-            let after = services.get(&key).map(|service| PresentService {
-                service: *service,
-                destinations: destinations.remove(&key).unwrap_or_else(|| {
-                    before
-                        .map(|known| known.destinations.clone())
-                        .unwrap_or_default()
-                }),
-            });
-            if before == after.as_ref() {
+            let known = self.present.contains_key(&key);
+            let found = services.get(&key).copied();
+            if !self.found(key, found, destinations.remove(&key)) {
                 continue;
             }
-            if !all && before.is_some() {
+            if !all && known {
                 self.queue
                     .push_back(Action::Log(Event::Drifted { service: key }));
             }
-            match after {
-                Some(after) => self.present.insert(key, after),
-                None => self.present.remove(&key),
-            };
             self.dirty.insert(key);
         }
         self.dirty
             .extend(self.refused.keys().filter_map(|(service, _)| *service));
+    }
+
+    /// Takes note of one service as it was found, or not, with its destinations if these were read.
+    /// True when that is news.
+    fn found(
+        &mut self,
+        key: ServiceKey,
+        service: Option<Option<Service>>,
+        destinations: Option<Destinations>,
+    ) -> bool {
+        let Some(service) = service else {
+            return self.present.remove(&key).is_some();
+        };
+        let Some(held) = self.present.get_mut(&key) else {
+            let destinations = destinations.unwrap_or_default();
+            let found = PresentService {
+                service,
+                destinations,
+            };
+            self.present.insert(key, found);
+            return true;
+        };
+        let mut news = held.service != service;
+        held.service = service;
+        if let Some(destinations) = destinations {
+            news |= held.destinations != destinations;
+            held.destinations = destinations;
+        }
+        news
     }
 
     /// Goes on without a kernel and tries again later.

@@ -2,6 +2,7 @@
 
 mod kernel;
 mod pools;
+mod random;
 mod reload;
 mod stop;
 
