@@ -126,7 +126,7 @@ impl Build<'_> {
         let (Some(name), Some(block)) = (statement.arguments.first(), &statement.block) else {
             return;
         };
-        if drafts.iter().any(|draft| draft.name == name.text) {
+        if !self.instance_names.insert(name.text.clone()) {
             self.report(
                 error(
                     name.span,

@@ -24,7 +24,7 @@ use super::{Build, next_id};
 /// Most addresses in one advert: its count is one byte.
 const MOST_ADDRESSES: usize = 255;
 
-/// Instances with one VRID, family and interface hear each other's adverts.
+/// Instances with one VRID, family and interface may hear each other's adverts.
 type Seat = (Vrid, Family, IfName);
 
 impl Build<'_> {
@@ -35,7 +35,7 @@ impl Build<'_> {
         drafts: Vec<InstanceDraft>,
     ) -> BTreeMap<InstanceId, InstanceEntry> {
         let mut out = BTreeMap::new();
-        let mut seats: BTreeMap<Seat, (String, Option<IpAddr>)> = BTreeMap::new();
+        let mut seats: BTreeMap<Seat, Vec<(String, Transport)>> = BTreeMap::new();
         for draft in drafts {
             let at = draft.vrid.map_or(draft.at, |(_, at)| at);
             let id = InstanceId(next_id(&out));
@@ -44,26 +44,24 @@ impl Build<'_> {
             };
             let instance = &entry.instance;
             let seat = (instance.vrid, instance.family, instance.interface.clone());
-            let destination = match &instance.transport {
-                Transport::Multicast { group, .. } => Some(*group),
-                Transport::Unicast { .. } => None,
-            };
-            if let Some((other, theirs)) = seats
-                .get(&seat)
-                .filter(|(_, theirs)| *theirs == destination)
-            {
-                let what = if theirs.is_some() {
-                    "multicast"
-                } else {
-                    "unicast"
-                };
+            let taken = seats.entry(seat).or_default();
+            let rival = taken
+                .iter()
+                .find(|(_, theirs)| hear_each_other(theirs, &instance.transport));
+            if let Some((other, _)) = rival {
                 self.report(
-                    fatal(at, format!("instances `{other}` and `{}` share virtual_router_id {} on {} ({what})", instance.name, instance.vrid, instance.interface))
-                        .label("already taken on this interface")
-                        .help("give each instance of an interface its own virtual_router_id"),
+                    fatal(
+                        at,
+                        format!(
+                            "instances `{other}` and `{}` share virtual_router_id {} on {}",
+                            instance.name, instance.vrid, instance.interface
+                        ),
+                    )
+                    .label("already taken on this interface")
+                    .help("give each instance of an interface its own virtual_router_id"),
                 );
             }
-            seats.insert(seat, (instance.name.clone(), destination));
+            taken.push((instance.name.clone(), instance.transport.clone()));
             out.insert(id, entry);
         }
         out
@@ -373,6 +371,31 @@ impl Build<'_> {
                 .label("from here on they are treated as `virtual_ipaddress_excluded`"),
             );
         }
+    }
+}
+
+/// True when each takes the adverts of the other for its own VRID's.
+fn hear_each_other(one: &Transport, other: &Transport) -> bool {
+    match (one, other) {
+        (Transport::Multicast { group: one, .. }, Transport::Multicast { group: other, .. }) => {
+            one == other
+        }
+        (
+            Transport::Unicast { source, peers },
+            Transport::Unicast {
+                source: other_source,
+                peers: other_peers,
+            },
+        ) => {
+            let known = |peer: &Peer| {
+                other_peers
+                    .iter()
+                    .any(|other| other.address == peer.address)
+            };
+            source == other_source && peers.iter().any(known)
+        }
+        (Transport::Multicast { .. }, Transport::Unicast { .. })
+        | (Transport::Unicast { .. }, Transport::Multicast { .. }) => false,
     }
 }
 

@@ -110,6 +110,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         diagnostics: Vec::new(),
         scripts: Scripts::default(),
         services: BTreeSet::new(),
+        instance_names: BTreeSet::new(),
     };
     let config = build.root(root);
     let fatal = build.diagnostics.iter().any(|d| d.class == Class::Fatal);
@@ -126,6 +127,8 @@ struct Build<'h> {
     scripts: Scripts,
     /// Keys of the services so far; none may be there twice.
     services: BTreeSet<ServiceKey>,
+    /// Names of the instances so far; none may be there twice.
+    instance_names: BTreeSet<String>,
 }
 
 const ROOT: Context = Context {

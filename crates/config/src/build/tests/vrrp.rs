@@ -316,3 +316,18 @@ fn an_instance_without_vrid_or_interface_is_left_out() {
     assert_eq!(exit_code(&found.diagnostics), 5);
     assert!(found.config.unwrap().instances.is_empty());
 }
+
+#[test]
+fn unicast_instances_share_a_vrid_unless_they_share_a_peer() {
+    let pair = |first: &str, second: &str| {
+        let peers = |peer: &str| format!("unicast_peer {{\n {peer}\n}}");
+        let text = format!(
+            "{}{}",
+            instance_with(&peers(first)),
+            instance_with(&peers(second)).replace("VI", "VJ")
+        );
+        exit_code(&loaded(&text).diagnostics)
+    };
+    assert_eq!(pair("10.0.0.3", "10.0.0.4"), 5);
+    assert_eq!(pair("10.0.0.3", "10.0.0.3"), 4);
+}
