@@ -213,7 +213,7 @@ impl Build<'_> {
             )),
             None if !text.is_ascii() => finding
                 .label("not a comment: it starts with neither `#` nor `!`")
-                .help("put `#` before a comment; full-width punctuation does not count"),
+                .help("put `#` before a comment, or remove the line"),
             None => finding.help("remove the line, or put `#` before a comment"),
         };
         self.report(finding);
