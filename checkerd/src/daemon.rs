@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use kr_check::checks::Input;
-use kr_check::outcome::LocalStep;
+use kr_check::outcome::{LocalStep, Seconds};
 use kr_check::tls::TlsContext;
 use kr_check::{Action, Checks, Event, Rng};
 use kr_child::Started;
@@ -252,6 +252,10 @@ impl Daemon {
                 Action::Snapshot(snapshot) => {
                     self.parent.send(&FromCheckerd::Snapshot(snapshot))?
                 }
+                Action::Overloaded { running, late } => log::warn!(
+                    "{running} checks run, which is all that may; others start {} late",
+                    Seconds(late)
+                ),
                 Action::Log { checker, event } => self.log(checker, &event),
             }
         }

@@ -34,6 +34,12 @@ const FIRST_RUN: Duration = Duration::from_secs(1);
 /// there so long after that counts as a time-out, so that a lost answer stops no checker.
 const ANSWER_GRACE: Duration = Duration::from_secs(15);
 
+/// A check that waits this long for others to end is worth a log line.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Pause between two such lines.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The machine. After every [`handle`](Self::handle): [`poll_action`](Self::poll_action) until it is
 /// empty, then sleep until [`poll_timeout`](Self::poll_timeout) and hand in [`Input::Tick`].
 #[derive(Debug)]
@@ -47,6 +53,8 @@ pub struct Checks {
     rng: Rng,
     next_run: u64,
     configured: bool,
+    /// When lateness was reported last.
+    complained: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -64,6 +72,7 @@ impl Checks {
             rng,
             next_run: 0,
             configured: false,
+            complained: None,
             actions: VecDeque::new(),
         }
     }
@@ -96,6 +105,7 @@ impl Checks {
         }
         self.expire_answers(now);
         self.start_due(now);
+        self.complain(now);
     }
 
     /// The next thing to do; poll until `None` after every input.
@@ -267,6 +277,24 @@ impl Checks {
         }
     }
 
+    /// Reports checks that wait for others to end, at most once a minute.
+    fn complain(&mut self, now: Instant) {
+        let Some(&(due, _)) = self.due.first() else {
+            return;
+        };
+        let late = now.since(due);
+        let quiet = self
+            .complained
+            .is_some_and(|last| now.since(last) < COMPLAINT_INTERVAL);
+        if late >= LATE && !quiet {
+            self.complained = Some(now);
+            self.actions.push_back(Action::Overloaded {
+                running: self.running,
+                late,
+            });
+        }
+    }
+
     fn expire_answers(&mut self, now: Instant) {
         while let Some(&(at, id)) = self.answers.first() {
             if at > now {
@@ -368,12 +396,7 @@ impl Checks {
             .saturating_add(1)
             .saturating_sub(entry.health.failures);
         let health = entry.health;
-        if effect.news || (weight_changed && health.has_run) {
-            self.actions.push_back(Action::Verdict {
-                generation: self.generation,
-                verdict: entry.verdict(),
-            });
-        }
+        let verdict = (effect.news || (weight_changed && health.has_run)).then(|| entry.verdict());
         let event = match result {
             Ok(_) if effect.news => Some(Event::Up {
                 recovered: !was.up && was.has_run,
@@ -384,8 +407,15 @@ impl Checks {
             Err(failure) if log_all => Some(Event::StillDown(failure)),
             Err(_) => None,
         };
+        // The reason before its consequences, as it shall stand in the log.
         if let Some(event) = event {
             self.actions.push_back(Action::Log { checker: id, event });
+        }
+        if let Some(verdict) = verdict {
+            self.actions.push_back(Action::Verdict {
+                generation: self.generation,
+                verdict,
+            });
         }
         self.wait(id, delay, now);
         self.publish(id, now);

@@ -102,6 +102,7 @@ fn runs(checks: &mut Checks) -> Vec<(u32, u64)> {
             Action::Cancel { .. }
             | Action::Verdict { .. }
             | Action::Snapshot(_)
+            | Action::Overloaded { .. }
             | Action::Log { .. } => None,
         })
         .collect()
@@ -116,6 +117,7 @@ fn snapshots(actions: &[Action]) -> Vec<CheckerSnapshot> {
             | Action::RunScript { .. }
             | Action::Cancel { .. }
             | Action::Verdict { .. }
+            | Action::Overloaded { .. }
             | Action::Log { .. } => None,
         })
         .collect()
@@ -134,6 +136,7 @@ fn verdicts(actions: &[Action]) -> Vec<(u32, bool, Option<u32>)> {
             | Action::RunScript { .. }
             | Action::Cancel { .. }
             | Action::Snapshot(_)
+            | Action::Overloaded { .. }
             | Action::Log { .. } => None,
         })
         .collect()
@@ -455,6 +458,22 @@ fn overload_starts_the_longest_due_first_and_never_more_than_the_bound() {
 }
 
 #[test]
+fn lateness_is_reported_once_a_minute() {
+    let mut checks = Checks::new(1, Rng::new(7));
+    checks.handle(configuration(1, &[tcp(1), tcp(2)], &[]), at(0));
+    let mut reports = Vec::new();
+    for second in 1..100 {
+        checks.handle(Input::Tick, at(second * 1_000));
+        for action in actions(&mut checks) {
+            if let Action::Overloaded { running, late } = action {
+                reports.push((second, running, late));
+            }
+        }
+    }
+    assert_eq!(reports, [(2, 1, SECOND), (62, 1, 61 * SECOND)]);
+}
+
+#[test]
 fn a_reload_keeps_what_stays_and_starts_what_is_new() {
     let mut checks = configured(&[tcp(1), tcp(2)]);
     checks.handle(Input::Tick, at(1_000));
@@ -556,6 +575,7 @@ fn failures_that_change_nothing_are_logged_only_on_request() {
                 | Action::RunScript { .. }
                 | Action::Cancel { .. }
                 | Action::Verdict { .. }
+                | Action::Overloaded { .. }
                 | Action::Snapshot(_) => None,
             })
             .collect();
@@ -599,7 +619,7 @@ proptest::proptest! {
                     Action::Start { checker, run } | Action::RunScript { checker, run } => {
                         running.insert(checker.0, run);
                     }
-                    Action::Cancel { .. } | Action::Verdict { .. } | Action::Snapshot(_) | Action::Log { .. } => {}
+                    Action::Cancel { .. } | Action::Verdict { .. } | Action::Snapshot(_) | Action::Overloaded { .. } | Action::Log { .. } => {}
                 }
             }
             running.retain(|id, run| checks.is_current(CheckerId(*id), *run));

@@ -1,6 +1,7 @@
 //! What goes into the machine and what comes out of it.
 
 use std::fmt;
+use std::time::Duration;
 
 use kr_model::check::{Checker, CheckerSnapshot, Connection, HttpVersion, TlsOptions, Url};
 use kr_model::lvs::Verdict;
@@ -81,6 +82,13 @@ pub enum Action {
     },
     /// Tell the parent, for a successor.
     Snapshot(CheckerSnapshot),
+    /// Tell the operator that checks start late because as many as may run already do.
+    Overloaded {
+        /// How many run.
+        running: usize,
+        /// How late the next one is.
+        late: Duration,
+    },
     /// Tell the operator.
     Log {
         /// The checker.
