@@ -10,10 +10,10 @@
 mod bench;
 mod demo;
 mod lab;
+mod manual;
 mod packages;
 mod test;
 
-use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -54,7 +54,7 @@ struct TestTask {
 #[argh(subcommand, name = "bench")]
 struct BenchTask {}
 
-/// write the manual page that is made from the keyword registry
+/// write what is made from the keyword registry: the manual page and the README's table
 #[derive(FromArgs)]
 #[argh(subcommand, name = "man")]
 struct ManTask {}
@@ -108,10 +108,12 @@ fn run(task: Task) -> io::Result<ExitCode> {
         Task::Demo(task) => enter_clone().and_then(|()| demo::run(&task)),
         Task::Test(task) => enter_clone().map(|()| test::all(task.only.as_deref())),
         Task::Bench(BenchTask {}) => enter_clone().and_then(|()| bench::run()),
-        Task::Man(ManTask {}) => enter_clone().and_then(|()| write_manual()),
+        Task::Man(ManTask {}) => enter_clone()
+            .and_then(|()| manual::write())
+            .map(|()| ExitCode::SUCCESS),
         Task::FuzzReplay(FuzzReplayTask {}) => {
             enter_clone()?;
-            let outcome = test::fuzz_corpus()?;
+            let outcome = test::fuzz_replay()?;
             Ok(ExitCode::from(u8::from(outcome.failed > 0)))
         }
     }
@@ -129,13 +131,6 @@ fn run_in_lab(task: &LabTask) -> io::Result<ExitCode> {
             out.write_all(bytes).and_then(|()| out.flush()).ok();
         })?;
     Ok(u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from))
-}
-
-fn write_manual() -> io::Result<ExitCode> {
-    let page = "parentd/man/keepalived-rs.conf.5";
-    fs::write(page, kr_config::man::roff())?;
-    println!("{page}");
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the top of the clone the current directory: the tasks name their files from there.

@@ -25,6 +25,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "first program of the lab"),
     ("xz-utils", "unpacks the lab's kernel"),
     ("gcc", "builds the cryptography of rustls"),
+    ("g++", "builds the driver of the fuzz targets"),
 ];
 
 /// Starting a service is refused while this file says so.

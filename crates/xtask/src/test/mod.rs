@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check there is, step by step, and one line that sums them up.
 
 mod dependencies;
+mod fuzz;
 mod step;
 
 use std::env;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 use kr_testkit::netns::{Network, run};
 
 use crate::lab::{Lab, quoted};
+use crate::manual;
 use crate::packages;
+pub(crate) use fuzz::replay as fuzz_replay;
 use step::{Outcome, Tally};
 
 /// Longest time for all tests in the lab.
@@ -31,7 +34,8 @@ const STEPS: &[Step] = &[
         tests,
     ),
     ("documentation", documentation),
-    ("fuzz corpus", fuzz_corpus),
+    ("fuzz corpus", fuzz::replay),
+    ("tests of the installed programs", system),
     ("namespace tests", namespaces),
     ("IPVS tests in the lab", virtual_machine),
 ];
@@ -116,21 +120,16 @@ fn clippy() -> io::Result<Outcome> {
         "warnings",
     ]))?;
     // Targets that plain `cargo test` leaves out are left out of `--all-targets` as well.
-    let apart = [
-        "clippy",
+    let packages = [
         "-p",
         "kr-test-netns",
         "-p",
-        "kr-test-system",
-        "-p",
         "kr-test-vm",
-        "--test",
-        "netns",
-        "--test",
-        "system",
-        "--test",
-        "vm",
+        "-p",
+        "kr-test-system",
     ];
+    let targets = ["--test", "netns", "--test", "vm", "--test", "system"];
+    let apart = [&["clippy"], &packages[..], &targets[..]].concat();
     outcome.add(whole(cargo(&apart).args(["--", "-D", "warnings"]))?);
     Ok(outcome)
 }
@@ -145,26 +144,31 @@ fn tests() -> io::Result<Outcome> {
     counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
+/// The documentation builds, and what is generated from the registry is up to date.
 fn documentation() -> io::Result<Outcome> {
-    whole(
-        cargo(&[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-            "--quiet",
-        ])
-        .env("RUSTDOCFLAGS", "-D warnings"),
-    )
+    let current = manual::is_current()?;
+    if !current {
+        println!("generated pages are stale: run `cargo xtask man`");
+    }
+    let mut outcome = Outcome::one(current);
+    let all = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+        "--quiet",
+    ];
+    outcome.add(whole(cargo(&all).env("RUSTDOCFLAGS", "-D warnings"))?);
+    Ok(outcome)
 }
 
-/// The fuzz targets' own tests: each calls its target with every file of its corpus, without libFuzzer.
-pub(crate) fn fuzz_corpus() -> io::Result<Outcome> {
+fn system() -> io::Result<Outcome> {
     counted(&mut cargo(&[
         "test",
-        "--manifest-path",
-        "tests/fuzz/Cargo.toml",
-        "--no-fail-fast",
+        "-p",
+        "kr-test-system",
+        "--test",
+        "system",
     ]))
 }
 
