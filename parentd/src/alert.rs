@@ -111,3 +111,78 @@ fn mail(config: &Config, subject: &str, body: &str) -> Mail {
         body: format!("=> {body} <="),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{config, config_with};
+
+    fn first_instance(config: &Config) -> &InstanceEntry {
+        config.instances.values().next().unwrap()
+    }
+
+    #[test]
+    fn a_new_state_has_keepalived_s_subject() {
+        let config = config();
+        let mail = of_instance(&config, first_instance(&config), State::Master).unwrap();
+        assert_eq!(
+            mail.subject,
+            "[R1] VRRP Instance VI_1 - Entering MASTER state"
+        );
+        assert_eq!(mail.body, "=> VRRP Instance is now owning VRRP VIPs <=");
+        assert_eq!(
+            of_instance(&config, first_instance(&config), State::Init),
+            None
+        );
+    }
+
+    #[test]
+    fn settings_switch_mail_off() {
+        let config = config_with("    smtp_alert\n    virtual_ip", "    virtual_ip");
+        assert_eq!(
+            of_instance(&config, first_instance(&config), State::Master),
+            None
+        );
+        let config = config_with("router_id R1", "router_id R1\n    no_email_faults");
+        assert_eq!(
+            of_instance(&config, first_instance(&config), State::Fault),
+            None
+        );
+        assert!(of_instance(&config, first_instance(&config), State::Stop).is_some());
+    }
+
+    #[test]
+    fn a_checker_s_mail_says_the_state_of_the_server() {
+        let config = config();
+        let server = config.real_servers.values().next().unwrap();
+        let checker = &config.checkers.values().next().unwrap().checker;
+        let mail = of_checker(&config, checker, server, true, false).unwrap();
+        assert_eq!(
+            mail.subject,
+            "[R1] Realserver [192.0.2.2]:tcp:80 of virtual server [192.0.2.1]:tcp:80 - DOWN"
+        );
+        assert_eq!(mail.body, "=> TCP CHECK succeed on service <=");
+    }
+
+    #[test]
+    fn a_quorum_s_mail_shows_the_threshold_in_use() {
+        let config = config();
+        let entry = config.virtual_servers.values().next().unwrap();
+        let body = |up, reason| of_quorum(&config, entry, up, 5, reason).unwrap().body;
+        assert_eq!(
+            body(true, ServerReason::Checks),
+            "=> Gained quorum 3+1=4 <= 5 <="
+        );
+        assert_eq!(
+            body(false, ServerReason::Checks),
+            "=> Lost quorum 3+1=2 <= 5 <="
+        );
+        assert_eq!(
+            body(true, ServerReason::Start),
+            "=> Starting with quorum up 3+1=4 <= 5 <="
+        );
+        assert_eq!(body(false, ServerReason::Shutdown), "=> Shutting down <=");
+        let mail = of_quorum(&config, entry, false, 0, ServerReason::Removed).unwrap();
+        assert_eq!(mail.subject, "[R1] Virtualserver [192.0.2.1]:tcp:80 - DOWN");
+    }
+}

@@ -188,3 +188,38 @@ fn apply(options: &Options, config: &mut Config) {
         config.checkers.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{config, config_with};
+
+    #[test]
+    fn a_summary_counts_what_a_reload_changes() {
+        let old = config();
+        assert_eq!(
+            summary(&old, &config()),
+            "the new configuration changes no object"
+        );
+        let new = config_with("weight 5", "weight 6");
+        assert_eq!(
+            summary(&old, &new),
+            "the new configuration changes real servers: 0 added, 1 changed, 0 removed"
+        );
+    }
+
+    #[test]
+    fn options_leave_out_parts_of_the_configuration() {
+        let mut config = config();
+        let options = Options {
+            checkers: false,
+            keep_addresses: true,
+            ..Options::default()
+        };
+        apply(&options, &mut config);
+        assert_eq!(config.instances.len(), 1);
+        assert!(config.virtual_servers.is_empty() && config.checkers.is_empty());
+        assert!(config.vrrp.keep_addresses_at_exit);
+        assert!(!config.ipvs.keep_at_exit);
+    }
+}

@@ -10,6 +10,8 @@ mod dump;
 mod load;
 mod pidfile;
 mod published;
+#[cfg(test)]
+mod sample;
 mod scripts;
 mod start;
 mod supervisor;

@@ -77,3 +77,90 @@ pub(crate) fn to_ipvsd(
     out.push(ToIpvsd::Commit(generation));
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{config, published};
+
+    const G: Generation = Generation(3);
+
+    #[test]
+    fn each_child_gets_its_own_slice_between_begin_and_commit() {
+        let config = config();
+        let to_vrrpd = to_vrrpd(&config, G, None);
+        let [
+            ToVrrpd::Begin(G),
+            ToVrrpd::Global(_),
+            ToVrrpd::Instance(instance),
+            ToVrrpd::Commit(G),
+        ] = to_vrrpd.as_slice()
+        else {
+            panic!("{to_vrrpd:?}");
+        };
+        assert_eq!(instance.name, "VI_1");
+        let to_checkerd = to_checkerd(&config, G, None);
+        let [
+            ToCheckerd::Begin(G),
+            ToCheckerd::Global(_),
+            ToCheckerd::Checker(checker),
+            ToCheckerd::Commit(G),
+        ] = to_checkerd.as_slice()
+        else {
+            panic!("{to_checkerd:?}");
+        };
+        assert_eq!(checker.probe.keyword(), "TCP_CHECK");
+        let to_ipvsd = to_ipvsd(&config, G, None);
+        let [
+            ToIpvsd::Begin(G),
+            ToIpvsd::Global(_),
+            ToIpvsd::VirtualServer(service),
+            ToIpvsd::RealServer(server),
+            ToIpvsd::Commit(G),
+        ] = to_ipvsd.as_slice()
+        else {
+            panic!("{to_ipvsd:?}");
+        };
+        assert_eq!(server.virtual_server, service.id);
+    }
+
+    #[test]
+    fn a_successor_gets_what_was_published_of_objects_that_still_exist() {
+        let mut config = config();
+        let published = published(&config);
+        let resumed = |config: &Config| {
+            let vrrpd = to_vrrpd(config, G, Some(&published));
+            let checkerd = to_checkerd(config, G, Some(&published));
+            let ipvsd = to_ipvsd(config, G, Some(&published));
+            (
+                vrrpd
+                    .iter()
+                    .filter(|m| matches!(m, ToVrrpd::Resume(_)))
+                    .count(),
+                checkerd
+                    .iter()
+                    .filter(|m| matches!(m, ToCheckerd::Resume(_)))
+                    .count(),
+                ipvsd
+                    .iter()
+                    .filter(|m| matches!(m, ToIpvsd::Resume(_)))
+                    .count(),
+            )
+        };
+        assert_eq!(resumed(&config), (1, 1, 1));
+        config.instances.clear();
+        config.checkers.clear();
+        config.virtual_servers.clear();
+        assert_eq!(resumed(&config), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_was_published_is_forgotten_with_its_object() {
+        let mut config = config();
+        let mut published = published(&config);
+        config.virtual_servers.clear();
+        published.retain(&config);
+        assert_eq!(published.instances.len(), 1);
+        assert!(published.pools.is_empty());
+    }
+}

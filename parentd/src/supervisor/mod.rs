@@ -50,6 +50,10 @@ const FIRST_SCRIPT: usize = 100;
 /// Mails kept while the checker process is away.
 const MAILS_KEPT: usize = 64;
 
+/// Time for the children to put the first configuration into force before whoever waits for it is told
+/// that something is wrong.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Exit codes (the manual's list of them).
 pub(crate) const EXIT_FATAL: u8 = 1;
 pub(crate) const EXIT_CONFIGURATION: u8 = 2;
@@ -110,6 +114,9 @@ pub(crate) struct Supervisor {
     ipvsd: Child<Ipvsd>,
     /// A child may have said more than was read.
     more_to_read: bool,
+    /// A reload was asked for while one was on its way.
+    reload_again: bool,
+    started_at: Instant,
 }
 
 impl Supervisor {
@@ -151,6 +158,8 @@ impl Supervisor {
             checkerd: Child::new(CHECKERD, CHECKERD_PROCESS),
             ipvsd: Child::new(IPVSD, IPVSD_PROCESS),
             more_to_read: false,
+            reload_again: false,
+            started_at: clock.now(),
         };
         supervisor.look_up_accounts();
         Ok(supervisor)
@@ -274,6 +283,11 @@ impl Supervisor {
         if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
             return;
         }
+        if self.phase == Phase::Reloading && self.all_are_running() {
+            log::info!("SIGHUP came: reloading again when this reload is done");
+            self.reload_again = true;
+            return;
+        }
         log::info!("reloading the configuration: SIGHUP came");
         let Some(new) = load::reload(&self.options, &self.config, &mut self.allocator) else {
             return;
@@ -346,6 +360,7 @@ impl Supervisor {
             Phase::Starting | Phase::Running | Phase::Reloading => {
                 self.reconcile_children();
                 self.notice_readiness();
+                self.notice_slow_start();
                 None
             }
             Phase::Stopping { code } => {
@@ -481,6 +496,26 @@ impl Supervisor {
         self.phase = Phase::Running;
         self.starter.up();
         tell_systemd(&[NotifyState::Ready]);
+        if std::mem::take(&mut self.reload_again) {
+            self.reload();
+        }
+    }
+
+    /// No needed child is missing, so that a reload on its way will come to its end.
+    fn all_are_running(&self) -> bool {
+        (!self.is_needed(Role::Vrrpd) || self.vrrpd.is_running())
+            && (!self.is_needed(Role::Checkerd) || self.checkerd.is_running())
+            && (!self.is_needed(Role::Ipvsd) || self.ipvsd.is_running())
+    }
+
+    /// The starting command does not wait for ever; the daemon itself does not give up.
+    fn notice_slow_start(&mut self) {
+        if self.starter.is_waiting() && self.now >= self.started_at.saturating_add(START_PATIENCE) {
+            let reason = "the daemon runs, but not every process has its configuration after 30 s; \
+                          its log says why";
+            log::error!("{reason}");
+            self.starter.failed(EXIT_FATAL, reason);
+        }
     }
 
     /// Addresses go first, then services, then mail, then scripts.
@@ -547,12 +582,17 @@ impl Supervisor {
             Phase::Finishing { until, .. } => Some(until),
             Phase::Starting | Phase::Running | Phase::Reloading | Phase::Stopping { .. } => None,
         };
+        let slow_start = self
+            .starter
+            .is_waiting()
+            .then(|| self.started_at.saturating_add(START_PATIENCE));
         [
             self.scripts.poll_timeout(),
             self.vrrpd.poll_timeout(wait),
             self.checkerd.poll_timeout(wait),
             self.ipvsd.poll_timeout(wait),
             finishing,
+            slow_start,
         ]
         .into_iter()
         .flatten()

@@ -10,6 +10,7 @@
 mod background;
 mod command_line;
 mod confinement;
+mod misbehaviour;
 mod reload;
 mod rig;
 mod scripts;
