@@ -23,7 +23,7 @@ use kr_model::{CheckerId, Generation, Instant};
 
 use crate::outcome::{Failure, LocalFault, Outcome};
 use crate::rng::Rng;
-use entry::{Entry, Slot, delay, steps};
+use entry::{Entry, Slot, delay, next_in_step, steps};
 
 pub use words::{Action, Attempt, Configuration, Event, Input};
 
@@ -33,6 +33,10 @@ const FIRST_RUN: Duration = Duration::from_secs(1);
 /// The parent ends a program at `misc_timeout`, which may take it some seconds. An outcome that is not
 /// there so long after that counts as a time-out, so that a lost answer stops no checker.
 const ANSWER_GRACE: Duration = Duration::from_secs(15);
+
+/// Checks that are due within this time of each other start together: thousands of servers then cost
+/// hundreds of wake-ups, and no check is late by more than this.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// A check that waits this long for others to end is worth a log line.
 const LATE: Duration = Duration::from_secs(1);
@@ -121,7 +125,7 @@ impl Checks {
             .due
             .first()
             .filter(|_| self.running < self.limit)
-            .map(|(at, _)| *at);
+            .map(|(at, _)| gathered(*at));
         let answer = self.answers.first().map(|(at, _)| *at);
         match (due, answer) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -457,6 +461,11 @@ impl Checks {
                 .push_back(Action::Snapshot(entry.snapshot(now)));
         }
     }
+}
+
+/// The next multiple of [`GATHER`].
+fn gathered(at: Instant) -> Instant {
+    next_in_step(Instant::ZERO, GATHER, at)
 }
 
 #[cfg(test)]

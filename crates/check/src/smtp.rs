@@ -251,4 +251,21 @@ mod tests {
             "connection closed before the reply to HELO"
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_lines_in_any_pieces_give_the_same_result(
+            bytes in proptest::collection::vec(proptest::sample::select(b"25 -x\r\n\n".to_vec()), 0..80),
+            cut in 0_usize..80,
+        ) {
+            // A reply ends what is heard in one piece, so only a single reply is compared.
+            let (a, b) = bytes.split_at(cut.min(bytes.len()));
+            let mut whole = ReplyReader::default();
+            let mut pieces = ReplyReader::default();
+            let expected = whole.push(&bytes);
+            let first = pieces.push(a);
+            let got = if matches!(first, Ok(None)) { pieces.push(b) } else { first };
+            proptest::prop_assert_eq!(got, expected);
+        }
+    }
 }

@@ -128,7 +128,7 @@ impl Entry {
 
 /// The first of `from`, `from` + `period`, ... that is not before `now`. Successes are not published,
 /// so a published time may be many periods old; keeping the step keeps the checkers spread.
-fn next_in_step(from: Instant, period: Duration, now: Instant) -> Instant {
+pub(super) fn next_in_step(from: Instant, period: Duration, now: Instant) -> Instant {
     let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX);
     let behind = now.as_micros().saturating_sub(from.as_micros());
     let late = behind.checked_rem(period).unwrap_or(0);

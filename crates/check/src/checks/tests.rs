@@ -299,7 +299,7 @@ fn fast_recovery_leaves_no_pause_between_urls_on_the_way_up() {
         http.fast_recovery = true;
     }
     let mut checks = configured(&[checker]);
-    assert_eq!(starts(&mut checks, "++++"), [1_000, 1_100, 1_200, 7_300]);
+    assert_eq!(starts(&mut checks, "++++"), [1_000, 1_105, 1_210, 7_310]);
 }
 
 #[test]

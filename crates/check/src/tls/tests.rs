@@ -171,3 +171,25 @@ fn a_name_that_cannot_be_sent_is_a_failure_of_the_check() {
     let refused = Tls::new(fetch, &context, Some("two words"), ADDRESS, false);
     assert!(matches!(refused, Err(TlsFailure::ServerName(_))));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// Records of any kind and content end in a failure or in waiting, never in an answer.
+    #[test]
+    fn no_bytes_of_a_stranger_pass_for_an_answer(
+        records in proptest::collection::vec((20_u8..25, proptest::collection::vec(0_u8.., 0..60)), 0..6),
+    ) {
+        let mut client = client(&CheckerGlobal::default(), None);
+        proptest::prop_assert!(client.opened().is_continue());
+        for (kind, content) in records {
+            let mut record = vec![kind, 3, 3, 0, u8::try_from(content.len()).unwrap()];
+            record.extend_from_slice(&content);
+            if let ControlFlow::Break(end) = client.received(&record) {
+                proptest::prop_assert!(end.is_err());
+                return Ok(());
+            }
+        }
+        proptest::prop_assert!(client.ended().is_err());
+    }
+}
