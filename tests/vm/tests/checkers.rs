@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use kr_test_vm::Farm;
 use kr_testkit::keepalived::Peer;
+use kr_testkit::servers::http::{Behaviour, HttpServer};
+use kr_testkit::servers::smtp::SmtpServer;
 
 with_both!(
     tcp_check_takes_a_dead_server_out_and_back_in,
     http_get_takes_a_failing_server_out_and_back_in,
+    ssl_get_takes_a_failing_server_out_and_back_in,
+    smtp_check_takes_a_failing_server_out_and_back_in,
     misc_check_takes_a_failing_server_out_and_back_in,
     inhibited_server_stays_with_weight_zero,
 );
@@ -82,6 +86,92 @@ fn http_get_takes_a_failing_server_out_and_back_in(peer: Peer) {
     farm.set_status(2, 503);
     farm.wait_table(&balancer, &FIRST_ONLY).unwrap();
     farm.set_status(2, 200);
+    farm.wait_table(&balancer, &BOTH).unwrap();
+}
+
+/// A pool of two servers whose checker talks to one server each on the director's loopback.
+fn pool_checked_on_loopback(checks: [String; 2]) -> String {
+    let [first, second] = checks;
+    format!(
+        "virtual_server 10.20.0.100 80 {{
+            delay_loop 1
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            real_server 10.30.0.11 80 {{
+                {first}
+            }}
+            real_server 10.30.0.12 80 {{
+                {second}
+            }}
+        }}"
+    )
+}
+
+fn ssl_get_takes_a_failing_server_out_and_back_in(peer: Peer) {
+    let farm = Farm::routed(0).unwrap();
+    let server = || {
+        let start = || HttpServer::start_tls(Behaviour::ok("fine"), &["localhost"]);
+        farm.director.enter(start).unwrap().unwrap()
+    };
+    let (first, second) = (server(), server());
+    let check = |server: &HttpServer| {
+        format!(
+            "SSL_GET {{
+                url {{
+                    path /
+                    status_code 200
+                }}
+                connect_ip 127.0.0.1
+                connect_port {}
+                connect_timeout 5
+                retry 1
+                delay_before_retry 1
+            }}",
+            server.address().port()
+        )
+    };
+    let configuration = pool_checked_on_loopback([check(&first), check(&second)]);
+    let balancer = farm.balance(peer, &configuration).unwrap();
+    farm.wait_table(&balancer, &BOTH).unwrap();
+    farm.table_stays(SEVERAL_ROUNDS, &BOTH).unwrap();
+    second.set(Behaviour::status(500));
+    farm.wait_table(&balancer, &FIRST_ONLY).unwrap();
+    second.set(Behaviour::ok("fine again"));
+    farm.wait_table(&balancer, &BOTH).unwrap();
+}
+
+fn smtp_check_takes_a_failing_server_out_and_back_in(peer: Peer) {
+    let farm = Farm::routed(0).unwrap();
+    let server = || {
+        farm.director
+            .enter(|| SmtpServer::start(Vec::new()))
+            .unwrap()
+            .unwrap()
+    };
+    let (first, second) = (server(), server());
+    let check = |server: &SmtpServer| {
+        format!(
+            "SMTP_CHECK {{
+                host {{
+                    connect_ip 127.0.0.1
+                    connect_port {}
+                }}
+                connect_timeout 5
+                retry 1
+                delay_before_retry 1
+                helo_name director
+            }}",
+            server.address().port()
+        )
+    };
+    let configuration = pool_checked_on_loopback([check(&first), check(&second)]);
+    let balancer = farm.balance(peer, &configuration).unwrap();
+    farm.wait_table(&balancer, &BOTH).unwrap();
+    farm.table_stays(SEVERAL_ROUNDS, &BOTH).unwrap();
+    second.set(vec![("HELO", "554 no service")]);
+    farm.wait_table(&balancer, &FIRST_ONLY).unwrap();
+    second.set(Vec::new());
     farm.wait_table(&balancer, &BOTH).unwrap();
 }
 

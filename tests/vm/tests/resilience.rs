@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 
 use kr_test_vm::{Farm, SOON};
-use kr_testkit::keepalived::{Keepalived, Peer, Role};
+use kr_testkit::keepalived::{Keepalived, Parts, Peer, Role};
 use kr_testkit::wait::{eventually, throughout};
 
 /// How often each child is killed.
@@ -71,10 +71,49 @@ fn weight_changed_by_somebody_else_is_repaired() {
     farm.wait_table(&balancer, &TABLE).unwrap();
 }
 
-/// Kills one child again and again; every request in between is answered and the table is never touched.
+/// The virtual address is a virtual router's, with the distribution's keepalived as its backup.
+const ROUTER: &str = "
+    vrrp_instance VI_1 {
+        state MASTER
+        interface eth0
+        virtual_router_id 51
+        priority 150
+        advert_int 1
+        authentication {
+            auth_type PASS
+            auth_pass 1111
+        }
+        virtual_ipaddress {
+            10.20.0.100/24
+        }
+    }
+";
+
+/// Kills one child again and again while a client talks through the virtual address: every request in between is
+/// answered, the table is never touched, and the backup sees no change.
 fn kills(role: Role) {
-    let (farm, balancer) = started();
-    eventually(SOON, "the child", || balancer.child(role).is_some()).unwrap();
+    let farm = Farm::routed(2).unwrap();
+    let backup = farm.network.host("backup").unwrap();
+    farm.network
+        .connect(&backup, "eth0", "front", &["10.20.0.2/24"])
+        .unwrap();
+    let configuration = format!("{ROUTER}{CONFIGURATION}");
+    let balancer =
+        Keepalived::start(Peer::Ours, &farm.director, Parts::Both, &configuration).unwrap();
+    let waiting = ROUTER
+        .replace("priority 150", "priority 100")
+        .replace("MASTER", "BACKUP");
+    let stock = Keepalived::start(Peer::Stock, &backup, Parts::Vrrp, &waiting).unwrap();
+    farm.wait_table(&balancer, &TABLE).unwrap();
+    eventually(SOON, "an answer through the virtual address", || {
+        farm.director.has_address("10.20.0.100") && farm.request().is_ok()
+    })
+    .unwrap();
+    eventually(SOON, "the backup at work", || {
+        stock.logged("Entering BACKUP STATE") > 0
+    })
+    .unwrap();
+    let transitions = stock.logged("Entering");
     let untouched = || {
         farm.request().unwrap();
         farm.table().unwrap() == TABLE
@@ -91,6 +130,12 @@ fn kills(role: Role) {
         // A child that is killed before it works is started again later and later: let it work first.
         throughout(WORKS, "requests and table", untouched).unwrap();
     }
+    assert_eq!(stock.logged("Entering"), transitions, "{}", stock.log());
+}
+
+#[test]
+fn killing_vrrpd_twenty_times_fails_no_request() {
+    kills(Role::Vrrp);
 }
 
 #[test]

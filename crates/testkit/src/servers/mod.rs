@@ -5,10 +5,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use nix::sys::socket::{Shutdown, shutdown};
 
 pub mod http;
 pub mod smtp;
@@ -22,6 +25,7 @@ pub struct TcpServer {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
     accepted: Arc<AtomicUsize>,
+    listener: Arc<TcpListener>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -34,12 +38,13 @@ impl TcpServer {
         address: SocketAddr,
         serve: impl Fn(TcpStream) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let listener = Arc::new(TcpListener::bind(address)?);
         let address = listener.local_addr()?;
         let ended = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicUsize::new(0));
         let thread = thread::spawn({
             let (ended, accepted) = (Arc::clone(&ended), Arc::clone(&accepted));
+            let listener = Arc::clone(&listener);
             let serve = Arc::new(serve);
             move || {
                 while let Ok((stream, _)) = listener.accept() {
@@ -58,6 +63,7 @@ impl TcpServer {
             address,
             ended,
             accepted,
+            listener,
             thread: Some(thread),
         })
     }
@@ -86,8 +92,8 @@ impl TcpServer {
 impl Drop for TcpServer {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // Wakes the thread from accept.
-        TcpStream::connect_timeout(&self.address, PATIENCE).ok();
+        // Wakes the thread from accept, also when the listener lives in another network namespace.
+        shutdown(self.listener.as_raw_fd(), Shutdown::Both).ok();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
