@@ -88,6 +88,7 @@ fn http_get_needs_every_url_and_takes_a_server_that_keeps_the_connection() {
     daemon.until_verdict(1, true);
     server.set(Behaviour::Paths(vec![page("/a")]));
     daemon.until_verdict(1, false);
+    daemon.until_log("HTTP_GET 1 failed: url /b: status 404, expected 200-299; now down");
     server.set(Behaviour::KeepOpen {
         body: "x".to_owned(),
     });
@@ -194,7 +195,10 @@ fn smtp_check_talks_to_every_host() {
     );
     second.set(vec![("HELO", "550 no")]);
     daemon.until_verdict(1, false);
-    daemon.until_log("SMTP_CHECK 1 failed: answer to HELO: 550 no; now down");
+    daemon.until_log(&format!(
+        "SMTP_CHECK 1 failed: host {}: answer to HELO: 550 no; now down",
+        second.address()
+    ));
     second.set(Vec::new());
     daemon.until_verdict(1, true);
 }

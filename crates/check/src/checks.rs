@@ -328,7 +328,16 @@ impl Checks {
         }
         match outcome {
             Outcome::Passed => self.result(id, Ok(None), now),
-            Outcome::Failed(failure) => self.result(id, Err(failure), now),
+            Outcome::Failed(failure) => {
+                let failure = match entry.place() {
+                    Some(place) => Failure::At {
+                        place,
+                        failure: Box::new(failure),
+                    },
+                    None => failure,
+                };
+                self.result(id, Err(failure), now);
+            }
             Outcome::Unable(fault) => self.unable(id, fault, now),
         }
     }

@@ -18,6 +18,13 @@ pub enum Outcome {
 /// Why a check failed. The text follows "failed: " in log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
+    /// One of several urls or hosts of a check failed.
+    At {
+        /// Which, for example `url /index.html`.
+        place: String,
+        /// Why.
+        failure: Box<Self>,
+    },
     /// The connection failed, or broke, with this error.
     Connection(io::ErrorKind),
     /// The server did not do the next thing in time.
@@ -125,6 +132,7 @@ pub enum LocalStep {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::At { place, failure } => write!(f, "{place}: {failure}"),
             Self::Connection(kind) => kind.fmt(f),
             Self::Timeout { waiting_for, after } => {
                 write!(f, "no {waiting_for} within {}", Seconds(*after))

@@ -95,6 +95,21 @@ impl Entry {
         }
     }
 
+    /// Which of several urls or hosts is tried now.
+    pub(super) fn place(&self) -> Option<String> {
+        match (&self.config.probe, self.slot) {
+            (Probe::Http(http), _) if http.urls.len() > 1 => {
+                let url = http.urls.get(usize::from(self.health.step))?;
+                Some(format!("url {}", url.path))
+            }
+            (Probe::Smtp { hosts, .. }, Slot::Running { host, .. }) if hosts.len() > 1 => {
+                let host = hosts.get(usize::from(host))?;
+                Some(format!("host {}", host.target))
+            }
+            (Probe::Tcp(_) | Probe::Http(_) | Probe::Smtp { .. } | Probe::Misc { .. }, _) => None,
+        }
+    }
+
     pub(super) const fn verdict(&self) -> Verdict {
         Verdict {
             checker: self.config.id,
