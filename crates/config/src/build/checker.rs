@@ -5,15 +5,19 @@ use std::time::Duration;
 use kr_model::check::{HttpVersion, StatusRange};
 
 use crate::registry::Block;
+use crate::source::Span;
 use crate::tree::{Statement, Word};
 
 use super::Build;
 use super::check_draft::{
     CheckKind, CheckerDraft, ConnectionDraft, HttpDraft, TimingDraft, UrlDraft,
 };
-use super::finding::error;
+use super::finding::{Finding, error};
 use super::value::{MAX_TIMEOUT, set};
 use super::walk::{Context, Seen};
+
+/// Most urls or hosts of one checker: it travels in one message.
+const MOST_TARGETS: usize = 16;
 
 /// Old and wrong spellings that network checkers take.
 const OLD: &[(Block, &str)] = &[
@@ -144,6 +148,10 @@ impl Build<'_> {
                 true
             },
         );
+        if hosts.len() > MOST_TARGETS {
+            hosts.truncate(MOST_TARGETS);
+            self.report(too_many(statement.keyword.span));
+        }
         // The hosts are tried in turn by one checker, so it has one schedule.
         timing.retry = timing.retry.or(inner_timing.retry);
         timing.delay_before_retry = timing
@@ -234,6 +242,10 @@ impl Build<'_> {
             |build, name, line| build.http_setting(&mut http, name, line),
         );
         let at = statement.keyword.span;
+        if http.urls.len() > MOST_TARGETS {
+            http.urls.truncate(MOST_TARGETS);
+            self.report(too_many(at));
+        }
         if http.urls.is_empty() {
             self.report(
                 error(
@@ -355,6 +367,14 @@ impl Build<'_> {
             }
         }
     }
+}
+
+fn too_many(at: Span) -> Finding {
+    error(
+        at,
+        format!("a checker has at most {MOST_TARGETS} urls or hosts; the last ones are left out"),
+    )
+    .help("give the real server several checkers")
 }
 
 fn parse_digest(text: &str) -> Option<[u8; 16]> {

@@ -31,6 +31,10 @@ const GLOBAL_DEFS: Context = Context {
     repeatable: &["notification_email", "include_check"],
 };
 
+/// Most recipients, and the longest address of one: they travel in one message.
+const MOST_RECIPIENTS: usize = 32;
+const LONGEST_ADDRESS: usize = 254;
+
 /// Everything that holds for the whole file.
 #[derive(Default)]
 pub(super) struct Globals {
@@ -200,7 +204,14 @@ impl Build<'_> {
         let listed = statement.block.iter().flat_map(|block| &block.statements);
         let words = listed.flat_map(|line| std::iter::once(&line.keyword).chain(&line.arguments));
         for word in statement.arguments.iter().chain(words) {
-            if word.text.is_ascii() {
+            if word.text.is_ascii() && word.text.len() <= LONGEST_ADDRESS {
+                if globals.mail_to.len() >= MOST_RECIPIENTS {
+                    self.report(error(
+                        word.span,
+                        format!("mail goes to at most {MOST_RECIPIENTS} addresses"),
+                    ));
+                    return;
+                }
                 globals.mail_to.push(word.text.clone());
             } else {
                 self.report(

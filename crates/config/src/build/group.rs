@@ -10,10 +10,10 @@ use crate::tree::{Statement, Word};
 
 use super::Build;
 use super::finding::{error, warning};
-use super::value::MAX_U32;
+use super::value::{MAX_TEXT, MAX_U32};
 
-/// Most addresses of one group: each becomes a service of the kernel.
-const MOST_ADDRESSES: u128 = 65_536;
+/// Most members of one group: a virtual server with all its services travels in one message.
+const MOST_MEMBERS: usize = 1024;
 
 /// Groups by name.
 pub(super) type Groups = BTreeMap<String, Group>;
@@ -50,6 +50,13 @@ impl Build<'_> {
                 )
                 .label("this block is skipped"),
             );
+            return;
+        }
+        if name.text.len() > MAX_TEXT {
+            self.report(error(
+                name.span,
+                format!("the name of a group has at most {MAX_TEXT} bytes; this block is skipped"),
+            ));
             return;
         }
         let mut group = Group::default();
@@ -118,12 +125,14 @@ impl Build<'_> {
             return;
         };
         let port = self.server_port(line.arguments.first());
-        if last - first >= MOST_ADDRESSES {
+        let room = MOST_MEMBERS.saturating_sub(group.members.len());
+        let size = usize::try_from(last - first).unwrap_or(usize::MAX);
+        if size >= room {
             self.report(
                 error(
                     word.span,
                     format!(
-                        "`{}` has more than {MOST_ADDRESSES} addresses and is left out",
+                        "`{}` brings the group above {MOST_MEMBERS} members and is left out",
                         word.text
                     ),
                 )

@@ -14,7 +14,7 @@ use crate::tree::{Statement, Word};
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
-use super::value::{MAX_TIMEOUT, MAX_U32, set};
+use super::value::{MAX_TEXT, MAX_TIMEOUT, MAX_U32, set};
 use super::walk::{Context, Seen};
 
 const INSTANCE: Context = Context {
@@ -30,6 +30,9 @@ const AUTHENTICATION: Context = Context {
     also: &[],
     repeatable: &[],
 };
+
+/// Most unicast peers: an instance travels in one message.
+const MOST_PEERS: usize = 128;
 
 /// Settings of gratuitous ARP, global or of an instance.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,6 +138,15 @@ impl Build<'_> {
                 .label("this block is skipped")
                 .help("give each instance a name of its own"),
             );
+            return;
+        }
+        if name.text.len() > MAX_TEXT {
+            self.report(error(
+                name.span,
+                format!(
+                    "the name of an instance has at most {MAX_TEXT} bytes; this block is skipped"
+                ),
+            ));
             return;
         }
         let mut draft = InstanceDraft::new(name);
@@ -308,6 +320,15 @@ impl Build<'_> {
                         .label("expected `min_ttl` or `max_ttl`"),
                     ),
                 }
+            }
+            if draft.peers.len() >= MOST_PEERS {
+                self.report(error(
+                    entry.keyword.span,
+                    format!(
+                        "an instance has at most {MOST_PEERS} peers; from here on they are left out"
+                    ),
+                ));
+                return;
             }
             draft.peers.push(peer);
         }

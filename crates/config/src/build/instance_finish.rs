@@ -24,6 +24,9 @@ use super::{Build, next_id};
 /// Most addresses in one advert: its count is one byte.
 const MOST_ADDRESSES: usize = 255;
 
+/// Most addresses of one instance, excluded ones included: it travels in one message.
+const MOST_IN_ALL: usize = 600;
+
 /// Instances with one VRID, family and interface may hear each other's adverts.
 type Seat = (Vrid, Family, IfName);
 
@@ -369,6 +372,14 @@ impl Build<'_> {
                     format!("an advert carries {MOST_ADDRESSES} addresses"),
                 )
                 .label("from here on they are treated as `virtual_ipaddress_excluded`"),
+            );
+        }
+        let room = MOST_IN_ALL.saturating_sub(draft.addresses.len());
+        if draft.excluded.len() > room {
+            draft.excluded.truncate(room);
+            self.report(
+                error(draft.at, format!("instance `{}` has more than {MOST_IN_ALL} addresses; the last ones are left out", draft.name))
+                    .help("spread them over several instances"),
             );
         }
     }

@@ -19,6 +19,9 @@ const SSL: Context = Context {
     repeatable: &[],
 };
 
+/// Longest file: three of them travel in one message of 64 KiB together with the mail settings.
+const MAX_FILE: usize = 15 * 1024;
+
 /// Contents of the files that `SSL` names.
 #[derive(Default)]
 pub(super) struct TlsFiles {
@@ -62,7 +65,17 @@ impl Build<'_> {
 
     fn file(&mut self, word: &Word) -> Option<Vec<u8>> {
         match self.host.read(Path::new(&word.text)) {
-            Ok(text) => Some(text.into_bytes()),
+            Ok(text) if text.len() <= MAX_FILE => Some(text.into_bytes()),
+            Ok(_) => {
+                self.report(
+                    fatal(
+                        word.span,
+                        format!("`{}` is longer than {MAX_FILE} bytes", word.text),
+                    )
+                    .help("name a file with only the certificates that are needed"),
+                );
+                None
+            }
             Err(why) => {
                 // Going on without it would check less than was asked for.
                 self.report(

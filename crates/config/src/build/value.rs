@@ -12,6 +12,8 @@ use super::finding::{error, note, warning};
 
 /// Largest time that keepalived takes for most settings: 2^32 microseconds.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_micros(4_294_967_295);
+/// Longest text of a setting, so that an object with several of them fits into one message.
+pub(super) const MAX_TEXT: usize = 1024;
 /// Shortest interval.
 pub(super) const MICROSECOND: Duration = Duration::from_micros(1);
 /// Largest interval that keepalived takes: 2^64 microseconds.
@@ -142,6 +144,16 @@ impl Build<'_> {
             self.report(error(
                 word.span,
                 format!("`{}` is empty", statement.keyword.text),
+            ));
+            return None;
+        }
+        if word.text.len() > MAX_TEXT {
+            self.report(error(
+                word.span,
+                format!(
+                    "`{}` is longer than {MAX_TEXT} bytes",
+                    statement.keyword.text
+                ),
             ));
             return None;
         }

@@ -195,7 +195,7 @@ impl Build<'_> {
         if let Ok(mask) = word.text.parse::<Ipv4Addr>() {
             let bits = mask.to_bits();
             let length = bits.leading_ones();
-            if bits.checked_shl(length).unwrap_or(0) == 0 {
+            if length > 0 && bits.checked_shl(length).unwrap_or(0) == 0 {
                 return u8::try_from(length)
                     .ok()
                     .map(|length| (Family::Inet, length));
@@ -203,9 +203,9 @@ impl Build<'_> {
             self.report(
                 error(
                     word.span,
-                    format!("the mask {mask} has a hole and is ignored"),
+                    format!("the mask {mask} is not the first bits of an address and is ignored"),
                 )
-                .help("use a mask such as 255.255.255.0, which is the first bits of an address"),
+                .help("use a mask such as 255.255.255.0"),
             );
             return None;
         }

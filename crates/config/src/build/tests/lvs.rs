@@ -67,7 +67,7 @@ fn persistence_granularity_is_a_prefix_length() {
         server_with("").replace("protocol", "persistence_granularity 255.0.255.0\n protocol");
     assert_eq!(
         messages(&holes),
-        ["the mask 255.0.255.0 has a hole and is ignored"]
+        ["the mask 255.0.255.0 is not the first bits of an address and is ignored"]
     );
 }
 
@@ -342,4 +342,42 @@ fn one_service_in_two_blocks_is_an_error() {
             "[10.0.0.1]:udp:80".to_owned()
         ]
     );
+}
+
+#[test]
+fn what_would_not_fit_into_one_message_is_cut_with_an_error() {
+    let group = |range: &str| {
+        format!(
+            "virtual_server_group G {{\n {range} 80\n}}\n{}",
+            server_with("").replace("10.0.0.1 80", "group G")
+        )
+    };
+    assert_eq!(service(&group("10.4.0.0/22")).services.len(), 1024);
+    let said = "`10.4.0.0/21` brings the group above 1024 members and is left out".to_owned();
+    assert!(messages(&group("10.4.0.0/21")).contains(&said));
+    let urls = "url {\n path /\n}\n".repeat(17);
+    let said = "a checker has at most 16 urls or hosts; the last ones are left out";
+    assert_eq!(
+        messages(&server_with(&format!("HTTP_GET {{\n{urls}\n}}"))),
+        [said]
+    );
+    assert_eq!(
+        messages(&server_with(&format!(
+            "SMTP_CHECK {{\n{}\n}}",
+            "host {\n}\n".repeat(17)
+        ))),
+        [said]
+    );
+    let path = format!("HTTP_GET {{\nurl {{\n path /{}\n}}\n}}", "a".repeat(1024));
+    assert!(messages(&server_with(&path)).contains(&"`path` is longer than 1024 bytes".to_owned()));
+}
+
+#[test]
+fn a_mask_of_no_bits_is_no_granularity() {
+    let text = server_with("").replace("protocol", "persistence_granularity 0.0.0.0\n protocol");
+    assert_eq!(
+        messages(&text),
+        ["the mask 0.0.0.0 is not the first bits of an address and is ignored"]
+    );
+    assert_eq!(service(&text).persistence, None);
 }
