@@ -99,7 +99,7 @@ impl fmt::Display for Event {
         write!(f, "({}) ", self.name)?;
         match &self.kind {
             EventKind::Entered { state, cause } => {
-                write!(f, "entering {} state: {cause}", state.word())
+                write!(f, "Entering {} STATE: {cause}", state.word())
             }
             EventKind::Complaint { source, complaint } => {
                 write!(f, "advert from {source}: {complaint}")

@@ -70,10 +70,11 @@ impl VirtualRouter {
     }
 
     /// A master that sent nothing for so long that a backup may have taken over announces again: the
-    /// backup gives way to the advert without a word, and the link would keep its addresses.
+    /// backup gives way to the advert without a word, and the link would keep its addresses. A backup of
+    /// our own priority would wait for our own master-down time; the others have a longer skew.
     fn announce_after_a_pause(&mut self, late: Duration, turn: &mut Turn<'_>) {
-        let interval = self.config.advert_interval.as_duration();
-        if late + interval >= interval * u32::from(self.config.down_timer_adverts) {
+        let interval = self.config.advert_interval;
+        if late + interval.as_duration() >= self.master_down(interval) {
             self.say(EventKind::SilentTooLong { late }, turn);
             self.announcer.clear();
             self.announcer.become_master(&self.config, turn.now);

@@ -162,7 +162,7 @@ impl Bench {
 fn entering(state: State, cause: Cause) -> [Did; 3] {
     [
         Entered(state, cause),
-        Said(format!("(VI_1) entering {} state: {cause}", state.word())),
+        Said(format!("(VI_1) Entering {} STATE: {cause}", state.word())),
         Published(state),
     ]
 }
@@ -421,6 +421,26 @@ fn a_late_advert_does_not_shift_the_following_ones() {
     bench.later(1_200);
     assert_eq!(bench.give(Input::Timer), [Sent(100)]);
     assert_eq!(bench.timeout(), 800_000);
+}
+
+#[test]
+fn an_advert_so_late_that_a_backup_may_have_taken_over_announces_again() {
+    for (adverts, late, again) in [
+        (1, 500, false),
+        (1, 700, true),
+        (3, 2_500, false),
+        (3, 2_700, true),
+    ] {
+        let mut bench = Bench::master(Instance {
+            down_timer_adverts: adverts,
+            ..instance(100)
+        });
+        bench.later(1_000 + late);
+        let did = bench.give(Input::Timer);
+        assert_eq!(did[0], Sent(100));
+        let announced = did.contains(&Announced(100));
+        assert_eq!(announced, again, "{adverts} adverts, {late} ms late");
+    }
 }
 
 #[test]
