@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{Checkerd, http, https, nobody, smtp, tcp};
+use kr_model::check::Probe;
 use kr_testkit::servers::TcpServer;
 use kr_testkit::servers::http::{Behaviour, HttpServer};
 use kr_testkit::servers::smtp::SmtpServer;
@@ -29,6 +30,11 @@ fn hostile_web_servers_go_down_and_cost_little() {
         checkers.push(https(id + 1, tls.address(), None));
         servers.extend([plain, tls]);
     }
+    for checker in &mut checkers {
+        if let Probe::Http(http) = &mut checker.probe {
+            http.connection.timeout = Duration::from_millis(500);
+        }
+    }
     let good = HttpServer::start(Behaviour::ok("x")).unwrap();
     checkers.push(http(100, good.address(), &["/"]));
     let start = Instant::now();
@@ -41,13 +47,13 @@ fn hostile_web_servers_go_down_and_cost_little() {
     for id in 0..16 {
         daemon.until_verdict(id, false);
     }
-    // Ten times the timeout of one second, and some for this machine.
+    // Ten times the timeout of half a second, and some for this machine.
     assert!(
-        start.elapsed() < Duration::from_secs(16),
+        start.elapsed() < Duration::from_secs(11),
         "{:?}",
         start.elapsed()
     );
-    daemon.until_log("still sending after 10 s");
+    daemon.until_log("still sending after 5 s");
     assert!(
         daemon.peak_memory() < 48 * 1024,
         "{} KiB",
