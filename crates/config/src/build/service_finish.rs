@@ -38,7 +38,11 @@ impl Build<'_> {
         let Some(family) = self.service_family(&draft, &members) else {
             return;
         };
-        self.drop_unfit_servers(&mut draft, family);
+        let port = members.iter().find_map(|member| match member {
+            Member::Address(address) => Some(address.port()),
+            Member::Fwmark(..) => None,
+        });
+        self.drop_unfit_servers(&mut draft, family, port);
         let services: Vec<ServiceKey> = members
             .iter()
             .map(|member| key(*member, family, protocol))
@@ -66,10 +70,7 @@ impl Build<'_> {
             id,
             label: label.clone(),
             protocol,
-            port: members.iter().find_map(|member| match member {
-                Member::Address(address) => Some(address.port()),
-                Member::Fwmark(..) => None,
-            }),
+            port,
             forwarding,
             settings: std::mem::take(&mut draft.settings),
         };
@@ -199,7 +200,7 @@ impl Build<'_> {
     }
 
     /// Leaves out servers of the other family, which only tunnels reach, and servers given twice.
-    fn drop_unfit_servers(&mut self, draft: &mut ServiceDraft, family: Family) {
+    fn drop_unfit_servers(&mut self, draft: &mut ServiceDraft, family: Family, port: Option<u16>) {
         let method = draft.settings.forwarding;
         let mut seen = BTreeSet::new();
         let mut findings = Vec::new();
@@ -218,7 +219,19 @@ impl Build<'_> {
                 );
                 return false;
             }
-            let fresh = seen.insert((server.ip, server.port));
+            // Without address translation the port is that of the service, whatever is written.
+            let translated = server
+                .settings
+                .forwarding
+                .or(method)
+                .unwrap_or(Forwarding::Nat)
+                == Forwarding::Nat;
+            let own = if translated && server.port != 0 {
+                server.port
+            } else {
+                port.unwrap_or(0)
+            };
+            let fresh = seen.insert((server.ip, own));
             if !fresh {
                 findings.push(
                     error(

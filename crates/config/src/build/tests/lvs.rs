@@ -381,3 +381,14 @@ fn a_mask_of_no_bits_is_no_granularity() {
     );
     assert_eq!(service(&text).persistence, None);
 }
+
+#[test]
+fn servers_that_differ_in_a_port_that_cannot_differ_are_one() {
+    let two = "real_server 10.0.0.2 80 {\n}\nreal_server 10.0.0.2 81 {\n}";
+    assert_eq!(clean(&service_with(two)).real_servers.len(), 2);
+    let direct = service_with(two).replace("NAT", "DR");
+    assert_eq!(
+        messages(&direct),
+        ["real server 10.0.0.2 port 81 is given twice"]
+    );
+}
