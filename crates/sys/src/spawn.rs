@@ -16,8 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
-use nix::sys::signal::{kill, killpg, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{
     ForkResult, Gid, Pid, Uid, chdir, getpid, getppid, pipe2, setgroups, setpgid, setresgid,
@@ -477,15 +476,10 @@ impl Plan<'_> {
 }
 
 fn reset_signals() -> Result<(), Errno> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        // SAFETY: the default disposition runs no code of this process.
-        let result = unsafe { nix::sys::signal::sigaction(signal, &default) };
-        match result {
-            // The kernel lets nobody touch SIGKILL and SIGSTOP.
-            Ok(_) | Err(Errno::EINVAL) => {}
-            Err(errno) => return Err(errno),
-        }
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default disposition runs no code of this process. The kernel and the C library refuse
+        // a few (SIGKILL, SIGSTOP, two of their own), which nobody can have changed.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }

@@ -415,13 +415,6 @@ impl<E: Edge> Child<E> {
         };
         Some(left)
     }
-
-    /// Kills the process, for the end of the daemon.
-    pub(crate) fn kill(&mut self) {
-        if let State::Running(running) = &self.state {
-            running.process.signal(Signal::SIGKILL);
-        }
-    }
 }
 
 /// Finds the directory of the children: given, or beside this executable, or the usual places.

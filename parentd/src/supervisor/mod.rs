@@ -7,6 +7,7 @@
 mod backoff;
 pub(crate) mod child;
 mod handlers;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,9 +17,6 @@ use std::time::Duration;
 use kr_config::ids::IdAllocator;
 use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Signals};
-use kr_ipc::channel;
-use kr_ipc::edge::parentd_checkerd::ToCheckerd;
-use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_model::check::Mail;
 use kr_model::{Generation, Instant};
 use kr_sys::privilege::Role;
@@ -27,16 +25,14 @@ use mio::{Interest, Token};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
-use crate::accounts;
 use crate::cli::Options;
 use crate::daemon::Starter;
 use crate::dump;
-use crate::load::{self, Settings};
+use crate::load::Settings;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
 use crate::scripts::Scripts;
 use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
-use crate::transfer;
 
 const SIGNALS: Token = Token(0);
 const VRRPD: Token = Token(1);
@@ -278,57 +274,6 @@ impl Supervisor {
         tell_systemd(&[NotifyState::Stopping]);
     }
 
-    /// Reads the configuration again and puts it into force, or keeps the old one.
-    fn reload(&mut self) {
-        if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
-            return;
-        }
-        if self.phase == Phase::Reloading && self.all_are_running() {
-            log::info!("SIGHUP came: reloading again when this reload is done");
-            self.reload_again = true;
-            return;
-        }
-        log::info!("reloading the configuration: SIGHUP came");
-        let Some(new) = load::reload(&self.options, &self.config, &mut self.allocator) else {
-            return;
-        };
-        log::info!("{}", load::summary(&self.config, &new.config));
-        if let Ok(state) = NotifyState::monotonic_usec_now() {
-            tell_systemd(&[NotifyState::Reloading, state]);
-        }
-        let config = new.config;
-        self.scripts.replace(
-            new.scripts,
-            |id| config.checkers.contains_key(&id),
-            self.now,
-        );
-        self.previous = Some(std::mem::replace(&mut self.config, config));
-        self.generation = self.generation.next();
-        if self.phase == Phase::Running {
-            self.phase = Phase::Reloading;
-        }
-        if self.previous.as_ref().map(|config| &config.global.accounts)
-            != Some(&self.config.global.accounts)
-        {
-            self.identities.clear();
-        }
-        self.look_up_accounts();
-        self.transfer_to_vrrpd(false);
-        self.transfer_to_checkerd(false);
-        self.transfer_to_ipvsd(false);
-    }
-
-    /// Looks up the accounts of the processes that are needed. What is known stays, so that a warning
-    /// about a missing account comes once.
-    fn look_up_accounts(&mut self) {
-        for role in Role::ALL {
-            if self.is_needed(role) && !self.identities.contains_key(&role) {
-                let identity = accounts::of_child(role, &self.config.global.accounts);
-                self.identities.insert(role, identity);
-            }
-        }
-    }
-
     /// Whether the configuration asks for a process.
     fn is_needed(&self, role: Role) -> bool {
         let config = &self.config;
@@ -443,41 +388,6 @@ impl Supervisor {
         }
     }
 
-    /// Gives the checker and the IPVS process a new channel between them.
-    fn join_siblings(&mut self) {
-        if !self.checkerd.is_running() || !self.ipvsd.is_running() {
-            return;
-        }
-        match channel::pair() {
-            Ok((a, b)) => {
-                self.ipvsd.send_with(&ToIpvsd::Checkerd, a);
-                self.checkerd.send_with(&ToCheckerd::Ipvsd, b);
-            }
-            Err(errno) => log::error!("no channel between checkerd and ipvsd: {errno}"),
-        }
-    }
-
-    fn transfer_to_vrrpd(&mut self, resume: bool) {
-        let resume = resume.then_some(&self.published);
-        for message in transfer::to_vrrpd(&self.config, self.generation, resume) {
-            self.vrrpd.send(&message);
-        }
-    }
-
-    fn transfer_to_checkerd(&mut self, resume: bool) {
-        let resume = resume.then_some(&self.published);
-        for message in transfer::to_checkerd(&self.config, self.generation, resume) {
-            self.checkerd.send(&message);
-        }
-    }
-
-    fn transfer_to_ipvsd(&mut self, resume: bool) {
-        let resume = resume.then_some(&self.published);
-        for message in transfer::to_ipvsd(&self.config, self.generation, resume) {
-            self.ipvsd.send(&message);
-        }
-    }
-
     /// Everybody has the configuration: tells systemd and whoever started the daemon.
     fn notice_readiness(&mut self) {
         let generation = self.generation;
@@ -499,13 +409,6 @@ impl Supervisor {
         if std::mem::take(&mut self.reload_again) {
             self.reload();
         }
-    }
-
-    /// No needed child is missing, so that a reload on its way will come to its end.
-    fn all_are_running(&self) -> bool {
-        (!self.is_needed(Role::Vrrpd) || self.vrrpd.is_running())
-            && (!self.is_needed(Role::Checkerd) || self.checkerd.is_running())
-            && (!self.is_needed(Role::Ipvsd) || self.ipvsd.is_running())
     }
 
     /// The starting command does not wait for ever; the daemon itself does not give up.
@@ -604,14 +507,5 @@ impl Supervisor {
 fn tell_systemd(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         log::debug!("systemd was not told: {error}");
-    }
-}
-
-impl Drop for Supervisor {
-    /// However the loop ended, no child stays.
-    fn drop(&mut self) {
-        self.vrrpd.kill();
-        self.checkerd.kill();
-        self.ipvsd.kill();
     }
 }

@@ -1,8 +1,9 @@
 //! Going into the background, and pid files as locks.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
-use kr_testkit::process::is_alive;
+use kr_testkit::process::{Process, is_alive};
 use kr_testkit::wait::eventually;
 use nix::sys::signal::{Signal, kill};
 
@@ -66,4 +67,27 @@ fn missing_children_are_reported_with_the_place_they_were_looked_for() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("are not all in /no/such/place"), "{text}");
+}
+
+#[test]
+fn systemd_hears_of_readiness_reload_and_stop() {
+    let rig = Rig::new(WHOLE);
+    let socket = UnixDatagram::bind(rig.path("notify")).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let next = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length])
+            .trim_end()
+            .to_owned()
+    };
+    let mut command = rig.command(&["-nlG"]);
+    command.env("NOTIFY_SOCKET", rig.path("notify"));
+    let mut daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
+    assert_eq!(next(), "READY=1");
+    daemon.signal(Signal::SIGHUP).unwrap();
+    assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(next(), "READY=1");
+    daemon.terminate(SOON).unwrap();
+    assert_eq!(next(), "STOPPING=1");
 }

@@ -81,7 +81,7 @@ fn a_check_script_that_hangs_is_ended_and_counts_as_failure() {
     );
     let daemon = rig.start_and_wait();
     rig.wait_for(&daemon, "takes too long: ending it");
-    rig.wait_for(&daemon, "now down");
+    rig.wait_for(&daemon, "[10.9.0.1]:tcp:80 is down (Checks)");
     // Its whole group is gone, the sleeping child of the script too.
     let group = fs::read_to_string(rig.path("hang.pid")).unwrap();
     let group = nix::unistd::Pid::from_raw(group.trim().parse().unwrap());

@@ -1,0 +1,107 @@
+//! Putting a configuration into force: reading it again, and handing each child its slice.
+
+use kr_ipc::channel;
+use kr_ipc::edge::parentd_checkerd::ToCheckerd;
+use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_sys::privilege::Role;
+use sd_notify::NotifyState;
+
+use crate::accounts;
+use crate::load;
+use crate::supervisor::{Phase, Supervisor, tell_systemd};
+use crate::transfer;
+
+impl Supervisor {
+    /// Reads the configuration again and puts it into force, or keeps the old one.
+    pub(super) fn reload(&mut self) {
+        if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
+            return;
+        }
+        if self.phase == Phase::Reloading && self.all_are_running() {
+            log::info!("SIGHUP came: reloading again when this reload is done");
+            self.reload_again = true;
+            return;
+        }
+        log::info!("reloading the configuration: SIGHUP came");
+        let Some(new) = load::reload(&self.options, &self.config, &mut self.allocator) else {
+            return;
+        };
+        log::info!("{}", load::summary(&self.config, &new.config));
+        if let Ok(state) = NotifyState::monotonic_usec_now() {
+            tell_systemd(&[NotifyState::Reloading, state]);
+        }
+        let config = new.config;
+        self.scripts.replace(
+            new.scripts,
+            |id| config.checkers.contains_key(&id),
+            self.now,
+        );
+        self.previous = Some(std::mem::replace(&mut self.config, config));
+        self.generation = self.generation.next();
+        if self.phase == Phase::Running {
+            self.phase = Phase::Reloading;
+        }
+        if self.previous.as_ref().map(|config| &config.global.accounts)
+            != Some(&self.config.global.accounts)
+        {
+            self.identities.clear();
+        }
+        self.look_up_accounts();
+        self.transfer_to_vrrpd(false);
+        self.transfer_to_checkerd(false);
+        self.transfer_to_ipvsd(false);
+    }
+
+    /// Looks up the accounts of the processes that are needed. What is known stays, so that a warning
+    /// about a missing account comes once.
+    pub(super) fn look_up_accounts(&mut self) {
+        for role in Role::ALL {
+            if self.is_needed(role) && !self.identities.contains_key(&role) {
+                let identity = accounts::of_child(role, &self.config.global.accounts);
+                self.identities.insert(role, identity);
+            }
+        }
+    }
+
+    /// Gives the checker and the IPVS process a new channel between them.
+    pub(super) fn join_siblings(&mut self) {
+        if !self.checkerd.is_running() || !self.ipvsd.is_running() {
+            return;
+        }
+        match channel::pair() {
+            Ok((a, b)) => {
+                self.ipvsd.send_with(&ToIpvsd::Checkerd, a);
+                self.checkerd.send_with(&ToCheckerd::Ipvsd, b);
+            }
+            Err(errno) => log::error!("no channel between checkerd and ipvsd: {errno}"),
+        }
+    }
+
+    pub(super) fn transfer_to_vrrpd(&mut self, resume: bool) {
+        let resume = resume.then_some(&self.published);
+        for message in transfer::to_vrrpd(&self.config, self.generation, resume) {
+            self.vrrpd.send(&message);
+        }
+    }
+
+    pub(super) fn transfer_to_checkerd(&mut self, resume: bool) {
+        let resume = resume.then_some(&self.published);
+        for message in transfer::to_checkerd(&self.config, self.generation, resume) {
+            self.checkerd.send(&message);
+        }
+    }
+
+    pub(super) fn transfer_to_ipvsd(&mut self, resume: bool) {
+        let resume = resume.then_some(&self.published);
+        for message in transfer::to_ipvsd(&self.config, self.generation, resume) {
+            self.ipvsd.send(&message);
+        }
+    }
+
+    /// No needed child is missing, so that a reload on its way will come to its end.
+    fn all_are_running(&self) -> bool {
+        (!self.is_needed(Role::Vrrpd) || self.vrrpd.is_running())
+            && (!self.is_needed(Role::Checkerd) || self.checkerd.is_running())
+            && (!self.is_needed(Role::Ipvsd) || self.ipvsd.is_running())
+    }
+}
