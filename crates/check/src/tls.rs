@@ -2,7 +2,7 @@
 //!
 //! Health checks are no place for trust by default: keepalived verifies no certificate at all, and
 //! servers behind a virtual address rarely have one for their own address. So without `SSL { ca }`
-//! everything is accepted ([`AcceptAnything`]); with it, chain, dates and name are verified.
+//! everything is accepted (`AcceptAnything`); with it, chain, dates and name are verified.
 
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;

@@ -583,7 +583,7 @@ fn failures_that_change_nothing_are_logged_only_on_request() {
         if log_all_failures {
             assert_eq!(
                 lines[1],
-                "failed: the answer has no HTTP status line; 1 retries left"
+                "failed: the answer has no HTTP status line; retries left: 1"
             );
         }
     }

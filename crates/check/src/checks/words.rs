@@ -54,7 +54,7 @@ pub struct Configuration {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Make the attempt that [`Checks::attempt`] describes.
+    /// Make the attempt that [`attempt`](super::Checks::attempt) describes.
     Start {
         /// The checker.
         checker: CheckerId,
@@ -129,7 +129,9 @@ impl fmt::Display for Event {
             Self::Up { recovered: true } => f.write_str("succeeded; now up"),
             Self::Up { recovered: false } => f.write_str("succeeded"),
             Self::Down(failure) => write!(f, "failed: {failure}; now down"),
-            Self::Retrying { failure, left } => write!(f, "failed: {failure}; {left} retries left"),
+            Self::Retrying { failure, left } => {
+                write!(f, "failed: {failure}; retries left: {left}")
+            }
             Self::StillDown(failure) => write!(f, "failed: {failure}; still down"),
             Self::Weight(Some(weight)) => write!(f, "asks for weight {weight}"),
             Self::Weight(None) => f.write_str("asks for the configured weight"),
