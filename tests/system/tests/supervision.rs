@@ -117,7 +117,10 @@ fn dumps_and_statistics_are_written_for_root_alone() {
     use std::os::unix::fs::PermissionsExt;
     let rig = Rig::new(WHOLE);
     let daemon = rig.start_and_wait();
-    rig.wait_for(&daemon, "Entering MASTER STATE");
+    eventually(SOON, "the note of the master", || {
+        rig.notes().contains(&"master".to_owned())
+    })
+    .unwrap();
     daemon.signal(Signal::SIGUSR1).unwrap();
     daemon.signal(Signal::SIGUSR2).unwrap();
     for name in [
