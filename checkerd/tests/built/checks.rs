@@ -1,7 +1,7 @@
 //! The built checker process against servers on loopback: every kind of check goes up and down.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -52,6 +52,21 @@ fn tcp_check_binds_to_the_source_address_and_port_again_and_again() {
             .all(|source| *source == expected)
     );
     assert_eq!(daemon.verdict(1), Some(true));
+}
+
+#[test]
+fn an_ipv6_server_is_checked_over_the_configured_interface() {
+    let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+    let server = TcpServer::start(address, drop).unwrap();
+    let via = |interface: &str| {
+        let mut via = connection(server.address());
+        via.interface = Some(interface.to_owned().try_into().unwrap());
+        Probe::Tcp(via)
+    };
+    let mut daemon = Checkerd::with(&[checker(1, via("lo")), checker(2, via("absent0"))]);
+    daemon.until_verdict(1, true);
+    daemon.until_log("TCP_CHECK 2 was not tried: bind_if cannot be used: No such device");
+    assert_eq!(daemon.verdict(2), None);
 }
 
 #[test]
