@@ -1,7 +1,7 @@
 //! Starting programs: the children of the parent, and the operator's scripts.
 //!
 //! Everything that a program inherits is decided here, in one straight line between `fork` and `exec`
-//! ([`Plan::become_program`]): signals, session, descriptors, capabilities, account, parent-death signal.
+//! (`Plan::become_program`): signals, session, descriptors, capabilities, account, parent-death signal.
 //! Nothing in that line allocates or takes a lock. The caller never waits for the `exec`: when it fails,
 //! the step and error number wait in a pipe until the end of the process is noticed.
 

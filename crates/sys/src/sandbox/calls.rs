@@ -1,0 +1,286 @@
+//! The system calls of each role. A call without a row ends the process: a row that is missing for a
+//! library's rare path kills in production, so those paths are listed with their reason as well.
+//!
+//! Found by `--sandbox=log` and `strace -f` over the tests of each daemon; rows for the other C library
+//! (musl) and for the other architectures say so.
+
+use nix::libc::{
+    self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, F_GETFL, F_SETFD, IP_ADD_MEMBERSHIP,
+    IP_DROP_MEMBERSHIP, IP_HDRINCL, IP_MULTICAST_ALL, IP_MULTICAST_LOOP, IPPROTO_IP, IPPROTO_TCP,
+    NETLINK_GENERIC, O_APPEND, O_CREAT, O_RDWR, O_TRUNC, O_WRONLY, PR_GET_SECCOMP, PROT_EXEC,
+    SIGABRT, SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_ERROR, SO_MARK, SO_PRIORITY, SO_RCVBUF,
+    SO_RCVBUFFORCE, SO_REUSEADDR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
+};
+
+use super::call::{Must, Row, Test, allow, is, kind, refuse, without};
+use crate::privilege::Role;
+
+/// `FIONBIO` of `asm-generic/ioctls.h`; the C libraries do not agree on its type.
+const FIONBIO: c_int = 0x5421;
+
+/// The protocol number of VRRP (RFC 9568 section 5.1.1.4).
+const IPPROTO_VRRP: c_int = 112;
+
+/// Protocol 0: the family's usual one.
+const DEFAULT_PROTOCOL: c_int = 0;
+
+const OWN: Test = Test {
+    argument: 0,
+    must: Must::BeThisProcess,
+    text: "itself",
+};
+
+const ONLY_READ: Test = without!(2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND);
+
+/// What every role may do: wait, talk over the channels, log, manage its memory, end.
+const COMMON: &[Row] = &[
+    // Waiting.
+    #[cfg(target_arch = "x86_64")]
+    allow!(SYS_epoll_wait, "the loop waits"),
+    allow!(
+        SYS_epoll_pwait,
+        "the loop waits (musl, and architectures without epoll_wait)"
+    ),
+    allow!(
+        SYS_epoll_ctl,
+        "the loop watches sockets that come and forgets those that go"
+    ),
+    allow!(
+        SYS_timerfd_settime,
+        "the loop's deadline, in microseconds"
+    ),
+    allow!(
+        SYS_clock_gettime,
+        "the time, where the kernel offers no vDSO for it"
+    ),
+    #[cfg(target_arch = "x86_64")]
+    allow!(SYS_poll, "the log asks whether the console takes a line"),
+    allow!(
+        SYS_ppoll,
+        "the log asks whether the console takes a line (architectures without poll)"
+    ),
+    allow!(
+        SYS_restart_syscall,
+        "the kernel goes on with a wait that SIGSTOP interrupted"
+    ),
+    // Descriptors that are open already.
+    allow!(SYS_read, "timer, signals, connections"),
+    allow!(SYS_write, "log lines, connections"),
+    allow!(SYS_close, "closes what is no longer used"),
+    allow!(SYS_recvmsg, "messages of other processes and of the kernel"),
+    allow!(SYS_sendmsg, "messages to other processes"),
+    allow!(SYS_recvfrom, "packets and answers"),
+    allow!(SYS_sendto, "packets, requests, syslog lines"),
+    allow!(
+        SYS_fcntl,
+        "flags of a descriptor that another process handed over",
+        &[is!(1, F_GETFL)],
+        &[is!(1, F_SETFD)],
+    ),
+    // The log connects again when the syslog server was restarted.
+    allow!(
+        SYS_socket,
+        "the log connects to the syslog server again",
+        &[is!(0, AF_UNIX), kind!(SOCK_DGRAM), is!(2, DEFAULT_PROTOCOL)],
+    ),
+    allow!(
+        SYS_connect,
+        "the log connects to the syslog server again; checks and mail connect"
+    ),
+    allow!(
+        SYS_ioctl,
+        "a new socket shall not block",
+        &[is!(1, FIONBIO)]
+    ),
+    // Memory.
+    allow!(SYS_brk, "the allocator"),
+    allow!(
+        SYS_mmap,
+        "the allocator; never memory that can be executed",
+        &[without!(2, PROT_EXEC)]
+    ),
+    allow!(SYS_munmap, "the allocator"),
+    allow!(SYS_mremap, "the allocator"),
+    allow!(SYS_madvise, "the allocator"),
+    allow!(
+        SYS_mprotect,
+        "the allocator (musl); never memory that can be executed",
+        &[without!(2, PROT_EXEC)]
+    ),
+    allow!(
+        SYS_getrandom,
+        "seeds of hash tables, of the TLS library and of random waits"
+    ),
+    // Ending, also by a fault of this program.
+    allow!(SYS_exit_group, "the end"),
+    allow!(SYS_exit, "the end (musl, after exit_group)"),
+    allow!(
+        SYS_futex,
+        "locks of the standard library, should one ever wait"
+    ),
+    allow!(
+        SYS_sigaltstack,
+        "the standard library gives back the stack of its overflow handler at the end"
+    ),
+    allow!(
+        SYS_rt_sigaction,
+        "a fault: the overflow handler and abort restore the default action"
+    ),
+    allow!(SYS_rt_sigprocmask, "a fault: abort unblocks its signal"),
+    allow!(SYS_rt_sigreturn, "a fault: return from the overflow handler"),
+    allow!(SYS_getpid, "a fault: abort names the process"),
+    allow!(SYS_gettid, "a fault: abort names the thread"),
+    allow!(
+        SYS_tgkill,
+        "a fault: abort",
+        &[OWN, is!(2, SIGABRT)]
+    ),
+    allow!(
+        SYS_tkill,
+        "a fault: abort (musl)",
+        &[OWN, is!(1, SIGABRT)]
+    ),
+    allow!(
+        SYS_prctl,
+        "start-up asks whether this filter is in force",
+        &[is!(0, PR_GET_SECCOMP)]
+    ),
+];
+
+/// `vrrpd` and `ipvsd` have no file to open.
+const NO_FILES: &[Row] = &[
+    refuse!(
+        SYS_openat,
+        "no file is opened; a library that looks for one goes on without"
+    ),
+    #[cfg(target_arch = "x86_64")]
+    refuse!(
+        SYS_open,
+        "no file is opened; a library that looks for one goes on without (musl)"
+    ),
+];
+
+const VRRPD: &[Row] = &[
+    allow!(
+        SYS_socket,
+        "adverts of an interface that comes or is configured",
+        &[is!(0, AF_INET), kind!(SOCK_RAW), is!(2, IPPROTO_VRRP)],
+    ),
+    allow!(
+        SYS_setsockopt,
+        "such a socket: one interface, own header, no copies, its groups, only own router ids",
+        &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_PRIORITY)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_ATTACH_FILTER)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_HDRINCL)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_MULTICAST_LOOP)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_MULTICAST_ALL)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_ADD_MEMBERSHIP)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_DROP_MEMBERSHIP)],
+    ),
+];
+
+const IPVSD: &[Row] = &[
+    allow!(
+        SYS_socket,
+        "the kernel's IPVS table, opened again after an error",
+        &[is!(0, AF_NETLINK), kind!(SOCK_RAW), is!(2, NETLINK_GENERIC)],
+    ),
+    allow!(
+        SYS_setsockopt,
+        "room for the answers about a large table",
+        &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUFFORCE)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUF)],
+    ),
+    allow!(SYS_bind, "an address for such a socket"),
+];
+
+const CHECKERD: &[Row] = &[
+    allow!(
+        SYS_socket,
+        "checks and mail over TCP, questions to name servers over UDP",
+        &[is!(0, AF_INET), kind!(SOCK_STREAM), is!(2, IPPROTO_TCP)],
+        &[is!(0, AF_INET6), kind!(SOCK_STREAM), is!(2, IPPROTO_TCP)],
+        &[is!(0, AF_INET), kind!(SOCK_DGRAM), is!(2, DEFAULT_PROTOCOL)],
+        &[is!(0, AF_INET6), kind!(SOCK_DGRAM), is!(2, DEFAULT_PROTOCOL)],
+    ),
+    allow!(
+        SYS_bind,
+        "bindto and bind_port of a check; a port of its own for each question"
+    ),
+    allow!(
+        SYS_setsockopt,
+        "bind_if, fwmark and bind_port of a check",
+        &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_MARK)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_REUSEADDR)],
+    ),
+    allow!(
+        SYS_getsockopt,
+        "how a connection ended",
+        &[is!(1, SOL_SOCKET), is!(2, SO_ERROR)]
+    ),
+    allow!(
+        SYS_openat,
+        "reads /etc/hosts and /etc/resolv.conf before a mail; Landlock allows no other file",
+        &[ONLY_READ]
+    ),
+    #[cfg(target_arch = "x86_64")]
+    allow!(
+        SYS_open,
+        "reads /etc/hosts and /etc/resolv.conf before a mail (musl)",
+        &[without!(1, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)]
+    ),
+    allow!(SYS_statx, "how long such a file is"),
+    allow!(SYS_fstat, "how long such a file is (kernels without statx)"),
+    allow!(SYS_lseek, "where reading such a file begins"),
+];
+
+impl Role {
+    /// The system calls of the role. A call may have several rows; then each adds its cases.
+    pub fn calls(self) -> impl Iterator<Item = &'static Row> {
+        let own: [&'static [Row]; 2] = match self {
+            Self::Vrrpd => [VRRPD, NO_FILES],
+            Self::Checkerd => [CHECKERD, &[]],
+            Self::Ipvsd => [IPVSD, NO_FILES],
+        };
+        COMMON.iter().chain(own.into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::sandbox::call::Verdict;
+
+    #[test]
+    fn a_call_with_several_rows_has_cases_in_each() {
+        for role in Role::ALL {
+            let mut rows: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
+            for row in role.calls() {
+                rows.entry(row.number).or_default().push(row);
+            }
+            for rows in rows.values().filter(|rows| rows.len() > 1) {
+                let conditional = |row: &&Row| matches!(row.verdict, Verdict::AllowedWith(_));
+                assert!(rows.iter().all(conditional), "{role:?}: {rows:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_role_may_start_a_program_or_gain_a_right() {
+        let never = [
+            "execve", "execveat", "fork", "vfork", "clone", "clone3", "ptrace", "setuid",
+            "setresuid", "capset", "mount", "unshare", "setns", "kill", "init_module",
+            "finit_module", "bpf", "pidfd_open", "process_vm_writev", "keyctl", "seccomp",
+            "io_uring_setup", "userfaultfd", "perf_event_open", "socketpair", "chroot",
+        ];
+        for role in Role::ALL {
+            for row in role.calls() {
+                assert!(!never.contains(&row.name()), "{role:?}: {}", row.name());
+            }
+        }
+    }
+}
