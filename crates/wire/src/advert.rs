@@ -68,6 +68,16 @@ pub struct Ends {
     pub destination: IpAddr,
 }
 
+/// What the checksum covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// What the version and the family ask for.
+    Standard,
+    /// The message alone also for version 3 over IPv4, as some vendors' equipment does it
+    /// (`v3_checksum_as_v2`).
+    MessageOnly,
+}
+
 /// A parsed message and what only its bytes can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
@@ -122,12 +132,20 @@ pub fn peek_vrid(message: &[u8]) -> Option<u8> {
     message.get(1).copied()
 }
 
+/// Reads a message with a checksum of the standard coverage; see [`parse_covered`].
+///
+/// # Errors
+/// See [`Malformed`].
+pub fn parse(message: &[u8], ends: Ends) -> Result<Parsed, Malformed> {
+    parse_covered(message, ends, Coverage::Standard)
+}
+
 /// Reads a message. Ethernet padding that slipped into the payload is ignored; the reserved bits of
 /// version 3 are ignored, as RFC 9568 section 5.2.6 asks.
 ///
 /// # Errors
 /// See [`Malformed`].
-pub fn parse(message: &[u8], ends: Ends) -> Result<Parsed, Malformed> {
+pub fn parse_covered(message: &[u8], ends: Ends, coverage: Coverage) -> Result<Parsed, Malformed> {
     let mut reader = Reader::new(message);
     let [first, vrid, priority, count] = reader.array()?;
     let tail = reader.array::<2>()?;
@@ -169,7 +187,7 @@ pub fn parse(message: &[u8], ends: Ends) -> Result<Parsed, Malformed> {
             interval: u16::from_be_bytes(tail) & V3_INTERVAL_BITS,
         },
     };
-    let checksum_ok = start_checksum(version, ends, expected)
+    let checksum_ok = start_checksum(version, ends, coverage, expected)
         .cover(covered)
         .finish()
         == 0;
@@ -198,11 +216,23 @@ impl fmt::Display for TooManyAddresses {
 
 impl std::error::Error for TooManyAddresses {}
 
-/// The bytes of a message with a right checksum. Addresses of another family than `ends` are left out.
+/// The bytes of a message with a checksum of the standard coverage; see [`emit_covered`].
 ///
 /// # Errors
 /// When there are more than 255 addresses.
 pub fn emit(advert: &Advert, ends: Ends) -> Result<Vec<u8>, TooManyAddresses> {
+    emit_covered(advert, ends, Coverage::Standard)
+}
+
+/// The bytes of a message with a right checksum. Addresses of another family than `ends` are left out.
+///
+/// # Errors
+/// When there are more than 255 addresses.
+pub fn emit_covered(
+    advert: &Advert,
+    ends: Ends,
+    coverage: Coverage,
+) -> Result<Vec<u8>, TooManyAddresses> {
     let family = Family::of(ends.source);
     let carried = || {
         advert
@@ -236,7 +266,7 @@ pub fn emit(advert: &Advert, ends: Ends) -> Result<Vec<u8>, TooManyAddresses> {
     if let (Body::V2 { auth_data, .. }, Family::Inet) = (advert.body, family) {
         rest.extend(auth_data);
     }
-    let sum = start_checksum(version, ends, FIXED_LEN + rest.len())
+    let sum = start_checksum(version, ends, coverage, FIXED_LEN + rest.len())
         .cover(&head)
         .cover(&rest)
         .finish();
@@ -283,10 +313,12 @@ fn read_address(reader: &mut Reader<'_>, family: Family) -> Result<IpAddr, Trunc
 }
 
 /// Version 2 over IPv4 sums the message alone; everything else has a pseudo header in front.
-fn start_checksum(version: WireVersion, ends: Ends, len: usize) -> Checksum {
-    match (version, Family::of(ends.source)) {
-        (WireVersion::V2, Family::Inet) => Checksum::new(),
-        (WireVersion::V2, Family::Inet6) | (WireVersion::V3, Family::Inet | Family::Inet6) => {
+fn start_checksum(version: WireVersion, ends: Ends, coverage: Coverage, len: usize) -> Checksum {
+    match (version, Family::of(ends.source), coverage) {
+        (WireVersion::V2, Family::Inet, _)
+        | (WireVersion::V3, Family::Inet, Coverage::MessageOnly) => Checksum::new(),
+        (WireVersion::V2 | WireVersion::V3, Family::Inet6, _)
+        | (WireVersion::V3, Family::Inet, Coverage::Standard) => {
             Checksum::new().cover_pseudo_header(ends.source, ends.destination, PROTOCOL_VRRP, len)
         }
     }

@@ -5,6 +5,8 @@ pub mod advert;
 pub mod arp;
 pub mod checksum;
 pub mod ipv4;
+pub mod ipv6;
+pub mod ndisc;
 mod reader;
 
 pub use reader::{Reader, Truncated};

@@ -73,6 +73,63 @@ fn adverts_of_both_versions_have_these_bytes_both_ways() {
     }
 }
 
+/// As keepalived 2.2.7 sends them over IPv6: version 3 with `advert_int 0.5` and two addresses, and its
+/// private version 2.
+#[test]
+fn adverts_over_ipv6_have_these_bytes_both_ways() {
+    let v6 = |text: &str| IpAddr::V6(text.parse().unwrap());
+    let ends = Ends {
+        source: v6("fe80::6c25:89ff:fe28:d05d"),
+        destination: v6("ff02::12"),
+    };
+    let third = Advert {
+        vrid: vrid(2),
+        priority: 200,
+        addresses: vec![v6("2001:db8:7::100"), v6("fe80::100")],
+        body: Body::V3 { interval: 50 },
+        ..v3()
+    };
+    let second = Advert {
+        vrid: vrid(9),
+        addresses: vec![v6("2001:db8:7::109")],
+        body: Body::V2 {
+            auth_type: AUTH_NONE,
+            interval: 1,
+            auth_data: [0; 8],
+        },
+        ..third.clone()
+    };
+    let third_bytes = [
+        0x31, 0x02, 0xc8, 0x02, 0x00, 0x32, 0x15, 0xae, 0x20, 0x01, 0x0d, 0xb8, 0x00, 0x07, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0xfe, 0x80, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,
+    ];
+    let second_bytes = [
+        0x21, 0x09, 0xc8, 0x01, 0x00, 0x01, 0x25, 0x61, 0x20, 0x01, 0x0d, 0xb8, 0x00, 0x07, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x09,
+    ];
+    for (bytes, advert) in [(third_bytes.as_slice(), third), (&second_bytes, second)] {
+        assert_eq!(emit(&advert, ends).unwrap(), bytes);
+        let parsed = Parsed {
+            advert,
+            checksum_ok: true,
+        };
+        assert_eq!(parse(bytes, ends), Ok(parsed));
+    }
+}
+
+#[test]
+fn a_version_3_checksum_of_the_message_alone_is_right_only_where_it_is_asked_for() {
+    let bytes = emit_covered(&v3(), ends_v4(), Coverage::MessageOnly).unwrap();
+    assert_eq!(Checksum::new().cover(&bytes).finish(), 0);
+    let ok = |coverage| {
+        let parsed = parse_covered(&bytes, ends_v4(), coverage).unwrap();
+        parsed.checksum_ok
+    };
+    assert!(ok(Coverage::MessageOnly));
+    assert!(!ok(Coverage::Standard));
+}
+
 #[test]
 fn over_ipv6_version_2_has_no_authentication_bytes() {
     let advert = Advert {
