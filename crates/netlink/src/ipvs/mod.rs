@@ -20,6 +20,8 @@ use crate::socket::{Meaning, NetlinkError, Socket, messages};
 use attributes::{Writer, attributes};
 use wire::{VERSION, command};
 
+pub use wire::{read_destination, read_service};
+
 /// Requests in one datagram. Their answers must fit the socket's buffer beside each other; each takes
 /// about a kilobyte there.
 const BATCH_REQUESTS: usize = 64;
@@ -137,7 +139,7 @@ impl Ipvs {
             command::GET_SERVICE,
             |_| {},
             |body| {
-                reading.services.extend(wire::read_service(body));
+                reading.services.extend(read_service(body));
             },
         )?;
         for &key in destinations_of {
@@ -147,7 +149,7 @@ impl Ipvs {
             let mut destinations = BTreeMap::new();
             let write = |writer: &mut Writer| wire::write_service_key(writer, key);
             self.ask(REQUEST | DUMP, command::GET_DEST, write, |body| {
-                destinations.extend(wire::read_destination(body, key.family()));
+                destinations.extend(read_destination(body, key.family()));
             })?;
             reading.destinations.insert(key, destinations);
         }
@@ -370,6 +372,14 @@ const fn settle(operation: &Operation, result: Result<(), Errno>) -> Result<(), 
             other,
         ) => other,
     }
+}
+
+/// The attributes of an operation as the kernel gets them, without the headers of the request.
+#[must_use]
+pub fn attributes_of(operation: &Operation) -> Vec<u8> {
+    let mut writer = Writer::default();
+    wire::write_operation(&mut writer, operation);
+    writer.bytes().to_vec()
 }
 
 /// A refusal in words that say what to do.

@@ -186,7 +186,8 @@ fn write_destination(w: &mut Writer, destination: &Destination) {
 
 /// A service of the kernel: its key, and its settings when a configuration can ask for them. `None` when
 /// no configuration can name it, or the bytes are not one.
-pub(super) fn read_service(attrs: &[u8]) -> Option<(ServiceKey, Option<Service>)> {
+#[must_use]
+pub fn read_service(attrs: &[u8]) -> Option<(ServiceKey, Option<Service>)> {
     let nest = attributes(attrs).find(|attribute| attribute.kind == SERVICE)?;
     let get = |kind| attributes(nest.payload).find(|attribute| attribute.kind == kind);
     let family = family_from(get(SVC_AF)?.u16()?)?;
@@ -247,10 +248,8 @@ fn granularity(family: Family, netmask: &Attribute<'_>) -> Option<u8> {
 
 /// A destination of the kernel: its address, and its settings when a configuration can ask for them.
 /// `None` when the bytes are not one. `family` is that of the service, for kernels that do not say.
-pub(super) fn read_destination(
-    attrs: &[u8],
-    family: Family,
-) -> Option<(SocketAddr, Option<Destination>)> {
+#[must_use]
+pub fn read_destination(attrs: &[u8], family: Family) -> Option<(SocketAddr, Option<Destination>)> {
     let nest = attributes(attrs).find(|attribute| attribute.kind == DEST)?;
     let get = |kind| attributes(nest.payload).find(|attribute| attribute.kind == kind);
     let family = match get(DEST_ADDR_FAMILY) {

@@ -8,11 +8,14 @@ mod encode;
 mod events;
 mod requests;
 
+use std::io::Cursor;
 use std::net::IpAddr;
 
 use kr_model::net::Cidr;
 use kr_model::units::{IfIndex, IfName};
 use kr_model::vrrp::VirtualAddress;
+
+use crate::socket::{Message, NetlinkError};
 
 pub use events::Events;
 pub use requests::Requests;
@@ -109,4 +112,22 @@ pub enum Change<'a> {
     },
     /// Remove an address.
     Remove(Place),
+}
+
+impl Change<'_> {
+    /// The request for the change, which the kernel answers under `sequence`.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Unwritable`] when it does not fit a message.
+    pub fn request(self, sequence: u32) -> Result<Vec<u8>, NetlinkError> {
+        let mut bytes = Cursor::new(Vec::new());
+        encode::change(&mut bytes, self, sequence)?;
+        Ok(bytes.into_inner())
+    }
+}
+
+/// Reads a message about a link or an address; `None` for every other one, and for bytes that are none.
+#[must_use]
+pub fn read(message: &Message<'_>) -> Option<Event> {
+    decode::event(message)
 }
