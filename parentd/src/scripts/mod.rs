@@ -102,14 +102,22 @@ fn finding(script: &Script, trouble: &Trouble, refused: bool) -> Diagnostic {
 }
 
 fn finding_of(script: &Script, text: &str, help: &str) -> Diagnostic {
+    let name = command_line(&script.program.to_string_lossy(), &script.arguments);
     Diagnostic {
         severity: Severity::Warning,
         class: Class::Configuration,
-        message: format!("script `{}`: {text}", script.program.display()),
+        message: format!("script `{name}`: {text}"),
         span: None,
         label: None,
         help: Some(help.to_owned()),
     }
+}
+
+/// A script with its arguments as it is shown to people.
+fn command_line(program: &str, arguments: &[String]) -> String {
+    let arguments = arguments.iter().map(String::as_str);
+    let words: Vec<&str> = [program].into_iter().chain(arguments).collect();
+    words.join(" ")
 }
 
 /// A `MISC_CHECK` run that ended.
@@ -287,11 +295,7 @@ impl Scripts {
         };
         let mut arguments = runnable.arguments.clone();
         arguments.extend_from_slice(appended);
-        let command: Vec<&str> = [runnable.path.as_str()]
-            .into_iter()
-            .chain(arguments.iter().map(String::as_str))
-            .collect();
-        let name = format!("script `{}`", command.join(" "));
+        let name = format!("script `{}`", command_line(&runnable.path, &arguments));
         let program = match Program::new(&runnable.path, &arguments, &environment()) {
             Ok(program) => program,
             Err(error) => {

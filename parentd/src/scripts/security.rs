@@ -36,7 +36,7 @@ pub(crate) enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Missing(_, error) => write!(f, "it cannot be found: {error}"),
             Self::NotExecutable(path) => write!(
                 f,
                 "{} is not executable by the account that it runs under",
