@@ -2,7 +2,12 @@
 //!
 //! Every election test runs in both directions; the pair (stock, stock) shows that the test itself holds.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
 mod adverts;
 mod crash;

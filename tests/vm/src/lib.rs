@@ -149,28 +149,34 @@ impl Farm {
     pub fn wait_table(&self, balancer: &Keepalived, expected: &[&str]) -> io::Result<Duration> {
         let mut expected = expected.to_vec();
         expected.sort_unstable();
-        eventually(SOON, "the table", || {
-            self.table().is_ok_and(|table| table == expected)
-        })
-        .map_err(|error| {
-            let found = self.table().unwrap_or_default().join("\n");
-            let wanted = expected.join("\n");
-            let log = balancer.log();
-            let text = format!("{error}\nwanted:\n{wanted}\nfound:\n{found}\nlog:\n{log}");
-            io::Error::new(error.kind(), text)
-        })
+        let found = || self.table().is_ok_and(|table| table == expected);
+        eventually(SOON, "the table", found)
+            .map_err(|error| self.explained(&error, balancer, &expected))
     }
 
     /// Checks that the table stays exactly so for `length`.
     ///
     /// # Errors
-    /// As soon as it differs.
-    pub fn table_stays(&self, length: Duration, expected: &[&str]) -> io::Result<()> {
+    /// As soon as it differs, with the table that was there and the log.
+    pub fn table_stays(
+        &self,
+        balancer: &Keepalived,
+        length: Duration,
+        expected: &[&str],
+    ) -> io::Result<()> {
         let mut expected = expected.to_vec();
         expected.sort_unstable();
-        throughout(length, "the table stays", || {
-            self.table().is_ok_and(|table| table == expected)
-        })
+        let found = || self.table().is_ok_and(|table| table == expected);
+        throughout(length, "the table stays", found)
+            .map_err(|error| self.explained(&error, balancer, &expected))
+    }
+
+    fn explained(&self, error: &io::Error, balancer: &Keepalived, expected: &[&str]) -> io::Error {
+        let found = self.table().unwrap_or_default().join("\n");
+        let wanted = expected.join("\n");
+        let log = balancer.log();
+        let text = format!("{error}\nwanted:\n{wanted}\nfound:\n{found}\nlog:\n{log}");
+        io::Error::new(error.kind(), text)
     }
 
     /// One request of the client to the virtual address.

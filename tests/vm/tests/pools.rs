@@ -94,7 +94,7 @@ fn pool_below_its_quorum_is_replaced_by_the_sorry_server(peer: Peer) {
     farm.revive(1).unwrap();
     farm.revive(2).unwrap();
     // Two are not yet quorum + hysteresis.
-    farm.table_stays(Duration::from_secs(6), &[service, sorry])
+    farm.table_stays(&balancer, Duration::from_secs(6), &[service, sorry])
         .unwrap();
     farm.revive(3).unwrap();
     farm.wait_table(&balancer, &[service, first, second, third])

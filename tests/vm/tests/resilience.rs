@@ -71,14 +71,15 @@ fn weight_changed_by_somebody_else_is_repaired() {
     farm.wait_table(&balancer, &TABLE).unwrap();
 }
 
-/// The virtual address is a virtual router's, with the distribution's keepalived as its backup.
+/// The virtual address is a virtual router's, with the distribution's keepalived as its backup. A second between
+/// adverts would be too little for an emulated machine that has other tests to run.
 const ROUTER: &str = "
     vrrp_instance VI_1 {
         state MASTER
         interface eth0
         virtual_router_id 51
         priority 150
-        advert_int 1
+        advert_int 3
         authentication {
             auth_type PASS
             auth_pass 1111

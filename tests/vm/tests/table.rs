@@ -117,7 +117,8 @@ fn reload_changes_only_what_differs(peer: Peer) {
         "-a -t 10.20.0.100:82 -r 10.30.0.11:82 -m -w 1",
     ];
     farm.wait_table(&balancer, &reloaded).unwrap();
-    farm.table_stays(Duration::from_secs(3), &reloaded).unwrap();
+    farm.table_stays(&balancer, Duration::from_secs(3), &reloaded)
+        .unwrap();
 
     // A service that had been removed and added again would have lost its counters.
     let counters = farm.director.run("ipvsadm", &["-Ln", "--stats"]).unwrap();
@@ -148,6 +149,7 @@ fn file_with_errors_is_refused_and_the_old_table_stays() {
     balancer
         .reload(&good.replace("lb_algo rr", "lb_algo round-about"))
         .unwrap();
-    farm.table_stays(Duration::from_secs(5), &table).unwrap();
+    farm.table_stays(&balancer, Duration::from_secs(5), &table)
+        .unwrap();
     assert!(balancer.log().contains("round-about"), "{}", balancer.log());
 }
