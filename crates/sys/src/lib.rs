@@ -5,5 +5,6 @@ pub mod fd;
 pub mod local_time;
 pub mod packet;
 pub mod privilege;
+pub mod sandbox;
 pub mod signals;
 pub mod spawn;

@@ -73,8 +73,8 @@ impl Row {
     }
 }
 
-/// `allow!(SYS_read, "why")` or `allow!(SYS_socket, "why", case, case)`.
-macro_rules! allow {
+/// `permit!(SYS_read, "why")` or `permit!(SYS_socket, "why", case, case)`.
+macro_rules! permit {
     ($number:ident, $reason:literal) => {
         $crate::sandbox::call::Row {
             number: libc::$number,
@@ -144,4 +144,4 @@ macro_rules! without {
     };
 }
 
-pub(super) use {allow, is, kind, refuse, without};
+pub(super) use {is, kind, permit, refuse, without};

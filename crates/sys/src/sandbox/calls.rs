@@ -12,7 +12,7 @@ use nix::libc::{
     SO_RCVBUFFORCE, SO_REUSEADDR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
 };
 
-use super::call::{Must, Row, Test, allow, is, kind, refuse, without};
+use super::call::{Must, Row, Test, is, kind, permit, refuse, without};
 use crate::privilege::Role;
 
 /// `FIONBIO` of `asm-generic/ioctls.h`; the C libraries do not agree on its type.
@@ -36,111 +36,103 @@ const ONLY_READ: Test = without!(2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_AP
 const COMMON: &[Row] = &[
     // Waiting.
     #[cfg(target_arch = "x86_64")]
-    allow!(SYS_epoll_wait, "the loop waits"),
-    allow!(
+    permit!(SYS_epoll_wait, "the loop waits"),
+    permit!(
         SYS_epoll_pwait,
         "the loop waits (musl, and architectures without epoll_wait)"
     ),
-    allow!(
+    permit!(
         SYS_epoll_ctl,
         "the loop watches sockets that come and forgets those that go"
     ),
-    allow!(
-        SYS_timerfd_settime,
-        "the loop's deadline, in microseconds"
-    ),
-    allow!(
+    permit!(SYS_timerfd_settime, "the loop's deadline, in microseconds"),
+    permit!(
         SYS_clock_gettime,
         "the time, where the kernel offers no vDSO for it"
     ),
     #[cfg(target_arch = "x86_64")]
-    allow!(SYS_poll, "the log asks whether the console takes a line"),
-    allow!(
+    permit!(SYS_poll, "the log asks whether the console takes a line"),
+    permit!(
         SYS_ppoll,
         "the log asks whether the console takes a line (architectures without poll)"
     ),
-    allow!(
+    permit!(
         SYS_restart_syscall,
         "the kernel goes on with a wait that SIGSTOP interrupted"
     ),
     // Descriptors that are open already.
-    allow!(SYS_read, "timer, signals, connections"),
-    allow!(SYS_write, "log lines, connections"),
-    allow!(SYS_close, "closes what is no longer used"),
-    allow!(SYS_recvmsg, "messages of other processes and of the kernel"),
-    allow!(SYS_sendmsg, "messages to other processes"),
-    allow!(SYS_recvfrom, "packets and answers"),
-    allow!(SYS_sendto, "packets, requests, syslog lines"),
-    allow!(
+    permit!(SYS_read, "timer, signals, connections"),
+    permit!(SYS_write, "log lines, connections"),
+    permit!(SYS_close, "closes what is no longer used"),
+    permit!(SYS_recvmsg, "messages of other processes and of the kernel"),
+    permit!(SYS_sendmsg, "messages to other processes"),
+    permit!(SYS_recvfrom, "packets and answers"),
+    permit!(SYS_sendto, "packets, requests, syslog lines"),
+    permit!(
         SYS_fcntl,
         "flags of a descriptor that another process handed over",
         &[is!(1, F_GETFL)],
         &[is!(1, F_SETFD)],
     ),
     // The log connects again when the syslog server was restarted.
-    allow!(
+    permit!(
         SYS_socket,
         "the log connects to the syslog server again",
         &[is!(0, AF_UNIX), kind!(SOCK_DGRAM), is!(2, DEFAULT_PROTOCOL)],
     ),
-    allow!(
+    permit!(
         SYS_connect,
         "the log connects to the syslog server again; checks and mail connect"
     ),
-    allow!(
+    permit!(
         SYS_ioctl,
         "a new socket shall not block",
         &[is!(1, FIONBIO)]
     ),
     // Memory.
-    allow!(SYS_brk, "the allocator"),
-    allow!(
+    permit!(SYS_brk, "the allocator"),
+    permit!(
         SYS_mmap,
         "the allocator; never memory that can be executed",
         &[without!(2, PROT_EXEC)]
     ),
-    allow!(SYS_munmap, "the allocator"),
-    allow!(SYS_mremap, "the allocator"),
-    allow!(SYS_madvise, "the allocator"),
-    allow!(
+    permit!(SYS_munmap, "the allocator"),
+    permit!(SYS_mremap, "the allocator"),
+    permit!(SYS_madvise, "the allocator"),
+    permit!(
         SYS_mprotect,
         "the allocator (musl); never memory that can be executed",
         &[without!(2, PROT_EXEC)]
     ),
-    allow!(
+    permit!(
         SYS_getrandom,
         "seeds of hash tables, of the TLS library and of random waits"
     ),
     // Ending, also by a fault of this program.
-    allow!(SYS_exit_group, "the end"),
-    allow!(SYS_exit, "the end (musl, after exit_group)"),
-    allow!(
+    permit!(SYS_exit_group, "the end"),
+    permit!(SYS_exit, "the end (musl, after exit_group)"),
+    permit!(
         SYS_futex,
         "locks of the standard library, should one ever wait"
     ),
-    allow!(
+    permit!(
         SYS_sigaltstack,
         "the standard library gives back the stack of its overflow handler at the end"
     ),
-    allow!(
+    permit!(
         SYS_rt_sigaction,
         "a fault: the overflow handler and abort restore the default action"
     ),
-    allow!(SYS_rt_sigprocmask, "a fault: abort unblocks its signal"),
-    allow!(SYS_rt_sigreturn, "a fault: return from the overflow handler"),
-    allow!(SYS_getpid, "a fault: abort names the process"),
-    allow!(SYS_gettid, "a fault: abort names the thread"),
-    allow!(
-        SYS_tgkill,
-        "a fault: abort",
-        &[OWN, is!(2, SIGABRT)]
+    permit!(SYS_rt_sigprocmask, "a fault: abort unblocks its signal"),
+    permit!(
+        SYS_rt_sigreturn,
+        "a fault: return from the overflow handler"
     ),
-    allow!(
-        SYS_tkill,
-        "a fault: abort (musl)",
-        &[OWN, is!(1, SIGABRT)]
-    ),
-    allow!(
+    permit!(SYS_getpid, "a fault: abort names the process"),
+    permit!(SYS_gettid, "a fault: abort names the thread"),
+    permit!(SYS_tgkill, "a fault: abort", &[OWN, is!(2, SIGABRT)]),
+    permit!(SYS_tkill, "a fault: abort (musl)", &[OWN, is!(1, SIGABRT)]),
+    permit!(
         SYS_prctl,
         "start-up asks whether this filter is in force",
         &[is!(0, PR_GET_SECCOMP)]
@@ -161,12 +153,12 @@ const NO_FILES: &[Row] = &[
 ];
 
 const VRRPD: &[Row] = &[
-    allow!(
+    permit!(
         SYS_socket,
         "adverts of an interface that comes or is configured",
         &[is!(0, AF_INET), kind!(SOCK_RAW), is!(2, IPPROTO_VRRP)],
     ),
-    allow!(
+    permit!(
         SYS_setsockopt,
         "such a socket: one interface, own header, no copies, its groups, only own router ids",
         &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
@@ -181,59 +173,66 @@ const VRRPD: &[Row] = &[
 ];
 
 const IPVSD: &[Row] = &[
-    allow!(
+    permit!(
         SYS_socket,
         "the kernel's IPVS table, opened again after an error",
         &[is!(0, AF_NETLINK), kind!(SOCK_RAW), is!(2, NETLINK_GENERIC)],
     ),
-    allow!(
+    permit!(
         SYS_setsockopt,
         "room for the answers about a large table",
         &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUFFORCE)],
         &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUF)],
     ),
-    allow!(SYS_bind, "an address for such a socket"),
+    permit!(SYS_bind, "an address for such a socket"),
 ];
 
 const CHECKERD: &[Row] = &[
-    allow!(
+    permit!(
         SYS_socket,
         "checks and mail over TCP, questions to name servers over UDP",
         &[is!(0, AF_INET), kind!(SOCK_STREAM), is!(2, IPPROTO_TCP)],
         &[is!(0, AF_INET6), kind!(SOCK_STREAM), is!(2, IPPROTO_TCP)],
         &[is!(0, AF_INET), kind!(SOCK_DGRAM), is!(2, DEFAULT_PROTOCOL)],
-        &[is!(0, AF_INET6), kind!(SOCK_DGRAM), is!(2, DEFAULT_PROTOCOL)],
+        &[
+            is!(0, AF_INET6),
+            kind!(SOCK_DGRAM),
+            is!(2, DEFAULT_PROTOCOL)
+        ],
     ),
-    allow!(
+    permit!(
         SYS_bind,
         "bindto and bind_port of a check; a port of its own for each question"
     ),
-    allow!(
+    permit!(
         SYS_setsockopt,
         "bind_if, fwmark and bind_port of a check",
         &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
         &[is!(1, SOL_SOCKET), is!(2, SO_MARK)],
         &[is!(1, SOL_SOCKET), is!(2, SO_REUSEADDR)],
     ),
-    allow!(
+    permit!(
         SYS_getsockopt,
         "how a connection ended",
         &[is!(1, SOL_SOCKET), is!(2, SO_ERROR)]
     ),
-    allow!(
+    permit!(
         SYS_openat,
         "reads /etc/hosts and /etc/resolv.conf before a mail; Landlock allows no other file",
         &[ONLY_READ]
     ),
     #[cfg(target_arch = "x86_64")]
-    allow!(
+    permit!(
         SYS_open,
         "reads /etc/hosts and /etc/resolv.conf before a mail (musl)",
-        &[without!(1, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)]
+        &[without!(
+            1,
+            O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND
+        )]
     ),
-    allow!(SYS_statx, "how long such a file is"),
-    allow!(SYS_fstat, "how long such a file is (kernels without statx)"),
-    allow!(SYS_lseek, "where reading such a file begins"),
+    permit!(SYS_statx, "how long such a file is"),
+    permit!(SYS_fstat, "how long such a file is (kernels without statx)"),
+    permit!(SYS_lseek, "where reading such a file begins"),
 ];
 
 impl Role {
@@ -272,10 +271,32 @@ mod tests {
     #[test]
     fn no_role_may_start_a_program_or_gain_a_right() {
         let never = [
-            "execve", "execveat", "fork", "vfork", "clone", "clone3", "ptrace", "setuid",
-            "setresuid", "capset", "mount", "unshare", "setns", "kill", "init_module",
-            "finit_module", "bpf", "pidfd_open", "process_vm_writev", "keyctl", "seccomp",
-            "io_uring_setup", "userfaultfd", "perf_event_open", "socketpair", "chroot",
+            "execve",
+            "execveat",
+            "fork",
+            "vfork",
+            "clone",
+            "clone3",
+            "ptrace",
+            "setuid",
+            "setresuid",
+            "capset",
+            "mount",
+            "unshare",
+            "setns",
+            "kill",
+            "init_module",
+            "finit_module",
+            "bpf",
+            "pidfd_open",
+            "process_vm_writev",
+            "keyctl",
+            "seccomp",
+            "io_uring_setup",
+            "userfaultfd",
+            "perf_event_open",
+            "socketpair",
+            "chroot",
         ];
         for role in Role::ALL {
             for row in role.calls() {

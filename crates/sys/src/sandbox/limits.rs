@@ -28,18 +28,6 @@ const PROCESSES: Limit = Limit {
     reason: "starts no process and no thread",
 };
 
-const FILE_LOCKS: Limit = Limit {
-    resource: Resource::RLIMIT_LOCKS,
-    most: 0,
-    reason: "locks no file",
-};
-
-const LOCKED_MEMORY: Limit = Limit {
-    resource: Resource::RLIMIT_MSGQUEUE,
-    most: 0,
-    reason: "uses no message queue",
-};
-
 impl Role {
     /// The limits of the role.
     #[must_use]
@@ -47,8 +35,6 @@ impl Role {
         const VRRPD: &[Limit] = &[
             CORE,
             PROCESSES,
-            FILE_LOCKS,
-            LOCKED_MEMORY,
             Limit {
                 resource: Resource::RLIMIT_NOFILE,
                 most: 8192,
@@ -58,8 +44,6 @@ impl Role {
         const CHECKERD: &[Limit] = &[
             CORE,
             PROCESSES,
-            FILE_LOCKS,
-            LOCKED_MEMORY,
             Limit {
                 resource: Resource::RLIMIT_NOFILE,
                 most: 4160,
@@ -69,8 +53,6 @@ impl Role {
         const IPVSD: &[Limit] = &[
             CORE,
             PROCESSES,
-            FILE_LOCKS,
-            LOCKED_MEMORY,
             Limit {
                 resource: Resource::RLIMIT_NOFILE,
                 most: 64,
