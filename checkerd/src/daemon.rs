@@ -284,7 +284,7 @@ impl Daemon {
         let Some(checker) = self.checks.checker(checker) else {
             return;
         };
-        let label = &checker.label;
+        let label = checker.label();
         match event {
             Event::Up { .. } | Event::Weight(_) => log::info!("{label} {event}"),
             Event::Down(_) | Event::Retrying { .. } | Event::StillDown(_) => {

@@ -128,7 +128,8 @@ mod tests {
     fn checker(id: u32, probe: Probe) -> Checker {
         Checker {
             id: CheckerId(id),
-            label: String::new(),
+            server: String::new(),
+            service: String::new(),
             probe,
             timing: Timing {
                 delay_loop: Duration::from_secs(6),

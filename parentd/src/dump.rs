@@ -173,7 +173,7 @@ fn check_text(data: &Data<'_>) -> Text {
     }
     text.title("Health checkers");
     for (id, entry) in &config.checkers {
-        text.line(format_args!(" {}", entry.checker.label));
+        text.line(format_args!(" {}", entry.checker.label()));
         if let Some(snapshot) = published.checkers.get(id) {
             text.value(snapshot);
         }

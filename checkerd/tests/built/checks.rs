@@ -22,12 +22,12 @@ fn tcp_check_follows_the_listener() {
     let mut daemon = Checkerd::with(&[tcp(1, address), tcp(2, nobody())]);
     daemon.until_verdict(1, true);
     daemon.until_verdict(2, false);
-    daemon.until_log("TCP_CHECK 2 failed: connection refused; now down");
+    daemon.until_log("TCP_CHECK of 2 in test failed: connection refused; now down");
     drop(server);
     daemon.until_verdict(1, false);
     let _server = TcpServer::start(address, drop).unwrap();
     daemon.until_verdict(1, true);
-    daemon.until_log("TCP_CHECK 1 succeeded; now up");
+    daemon.until_log("TCP_CHECK of 1 in test succeeded; now up");
 }
 
 #[test]
@@ -65,7 +65,8 @@ fn an_ipv6_server_is_checked_over_the_configured_interface() {
     };
     let mut daemon = Checkerd::with(&[checker(1, via("lo")), checker(2, via("absent0"))]);
     daemon.until_verdict(1, true);
-    daemon.until_log("TCP_CHECK 2 was not tried: bind_if cannot be used: No such device");
+    daemon
+        .until_log("TCP_CHECK of 2 in test was not tried: bind_if cannot be used: No such device");
     assert_eq!(daemon.verdict(2), None);
 }
 
@@ -82,7 +83,7 @@ fn http_get_judges_the_status() {
     let mut daemon = Checkerd::with(&[http(1, server.address(), &["/"]), wants_503]);
     daemon.until_verdict(1, true);
     daemon.until_verdict(2, false);
-    daemon.until_log("HTTP_GET 2 failed: status 200, expected 503");
+    daemon.until_log("HTTP_GET of 2 in test failed: status 200, expected 503");
     server.set(Behaviour::status(503));
     daemon.until_verdict(1, false);
     daemon.until_verdict(2, true);
@@ -103,7 +104,8 @@ fn http_get_needs_every_url_and_takes_a_server_that_keeps_the_connection() {
     daemon.until_verdict(1, true);
     server.set(Behaviour::Paths(vec![page("/a")]));
     daemon.until_verdict(1, false);
-    daemon.until_log("HTTP_GET 1 failed: url /b: status 404, expected 200-299; now down");
+    daemon
+        .until_log("HTTP_GET of 1 in test failed: url /b: status 404, expected 200-299; now down");
     server.set(Behaviour::KeepOpen {
         body: "x".to_owned(),
     });
@@ -155,7 +157,9 @@ fn the_digest_of_genhash_makes_http_get_and_ssl_get_pass() {
     daemon.until_verdict(2, true);
     plain.set(Behaviour::ok("other"));
     daemon.until_verdict(1, false);
-    daemon.until_log("HTTP_GET 1 failed: digest 795f3202b17cb6bc3d4b771d8c6c9eaf, expected");
+    daemon.until_log(
+        "HTTP_GET of 1 in test failed: digest 795f3202b17cb6bc3d4b771d8c6c9eaf, expected",
+    );
     assert_eq!(
         plain.requests()[0],
         plain.requests()[1],
@@ -179,7 +183,7 @@ fn ssl_get_accepts_any_certificate_says_so_and_verifies_on_request() {
     daemon.until_verdict(1, true);
     daemon.until_verdict(2, true);
     daemon.until_verdict(3, false);
-    daemon.until_log("SSL_GET 3 failed: the server does not speak TLS on this port");
+    daemon.until_log("SSL_GET of 3 in test failed: the server does not speak TLS on this port");
     assert_eq!(
         daemon
             .log()
@@ -193,7 +197,7 @@ fn ssl_get_accepts_any_certificate_says_so_and_verifies_on_request() {
     };
     daemon.configure(2, &global, &checkers, &[]);
     daemon.until_verdict(2, false);
-    daemon.until_log("SSL_GET 2 failed: certificate refused");
+    daemon.until_log("SSL_GET of 2 in test failed: certificate refused");
     assert_eq!(daemon.verdict(1), Some(true));
 }
 
@@ -211,7 +215,7 @@ fn smtp_check_talks_to_every_host() {
     second.set(vec![("HELO", "550 no")]);
     daemon.until_verdict(1, false);
     daemon.until_log(&format!(
-        "SMTP_CHECK 1 failed: host {}: answer to HELO: 550 no; now down",
+        "SMTP_CHECK of 1 in test failed: host {}: answer to HELO: 550 no; now down",
         second.address()
     ));
     second.set(Vec::new());
@@ -252,11 +256,18 @@ fn a_check_that_this_host_cannot_make_is_no_failure_of_the_server() {
     via.source = Some(IpAddr::from([192, 0, 2, 77]));
     let mut daemon = Checkerd::with(&[checker(1, Probe::Tcp(via)), tcp(2, server.address())]);
     daemon.until("complaint", |d| {
-        d.log().contains("TCP_CHECK 1 was not tried: bindto")
+        d.log()
+            .contains("TCP_CHECK of 1 in test was not tried: bindto")
     });
     daemon.until_verdict(2, true);
     sleep(Duration::from_millis(500));
     daemon.read();
     assert_eq!(daemon.verdict(1), None);
-    assert_eq!(daemon.log().matches("TCP_CHECK 1 was not tried").count(), 1);
+    assert_eq!(
+        daemon
+            .log()
+            .matches("TCP_CHECK of 1 in test was not tried")
+            .count(),
+        1
+    );
 }

@@ -220,7 +220,8 @@ pub(crate) fn connection(target: SocketAddr) -> Connection {
 pub(crate) fn checker(id: u32, probe: Probe) -> Checker {
     Checker {
         id: CheckerId(id),
-        label: format!("{} {id}", probe.keyword()),
+        server: id.to_string(),
+        service: "test".to_owned(),
         probe,
         timing: Timing {
             delay_loop: TICK,
@@ -263,7 +264,6 @@ pub(crate) fn https(id: u32, target: SocketAddr, name: Option<&str>) -> Checker 
             close_notify: true,
         });
     }
-    checker.label = format!("SSL_GET {id}");
     checker
 }
 

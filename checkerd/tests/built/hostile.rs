@@ -75,7 +75,7 @@ fn hostile_mail_servers_go_down() {
     let mut daemon = Checkerd::with(&[smtp(1, &[endless.address()]), smtp(2, &[silent.address()])]);
     daemon.until_verdict(1, false);
     daemon.until_verdict(2, false);
-    daemon.until_log("SMTP_CHECK 2 failed: no greeting within 1 s");
+    daemon.until_log("SMTP_CHECK of 2 in test failed: no greeting within 1 s");
 }
 
 #[test]

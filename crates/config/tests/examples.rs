@@ -56,10 +56,10 @@ fn the_instance_of_vrrp_conf_is_an_ordinary_master() {
 #[test]
 fn http_conf_checks_by_connection_and_by_page() {
     let config = load_clean("http.conf");
-    let labels: Vec<&str> = config
+    let labels: Vec<String> = config
         .checkers
         .values()
-        .map(|c| c.checker.label.as_str())
+        .map(|c| c.checker.label())
         .collect();
     assert_eq!(
         labels,

@@ -14,8 +14,10 @@ use crate::units::{IfName, Port, Weight};
 pub struct Checker {
     /// Identity, kept over reloads while the server stays and the block is equal.
     pub id: CheckerId,
-    /// Name in logs: `TCP_CHECK of [10.0.0.2]:tcp:80 in [10.0.0.1]:tcp:80`.
-    pub label: String,
+    /// Name of the real server: `[10.0.0.2]:tcp:80`.
+    pub server: String,
+    /// Name of its virtual server.
+    pub service: String,
     /// What is done.
     pub probe: Probe,
     /// When it is done.
@@ -24,6 +26,17 @@ pub struct Checker {
     pub alpha: bool,
     /// `log_all_failures`: also failures that change nothing.
     pub log_all_failures: bool,
+}
+
+impl Checker {
+    /// Its name in logs: `TCP_CHECK of [10.0.0.2]:tcp:80 in [10.0.0.1]:tcp:80`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let Self {
+            server, service, ..
+        } = self;
+        format!("{} of {server} in {service}", self.probe.keyword())
+    }
 }
 
 /// When a checker runs.

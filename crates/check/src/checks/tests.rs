@@ -38,7 +38,8 @@ fn url(path: &str) -> Url {
 fn checker(id: u32, probe: Probe) -> Checker {
     Checker {
         id: CheckerId(id),
-        label: format!("checker {id}"),
+        server: format!("server {id}"),
+        service: "service".to_owned(),
         probe,
         timing: Timing {
             delay_loop: 6 * SECOND,

@@ -198,16 +198,11 @@ impl Build<'_> {
                 }
             }
         };
-        let label = format!(
-            "{} of {} in {}",
-            probe.keyword(),
-            server.label,
-            server.service.label
-        );
         Some(CheckerEntry {
             checker: Checker {
                 id,
-                label,
+                server: server.label.to_owned(),
+                service: server.service.label.clone(),
                 probe,
                 timing,
                 alpha,
