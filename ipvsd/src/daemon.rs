@@ -10,7 +10,6 @@ use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ServerReason, ToIpvsd};
 use kr_ipc::{Channel, ChannelError};
 use kr_lvs::{Action, Event, Input, Notice, Outcome, Reason, Table};
 use kr_model::ipvs::Operation;
-use kr_model::lvs::ServiceKey;
 use kr_netlink::ipvs::{Ipvs, IpvsError, explain};
 use mio::Token;
 
@@ -291,12 +290,8 @@ impl Daemon {
     fn perform_actions(&mut self) -> Result<(), End> {
         while let Some(action) = self.table.poll_action() {
             match action {
-                Action::Read { destinations_of } => {
-                    let answer = self.with_kernel(|kernel| {
-                        kernel
-                            .read(&destinations_of as &[ServiceKey])
-                            .map(Input::Read)
-                    });
+                Action::Read { services } => {
+                    let answer = self.with_kernel(|kernel| kernel.read(&services).map(Input::Read));
                     self.input(answer);
                 }
                 Action::Apply(operations) => {

@@ -6,12 +6,13 @@
 //! | `pool` | which servers are alive, with which weight; is there quorum |
 //! | `wanted` | what the kernel's table must look like then |
 //! | `diff` | which operations lead there, in which order |
-//! | `table` | the machine around these: configuration, verdicts, readings, timer, stop |
+//! | `table` | the machine around these: configuration, verdicts, timer, stop |
+//! | `table::kernel`, `table::patrol` | what is read of the kernel and when, and what follows |
 //! | `event` | what it tells: log lines and notices for the parent |
 //!
 //! Reconcile, do not replay: the machine keeps what it believes the kernel to hold, writes only
-//! differences, and reads the kernel again once a second, so a start, a reload, a crash and
-//! somebody else's `ipvsadm -C` take one path.
+//! differences, and reads everything of its own in the kernel again every two seconds, so a start, a reload, a
+//! crash and somebody else's `ipvsadm -C` take one path.
 
 pub mod diff;
 pub mod event;

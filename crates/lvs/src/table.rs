@@ -7,12 +7,15 @@
 
 mod configure;
 mod kernel;
+mod patrol;
+
+pub use patrol::{RECONCILE, ROUND, SHARE, SLICE};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kr_model::ipvs::{Operation, Reading};
+use kr_model::ipvs::Operation;
 use kr_model::lvs::{
     IpvsGlobal, PoolSnapshot, RealServer, Removal, ServiceKey, Verdict, VirtualServer,
 };
@@ -21,14 +24,7 @@ use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 use crate::diff::Present;
 use crate::event::{Event, Notice, Reason};
 use crate::pool::{Decision, Pool};
-
-/// Time between two readings of the kernel. A service that somebody else removed or changed is back
-/// within this time.
-pub const RECONCILE: Duration = Duration::from_secs(1);
-
-/// Services whose destinations are read at each reading, in turn, so that a reading stays cheap with
-/// thousands of services: every destination is compared once in `services / PATROL` readings.
-pub const PATROL: usize = 64;
+use patrol::Patrol;
 
 /// Time between two attempts while the kernel's IPVS cannot be used.
 pub const RETRY: Duration = Duration::from_secs(5);
@@ -70,7 +66,7 @@ pub enum Input {
     /// A checker spoke. Unknown checkers are ignored; see [`Table::knows`].
     Verdict(Verdict),
     /// Answer to [`Action::Read`].
-    Read(Reading),
+    Read(Present),
     /// Answer to [`Action::Read`] or [`Action::Apply`]: IPVS cannot be used, for this reason.
     Unusable(String),
     /// Answer to [`Action::Apply`]: one outcome per operation.
@@ -84,10 +80,10 @@ pub enum Input {
 /// What the driver must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Read every service of the kernel, and the destinations of these.
+    /// Read these services with their destinations.
     Read {
-        /// Services whose destinations are wanted; those that do not exist are left out of the answer.
-        destinations_of: Vec<ServiceKey>,
+        /// Which; those that do not exist are left out of the answer.
+        services: Vec<ServiceKey>,
     },
     /// Carry these out, in order.
     Apply(Vec<Operation>),
@@ -121,12 +117,14 @@ enum Kernel {
 }
 
 /// A kernel action that was given out and not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum InFlight {
     Nothing,
-    /// A reading; of everything of ours, or of the next few services.
     Reading {
-        all: bool,
+        /// What is read.
+        services: Vec<ServiceKey>,
+        /// When, if it is a look after services that are known: what differs is somebody else's doing.
+        since: Option<Instant>,
     },
     Applying,
 }
@@ -152,9 +150,10 @@ pub struct Table {
     /// Services with a refused operation: read and tried again at the next reading.
     refused: BTreeMap<Object, String>,
     flush: bool,
-    read_all: bool,
+    /// Services that may be in the kernel already, whose state is not known yet.
+    unread: BTreeSet<ServiceKey>,
     next_read: Option<Instant>,
-    patrol: Option<ServiceKey>,
+    patrol: Patrol,
     in_flight: InFlight,
     queue: VecDeque<Action>,
     publish: BTreeSet<VirtualServerId>,
@@ -191,9 +190,9 @@ impl Table {
             dirty: BTreeSet::new(),
             refused: BTreeMap::new(),
             flush: false,
-            read_all: false,
+            unread: BTreeSet::new(),
             next_read: None,
-            patrol: None,
+            patrol: Patrol::new(),
             in_flight: InFlight::Nothing,
             queue: VecDeque::new(),
             publish: BTreeSet::new(),

@@ -52,15 +52,6 @@ pub struct PresentService {
     pub destinations: BTreeMap<SocketAddr, Option<Destination>>,
 }
 
-/// The services that a reading found, and the destinations of those that were asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// Every service of the kernel that a configuration can name, foreign ones too.
-    pub services: BTreeMap<ServiceKey, Option<Service>>,
-    /// Destinations of the services that were asked for and exist.
-    pub destinations: BTreeMap<ServiceKey, BTreeMap<SocketAddr, Option<Destination>>>,
-}
-
 /// One change of the kernel's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {

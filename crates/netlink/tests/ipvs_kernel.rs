@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kr_model::ipvs::{Destination, Operation, Reading, Service};
+use kr_model::ipvs::{Destination, Operation, PresentService, Service};
 use kr_model::lvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags, ServiceKey};
 use kr_model::net::Family;
 use kr_model::units::Weight;
@@ -128,22 +128,16 @@ fn additions(table: &Whole) -> Vec<Operation> {
     operations
 }
 
-fn expected_reading(table: &Whole) -> Reading {
-    let destinations = |list: &Vec<(SocketAddr, Destination)>| -> BTreeMap<_, _> {
-        list.iter()
-            .map(|(address, destination)| (*address, Some(*destination)))
-            .collect()
+fn expected_reading(table: &Whole) -> BTreeMap<ServiceKey, PresentService> {
+    let entry = |(key, service, destinations): &(ServiceKey, Service, Vec<_>)| {
+        let destinations = destinations.iter().map(|(at, held)| (*at, Some(*held)));
+        let held = PresentService {
+            service: Some(*service),
+            destinations: destinations.collect(),
+        };
+        (*key, held)
     };
-    Reading {
-        services: table
-            .iter()
-            .map(|(key, service, _)| (*key, Some(*service)))
-            .collect(),
-        destinations: table
-            .iter()
-            .map(|(key, _, list)| (*key, destinations(list)))
-            .collect(),
-    }
+    table.iter().map(entry).collect()
 }
 
 fn keys(table: &Whole) -> Vec<ServiceKey> {
@@ -290,17 +284,15 @@ fn what_ipvsadm_made_is_read_and_changed_in_place() {
     ipvsadm("-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 4");
     ipvsadm("-A -u 192.0.2.1:5060 -s rr -p 30 --pe sip");
     let (key, address) = (tcp("192.0.2.1:80"), at("10.0.0.1:80"));
-    let reading = ipvs.read(&[key]).unwrap();
-    assert_eq!(
-        reading.services[&key],
-        Some(scheduled(Scheduler::RoundRobin))
-    );
-    assert_eq!(
-        reading.destinations[&key][&address],
-        Some(server(Forwarding::Nat, 4))
-    );
+    let phone = udp("192.0.2.1:5060");
+    let reading = ipvs.read(&[key, phone, tcp("192.0.2.1:9")]).unwrap();
+    assert_eq!(reading.len(), 2);
+    let plain = scheduled(Scheduler::RoundRobin);
+    assert_eq!(reading[&key].service, Some(plain));
+    let held = reading[&key].destinations[&address];
+    assert_eq!(held, Some(server(Forwarding::Nat, 4)));
     // A persistence engine is nothing that was asked for, so it differs from every wish.
-    assert_eq!(reading.services[&udp("192.0.2.1:5060")], None);
+    assert_eq!(reading[&phone].service, None);
 
     // Additions meet what is there; it becomes what was asked for.
     done(
@@ -394,7 +386,7 @@ fn removing_what_is_gone_succeeds_and_refusals_are_told_apart() {
             Ok(()),
         ]
     );
-    assert_eq!(ipvs.read(&[key]).unwrap(), Reading::default());
+    assert_eq!(ipvs.read(&[key]).unwrap(), BTreeMap::new());
 }
 
 #[test]
@@ -420,5 +412,5 @@ fn thousands_of_entries_are_written_and_read_whole() {
     done(&mut ipvs, &additions(&table));
     assert_eq!(ipvs.read(&keys(&table)).unwrap(), expected_reading(&table));
     done(&mut ipvs, &[Operation::Flush]);
-    assert_eq!(ipvs.read(&keys(&table)).unwrap(), Reading::default());
+    assert_eq!(ipvs.read(&keys(&table)).unwrap(), BTreeMap::new());
 }

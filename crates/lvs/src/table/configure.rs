@@ -71,8 +71,12 @@ impl Table {
         // Services that a reload takes away are still in `present` and wanted by nobody.
         self.dirty
             .extend(self.owners.keys().chain(self.present.keys()).copied());
+        let unknown = self
+            .owners
+            .keys()
+            .filter(|key| !self.present.contains_key(key));
+        self.unread.extend(unknown);
         self.refused.clear();
-        self.read_all = true;
         self.installing = Some(0);
     }
 

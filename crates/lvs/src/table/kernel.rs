@@ -1,23 +1,17 @@
 //! The machine's side towards the kernel: when it reads, what it concludes from a reading, which
 //! operations follow, and what their refusal means.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::ops::Bound;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use kr_model::Instant;
-use kr_model::ipvs::{Destination, Operation, PresentService, Reading, Service};
+use kr_model::ipvs::{Operation, PresentService};
 use kr_model::lvs::{Removal, ServiceKey};
 
-use super::{
-    Action, BATCH, InFlight, Kernel, Object, Outcome, PATROL, Phase, RECONCILE, RETRY, Table,
-};
+use super::{Action, BATCH, InFlight, Kernel, Object, Outcome, Phase, RETRY, Table};
 use crate::diff;
 use crate::event::{Event, Notice};
 use crate::wanted::wanted;
-
-/// Destinations of a service as read.
-type Destinations = BTreeMap<SocketAddr, Option<Destination>>;
 
 impl Table {
     /// The next kernel action, when one is due.
@@ -29,11 +23,13 @@ impl Table {
         if self.phase != Phase::Running {
             return None;
         }
-        if self.read_all {
-            self.read_all = false;
-            self.in_flight = InFlight::Reading { all: true };
-            let destinations_of = self.owners.keys().copied().collect();
-            return Some(Action::Read { destinations_of });
+        if self.kernel == Kernel::Unknown || !self.unread.is_empty() {
+            let services: Vec<_> = std::mem::take(&mut self.unread).into_iter().collect();
+            self.in_flight = InFlight::Reading {
+                services: services.clone(),
+                since: None,
+            };
+            return Some(Action::Read { services });
         }
         if self.kernel != Kernel::Usable {
             return None;
@@ -78,106 +74,68 @@ impl Table {
         }
         self.next_read = None;
         if self.kernel != Kernel::Usable {
-            self.read_all = true;
+            self.unread = self.owners.keys().copied().collect();
             return;
         }
-        let mut services: BTreeSet<_> = self
-            .refused
-            .keys()
-            .filter_map(|(service, _)| *service)
-            .collect();
-        services.extend(self.next_patrol());
-        self.in_flight = InFlight::Reading { all: false };
-        // At the front: what is queued was caused earlier, but a reading depends on none of it.
-        self.queue.push_front(Action::Read {
-            destinations_of: services.into_iter().collect(),
+        let ours: BTreeSet<_> = self.owners.keys().chain(self.present.keys()).collect();
+        let sizes = ours.into_iter().map(|key| {
+            let held = self.present.get(key);
+            (*key, held.map_or(0, |held| held.destinations.len()))
         });
-    }
-
-    /// The next [`PATROL`] services in key order, from the beginning again after the last.
-    fn next_patrol(&mut self) -> Vec<ServiceKey> {
-        let from = self.patrol.map_or(Bound::Unbounded, Bound::Excluded);
-        let later = self.owners.range((from, Bound::Unbounded));
-        let mut services: Vec<_> = later.map(|(key, _)| *key).take(PATROL).collect();
-        if services.len() < PATROL {
-            let room = PATROL.saturating_sub(services.len());
-            let wrap = self
-                .owners
-                .keys()
-                .take_while(|key| Some(**key) <= self.patrol);
-            services.extend(wrap.take(room).copied());
-        }
-        self.patrol = services.last().copied();
-        services
+        let services = self.patrol.next(sizes);
+        self.in_flight = InFlight::Reading {
+            services: services.clone(),
+            since: Some(now),
+        };
+        // At the front: what is queued was caused earlier, but a reading depends on none of it.
+        self.queue.push_front(Action::Read { services });
     }
 
     /// Takes note of what the kernel holds; whatever differs from the belief is compared with what is
     /// wanted.
-    pub(super) fn read(&mut self, reading: Reading, now: Instant) {
-        let InFlight::Reading { all } = self.in_flight else {
+    pub(super) fn read(&mut self, mut found: diff::Present, now: Instant) {
+        let InFlight::Reading { services, since } =
+            std::mem::replace(&mut self.in_flight, InFlight::Nothing)
+        else {
             return;
         };
-        self.in_flight = InFlight::Nothing;
-        self.next_read = Some(now.saturating_add(RECONCILE));
+        let cost = since.map_or(Duration::ZERO, |since| now.since(since));
+        self.next_read = Some(now.saturating_add(self.patrol.pause(cost)));
         if self.kernel != Kernel::Usable {
             self.kernel = Kernel::Usable;
             self.queue.push_back(Action::Log(Event::KernelUsable));
             self.queue
                 .push_back(Action::Notify(Notice::Kernel { usable: true }));
         }
-        let ours: BTreeSet<_> = self
-            .owners
+        let refused: BTreeSet<_> = self
+            .refused
             .keys()
-            .chain(self.present.keys())
-            .copied()
+            .filter_map(|(service, _)| *service)
             .collect();
-        let Reading {
-            services,
-            mut destinations,
-        } = reading;
-        for key in ours {
+        for key in services {
             let known = self.present.contains_key(&key);
-            let found = services.get(&key).copied();
-            if !self.found(key, found, destinations.remove(&key)) {
-                continue;
+            if self.found(key, found.remove(&key)) {
+                if known && since.is_some() {
+                    self.queue
+                        .push_back(Action::Log(Event::Drifted { service: key }));
+                }
+                self.dirty.insert(key);
+            } else if refused.contains(&key) {
+                self.dirty.insert(key);
             }
-            if !all && known {
-                self.queue
-                    .push_back(Action::Log(Event::Drifted { service: key }));
-            }
-            self.dirty.insert(key);
         }
-        self.dirty
-            .extend(self.refused.keys().filter_map(|(service, _)| *service));
     }
 
-    /// Takes note of one service as it was found, or not, with its destinations if these were read.
-    /// True when that is news.
-    fn found(
-        &mut self,
-        key: ServiceKey,
-        service: Option<Option<Service>>,
-        destinations: Option<Destinations>,
-    ) -> bool {
-        let Some(service) = service else {
+    /// Takes note of one service as it was found, or not. True when that is news.
+    fn found(&mut self, key: ServiceKey, found: Option<PresentService>) -> bool {
+        let Some(found) = found else {
             return self.present.remove(&key).is_some();
         };
-        let Some(held) = self.present.get_mut(&key) else {
-            let destinations = destinations.unwrap_or_default();
-            let found = PresentService {
-                service,
-                destinations,
-            };
-            self.present.insert(key, found);
-            return true;
-        };
-        let mut news = held.service != service;
-        held.service = service;
-        if let Some(destinations) = destinations {
-            news |= held.destinations != destinations;
-            held.destinations = destinations;
+        if self.present.get(&key) == Some(&found) {
+            return false;
         }
-        news
+        self.present.insert(key, found);
+        true
     }
 
     /// Goes on without a kernel and tries again later.

@@ -7,10 +7,10 @@
 mod attributes;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use kr_model::ipvs::{Operation, Reading};
+use kr_model::ipvs::{Operation, PresentService};
 use kr_model::lvs::ServiceKey;
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
@@ -127,33 +127,74 @@ impl Ipvs {
         self.version
     }
 
-    /// Reads every service, and the destinations of `destinations_of` as far as these exist. Services
-    /// that no configuration can name are left out.
+    /// Reads the services of `keys`, as far as they exist, with their destinations.
     ///
     /// # Errors
     /// When the exchange fails, for instance because the module was removed.
-    pub fn read(&mut self, destinations_of: &[ServiceKey]) -> Result<Reading, IpvsError> {
-        let mut reading = Reading::default();
-        self.ask(
-            REQUEST | DUMP,
-            command::GET_SERVICE,
-            |_| {},
-            |body| {
-                reading.services.extend(read_service(body));
-            },
-        )?;
-        for &key in destinations_of {
-            if !reading.services.contains_key(&key) {
-                continue;
+    pub fn read(
+        &mut self,
+        keys: &[ServiceKey],
+    ) -> Result<BTreeMap<ServiceKey, PresentService>, IpvsError> {
+        let mut found = BTreeMap::new();
+        for keys in keys.chunks(BATCH_REQUESTS) {
+            let mut writer = Writer::default();
+            let mut sequences = Vec::new();
+            for &key in keys {
+                let sequence = self.socket.next_sequence();
+                sequences.push(sequence);
+                let get = command::GET_SERVICE;
+                writer.request(self.family, REQUEST, sequence, get, VERSION, |w| {
+                    wire::write_service_key(w, key);
+                });
             }
-            let mut destinations = BTreeMap::new();
+            self.socket.send(writer.bytes())?;
+            self.services(&sequences, &mut found)?;
+        }
+        for (&key, service) in &mut found {
             let write = |writer: &mut Writer| wire::write_service_key(writer, key);
             self.ask(REQUEST | DUMP, command::GET_DEST, write, |body| {
-                destinations.extend(read_destination(body, key.family()));
+                let destination = read_destination(body, key.family());
+                service.destinations.extend(destination);
             })?;
-            reading.destinations.insert(key, destinations);
         }
-        Ok(reading)
+        Ok(found)
+    }
+
+    /// Takes the answers to the questions for services of one datagram: each is a service, or says that there
+    /// is none.
+    fn services(
+        &mut self,
+        sequences: &[u32],
+        found: &mut BTreeMap<ServiceKey, PresentService>,
+    ) -> Result<(), IpvsError> {
+        let mut waiting: BTreeSet<_> = sequences.iter().copied().collect();
+        while !waiting.is_empty() {
+            let datagram = self.socket.receive()?.ok_or(NetlinkError::Unanswered)?;
+            for message in messages(datagram) {
+                let message = message?;
+                if !waiting.remove(&message.sequence) {
+                    continue;
+                }
+                match message.meaning() {
+                    Meaning::Answer(Ok(()) | Err(Errno::ESRCH)) => {}
+                    Meaning::Answer(Err(errno)) => return Err(errno.into()),
+                    Meaning::Done(_) => return Err(NetlinkError::Malformed.into()),
+                    Meaning::Object => {
+                        let body = message.body.get(GENERIC_HEADER..);
+                        let read = read_service(body.ok_or(NetlinkError::Malformed)?);
+                        found.extend(read.map(|(key, service)| {
+                            let destinations = BTreeMap::new();
+                            let service = PresentService {
+                                service,
+                                destinations,
+                            };
+                            (key, service)
+                        }));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Carries operations out, in order, and returns what became of each. Something to be added that

@@ -4,13 +4,14 @@ mod kernel;
 mod pools;
 mod random;
 mod reload;
+mod scale;
 mod stop;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kr_model::ipvs::{Operation, Reading};
+use kr_model::ipvs::Operation;
 use kr_model::lvs::{
     CheckerBinding, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer, Removal, Scheduler,
     ServiceFlags, ServiceKey, SorryServer, Verdict, VirtualServer,
@@ -18,7 +19,7 @@ use kr_model::lvs::{
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
-use super::{Action, BATCH, Configuration, Input, Outcome, PATROL, RECONCILE, RETRY, Table};
+use super::{Action, BATCH, Configuration, Input, Outcome, RECONCILE, RETRY, ROUND, Table};
 use crate::diff::{Present, note};
 use crate::event::{Event, Notice, Reason};
 
@@ -152,10 +153,10 @@ impl Lab {
     fn drain(&mut self) {
         while let Some(action) = self.table.poll_action() {
             match action {
-                Action::Read { destinations_of } => {
+                Action::Read { services } => {
                     let answer = match self.broken {
                         Some(reason) => Input::Unusable(reason.to_owned()),
-                        None => Input::Read(self.reading(&destinations_of)),
+                        None => Input::Read(self.reading(&services)),
                     };
                     self.table.handle(answer, self.now);
                 }
@@ -176,18 +177,9 @@ impl Lab {
         }
     }
 
-    fn reading(&self, keys: &[ServiceKey]) -> Reading {
-        Reading {
-            services: self
-                .kernel
-                .iter()
-                .map(|(key, held)| (*key, held.service))
-                .collect(),
-            destinations: keys
-                .iter()
-                .filter_map(|key| Some((*key, self.kernel.get(key)?.destinations.clone())))
-                .collect(),
-        }
+    fn reading(&self, keys: &[ServiceKey]) -> Present {
+        let held = |key: &ServiceKey| Some((*key, self.kernel.get(key)?.clone()));
+        keys.iter().filter_map(held).collect()
     }
 
     fn apply(&mut self, operation: Operation) -> Outcome {
