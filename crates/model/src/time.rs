@@ -26,10 +26,12 @@ impl Instant {
         self.0
     }
 
-    /// This instant plus `duration`, or the last representable instant.
+    /// This instant plus `duration`, or the last representable instant. A part of a microsecond counts as a
+    /// whole one, so a time that is not zero always ends later than it began.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(micros(duration)))
+        let rest = u64::from(!duration.subsec_nanos().is_multiple_of(1_000));
+        Self(self.0.saturating_add(micros(duration)).saturating_add(rest))
     }
 
     /// This instant minus `duration`, or zero.
@@ -66,6 +68,10 @@ mod tests {
         assert_eq!(
             t.saturating_add(Duration::MAX),
             Instant::from_micros(u64::MAX)
+        );
+        assert_eq!(
+            t.saturating_add(Duration::from_nanos(1_001)).as_micros(),
+            12
         );
         assert_eq!(Instant::ZERO.since(t), Duration::ZERO);
         assert_eq!(t.since(Instant::ZERO), Duration::from_micros(10));

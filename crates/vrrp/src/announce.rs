@@ -8,6 +8,10 @@ use kr_model::Instant;
 use kr_model::units::IfName;
 use kr_model::vrrp::{Instance, VirtualAddress};
 
+/// Sets in a row at most, whatever the configuration asks for: they are made at once and wait in memory, and
+/// a mistyped number must not take all of it.
+const MAX_REPEAT: u32 = 100;
+
 /// One announcement to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -145,7 +149,7 @@ impl Announcer {
         instance: &Instance,
         repeat: u32,
     ) {
-        for _ in 0..repeat {
+        for _ in 0..repeat.min(MAX_REPEAT) {
             self.queue.extend(lines.clone().map(|line| Target {
                 device: line.device.as_ref().unwrap_or(&instance.interface).clone(),
                 address: line.address.address(),
@@ -195,6 +199,16 @@ mod tests {
                 Some(_) | None => return out,
             }
         }
+    }
+
+    #[test]
+    fn a_huge_repeat_is_bounded() {
+        let mut huge = instance(100);
+        huge.announce.repeat = u32::MAX;
+        let mut announcer = Announcer::default();
+        announcer.become_master(&huge, Instant::ZERO);
+        let announced = run(&mut announcer, &huge, 0);
+        assert_eq!(announced.len(), huge.addresses.len() * 100);
     }
 
     #[test]
