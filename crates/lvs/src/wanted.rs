@@ -74,10 +74,10 @@ fn add_destinations(key: ServiceKey, pool: &Pool, out: &mut BTreeMap<SocketAddr,
 const fn address(key: ServiceKey, configured: SocketAddr, forwarding: Forwarding) -> SocketAddr {
     let port = match (forwarding, key) {
         (Forwarding::Nat, _) => configured.port(),
-        (Forwarding::Direct | Forwarding::Tunnel, ServiceKey::Address { address, .. }) => {
+        (Forwarding::Direct | Forwarding::Tunnel(_), ServiceKey::Address { address, .. }) => {
             address.port()
         }
-        (Forwarding::Direct | Forwarding::Tunnel, ServiceKey::Fwmark { .. }) => 0,
+        (Forwarding::Direct | Forwarding::Tunnel(_), ServiceKey::Fwmark { .. }) => 0,
     };
     plain(SocketAddr::new(configured.ip(), port))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
@@ -98,8 +98,46 @@ pub enum Forwarding {
     Nat,
     /// Direct routing: same segment, address unchanged.
     Direct,
-    /// IP-in-IP tunnel.
-    Tunnel,
+    /// A tunnel; the only one that reaches servers of the other family.
+    Tunnel(Tunnel),
+}
+
+impl Forwarding {
+    /// True for every kind of tunnel.
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Self::Tunnel(_))
+    }
+}
+
+/// Encapsulation of a tunnel (`type` and the checksum options after `TUN`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Tunnel {
+    /// IP in IP (RFC 2003).
+    Ipip,
+    /// Generic UDP encapsulation; needs Linux 5.3.
+    Gue {
+        /// UDP port of the server.
+        port: NonZeroU16,
+        /// Checksum.
+        checksum: GueChecksum,
+    },
+    /// Generic routing encapsulation (RFC 2784); needs Linux 5.3.
+    Gre {
+        /// `csum`: the header has a checksum.
+        checksum: bool,
+    },
+}
+
+/// Checksum of generic UDP encapsulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum GueChecksum {
+    /// `nocsum`.
+    None,
+    /// `csum`: of the UDP header.
+    Full,
+    /// `remcsum`: remote checksum offload.
+    Remote,
 }
 
 /// IPVS scheduler (`lb_algo`, `lvs_sched`), one per kernel module `ip_vs_NAME`.
@@ -185,6 +223,31 @@ pub struct Persistence {
     pub timeout_seconds: u32,
     /// `persistence_granularity` as a prefix length: clients of one prefix share a server.
     pub granularity: u8,
+    /// `persistence_engine`: what else but its address makes a client.
+    pub engine: Option<PersistenceEngine>,
+}
+
+/// `persistence_engine`, one per kernel module `ip_vs_pe_NAME`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PersistenceEngine {
+    /// Calls of one SIP Call-ID stay together (UDP).
+    Sip,
+}
+
+impl PersistenceEngine {
+    /// The kernel's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+        }
+    }
+
+    /// The engine of a kernel name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == Self::Sip.name()).then_some(Self::Sip)
+    }
 }
 
 /// One `virtual_server`.

@@ -12,12 +12,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kr_model::ipvs::{Destination, Operation, PresentService, Service};
-use kr_model::lvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags, ServiceKey};
+use kr_model::lvs::{
+    Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceFlags,
+    ServiceKey, Tunnel,
+};
 use kr_model::net::Family;
 use kr_model::units::Weight;
 use kr_netlink::ipvs::{Ipvs, explain};
@@ -89,6 +92,7 @@ fn persistent(timeout_seconds: u32, granularity: u8) -> Service {
         persistence: Some(Persistence {
             timeout_seconds,
             granularity,
+            engine: None,
         }),
         ..scheduled(Scheduler::RoundRobin)
     }
@@ -225,7 +229,10 @@ fn every_kind_of_service_and_destination_is_what_ipvsadm_sees() {
             vec![
                 (at("10.0.0.1:8080"), server(Forwarding::Nat, 1)),
                 (at("10.0.0.2:80"), server(Forwarding::Direct, 0)),
-                (at("10.0.0.3:80"), server(Forwarding::Tunnel, 7)),
+                (
+                    at("10.0.0.3:80"),
+                    server(Forwarding::Tunnel(Tunnel::Ipip), 7),
+                ),
                 (at("10.0.0.4:8081"), limited),
             ],
         ),
@@ -242,7 +249,10 @@ fn every_kind_of_service_and_destination_is_what_ipvsadm_sees() {
             persistent(90, 64),
             vec![
                 (at("[2001:db8::a]:80"), server(Forwarding::Nat, 5)),
-                (at("10.0.0.5:80"), server(Forwarding::Tunnel, 6)),
+                (
+                    at("10.0.0.5:80"),
+                    server(Forwarding::Tunnel(Tunnel::Ipip), 6),
+                ),
             ],
         ),
         (
@@ -278,11 +288,77 @@ fn every_kind_of_service_and_destination_is_what_ipvsadm_sees() {
 }
 
 #[test]
+fn every_tunnel_and_the_sip_engine_are_what_ipvsadm_sees() {
+    let (mut ipvs, _guard) = empty_table();
+    let gue = |checksum| Tunnel::Gue {
+        port: NonZeroU16::new(6080).unwrap(),
+        checksum,
+    };
+    let tunnels = [
+        (Tunnel::Ipip, "ipip"),
+        (gue(GueChecksum::None), "gue --tun-port 6080 --tun-nocsum"),
+        (gue(GueChecksum::Full), "gue --tun-port 6080 --tun-csum"),
+        (
+            gue(GueChecksum::Remote),
+            "gue --tun-port 6080 --tun-remcsum",
+        ),
+        (Tunnel::Gre { checksum: false }, "gre --tun-nocsum"),
+        (Tunnel::Gre { checksum: true }, "gre --tun-csum"),
+    ];
+    let mut sip = persistent(60, 32);
+    sip.persistence.as_mut().unwrap().engine = Some(PersistenceEngine::Sip);
+    let (key, phone) = (tcp("192.0.2.1:80"), udp("192.0.2.1:5060"));
+    let mut expected = vec![
+        "-A -t 192.0.2.1:80 -s rr".to_owned(),
+        "-A -u 192.0.2.1:5060 -s rr -p 60 --pe sip".to_owned(),
+    ];
+    let mut destinations = Vec::new();
+    for ((tunnel, said), last) in tunnels.into_iter().zip(1_u8..) {
+        let address = SocketAddr::from(([10, 0, 0, last], 80));
+        destinations.push((address, server(Forwarding::Tunnel(tunnel), 1)));
+        expected.push(format!(
+            "-a -t 192.0.2.1:80 -r {address} -i -w 1 --tun-type {said}"
+        ));
+    }
+    let table = vec![
+        (key, scheduled(Scheduler::RoundRobin), destinations),
+        (phone, sip, vec![]),
+    ];
+    done(&mut ipvs, &additions(&table));
+    assert_eq!(ipvs.read(&keys(&table)).unwrap(), expected_reading(&table));
+    let mut said = ipvsadm("-Sn");
+    said.sort();
+    expected.sort();
+    assert_eq!(said, expected);
+    // Both can be changed in place.
+    let plain = persistent(60, 32);
+    let ipip = server(Forwarding::Tunnel(Tunnel::Ipip), 1);
+    let address = at("10.0.0.2:80");
+    done(
+        &mut ipvs,
+        &[
+            Operation::SetService {
+                key: phone,
+                service: plain,
+            },
+            Operation::SetDestination {
+                key,
+                address,
+                destination: ipip,
+            },
+        ],
+    );
+    let reading = ipvs.read(&[key, phone]).unwrap();
+    assert_eq!(reading[&phone].service, Some(plain));
+    assert_eq!(reading[&key].destinations[&address], Some(ipip));
+}
+
+#[test]
 fn what_ipvsadm_made_is_read_and_changed_in_place() {
     let (mut ipvs, _guard) = empty_table();
     ipvsadm("-A -t 192.0.2.1:80 -s rr");
     ipvsadm("-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 4");
-    ipvsadm("-A -u 192.0.2.1:5060 -s rr -p 30 --pe sip");
+    ipvsadm("-A -u 192.0.2.1:5060 -s rr -p 30 -M 255.0.255.0");
     let (key, address) = (tcp("192.0.2.1:80"), at("10.0.0.1:80"));
     let phone = udp("192.0.2.1:5060");
     let reading = ipvs.read(&[key, phone, tcp("192.0.2.1:9")]).unwrap();
@@ -291,7 +367,7 @@ fn what_ipvsadm_made_is_read_and_changed_in_place() {
     assert_eq!(reading[&key].service, Some(plain));
     let held = reading[&key].destinations[&address];
     assert_eq!(held, Some(server(Forwarding::Nat, 4)));
-    // A persistence engine is nothing that was asked for, so it differs from every wish.
+    // No configuration can ask for a mask with a hole, so it differs from every wish.
     assert_eq!(reading[&phone].service, None);
 
     // Additions meet what is there; it becomes what was asked for.

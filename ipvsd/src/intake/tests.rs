@@ -173,6 +173,7 @@ fn impossible_settings_are_refused() {
             server.persistence = Some(Persistence {
                 timeout_seconds,
                 granularity,
+                engine: None,
             });
         }
     };

@@ -8,6 +8,7 @@ mod address;
 mod check_draft;
 mod checker;
 mod finding;
+mod forwarding;
 mod global;
 mod group;
 mod instance;
@@ -109,7 +110,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         host,
         diagnostics: Vec::new(),
         scripts: Scripts::default(),
-        services: BTreeSet::new(),
+        services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
     };
     let config = build.root(root);
@@ -125,8 +126,9 @@ struct Build<'h> {
     host: &'h dyn Host,
     diagnostics: Vec<Diagnostic>,
     scripts: Scripts,
-    /// Keys of the services so far; none may be there twice.
-    services: BTreeSet<ServiceKey>,
+    /// Keys of the services so far, with the group that each is of. None may be there twice, but for marks that
+    /// the users of one group share.
+    services: BTreeMap<ServiceKey, Option<String>>,
     /// Names of the instances so far; none may be there twice.
     instance_names: BTreeSet<String>,
 }

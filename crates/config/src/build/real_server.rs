@@ -1,9 +1,8 @@
-//! `real_server`, and the forwarding methods that servers share.
+//! `real_server`: the values of its keywords.
 
 use std::net::IpAddr;
 
 use kr_model::ScriptId;
-use kr_model::lvs::Forwarding;
 
 use crate::registry::Block;
 use crate::source::Span;
@@ -11,7 +10,7 @@ use crate::tree::Statement;
 
 use super::Build;
 use super::check_draft::{CheckerDraft, Inherited};
-use super::finding::{error, warning};
+use super::finding::warning;
 use super::value::set;
 use super::walk::{Context, Seen};
 
@@ -94,41 +93,5 @@ impl Build<'_> {
             );
         }
         Some(draft)
-    }
-
-    /// `lb_kind`, `lvs_method` and `sorry_server_lvs_method`.
-    pub(super) fn forwarding(&mut self, line: &Statement) -> Option<Forwarding> {
-        let (word, options) = line.arguments.split_first()?;
-        let method = match word.text.as_str() {
-            "NAT" => Forwarding::Nat,
-            "DR" => Forwarding::Direct,
-            "TUN" => Forwarding::Tunnel,
-            other => {
-                let upper = other.to_ascii_uppercase();
-                let finding = error(word.span, format!("unknown forwarding method `{other}`"))
-                    .label("expected `NAT`, `DR` or `TUN`");
-                self.report(if matches!(upper.as_str(), "NAT" | "DR" | "TUN") {
-                    finding.help(format!("write `{upper}`"))
-                } else {
-                    finding
-                });
-                return None;
-            }
-        };
-        let plain =
-            matches!(options, []) || options.iter().map(|w| w.text.as_str()).eq(["type", "ipip"]);
-        if let Some(first) = options.first().filter(|_| !plain) {
-            self.report(
-                warning(
-                    first.span,
-                    format!(
-                        "option `{}` of a tunnel is known but not supported yet: it has no effect",
-                        first.text
-                    ),
-                )
-                .help("tunnels are IP in IP (`type ipip`)"),
-            );
-        }
-        Some(method)
     }
 }

@@ -109,7 +109,7 @@ impl Build<'_> {
         match forwarding {
             Forwarding::Nat if port == 0 => service.port.unwrap_or(0),
             Forwarding::Nat => port,
-            Forwarding::Direct | Forwarding::Tunnel => {
+            Forwarding::Direct | Forwarding::Tunnel(_) => {
                 let wanted = service.port.unwrap_or(0);
                 if port != wanted && port != 0 && service.port.is_some() {
                     self.report(

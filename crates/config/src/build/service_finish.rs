@@ -162,11 +162,7 @@ impl Build<'_> {
             Member::Fwmark(_, family) => *family,
         };
         let families: BTreeSet<Family> = members.iter().filter_map(of).collect();
-        if families.len() > 1 {
-            self.report(
-                error(draft.at, "the members of this group are of both families; the virtual server is left out")
-                    .help("use one group for IPv4 and another one for IPv6"),
-            );
+        if families.len() > 1 && !self.can_mix_families(draft, members) {
             return None;
         }
         let known = families.first().copied();
@@ -183,7 +179,8 @@ impl Build<'_> {
             );
         }
         let plain = draft.servers.iter().find(|server| {
-            server.settings.forwarding.or(draft.settings.forwarding) != Some(Forwarding::Tunnel)
+            let method = server.settings.forwarding.or(draft.settings.forwarding);
+            !method.is_some_and(Forwarding::is_tunnel)
         });
         let servers: BTreeSet<Family> = draft
             .servers
@@ -199,13 +196,45 @@ impl Build<'_> {
         Some(family.unwrap_or(Family::Inet))
     }
 
+    /// Whether the members of a group may be of both families: tunnels reach every server from each of them.
+    fn can_mix_families(&mut self, draft: &ServiceDraft, members: &[Member]) -> bool {
+        let is_tunnel = |own: Option<Forwarding>| {
+            let method = own.or(draft.settings.forwarding);
+            method.is_some_and(Forwarding::is_tunnel)
+        };
+        let servers = draft
+            .servers
+            .iter()
+            .map(|server| server.settings.forwarding);
+        let sorry = draft.sorry.map(|_| draft.sorry_forwarding);
+        let tunnels = servers.chain(sorry).all(is_tunnel);
+        let fits = |member: &Member| match member {
+            Member::Address(address) => address.port() != 0,
+            Member::Fwmark(_, family) => family.is_some(),
+        };
+        let persistent = draft.timeout.is_some() || draft.granularity.is_some();
+        if tunnels && !persistent && members.iter().all(fits) {
+            return true;
+        }
+        self.report(
+            error(
+                draft.at,
+                "the members of this group are of both families; the virtual server is left out",
+            )
+            .label("only tunnels without persistence serve both, with marks that name their family")
+            .help("use one group for IPv4 and another one for IPv6"),
+        );
+        false
+    }
+
     /// Leaves out servers of the other family, which only tunnels reach, and servers given twice.
     fn drop_unfit_servers(&mut self, draft: &mut ServiceDraft, family: Family, port: Option<u16>) {
         let method = draft.settings.forwarding;
+        let is_tunnel = |own: Option<Forwarding>| own.or(method).is_some_and(Forwarding::is_tunnel);
         let mut seen = BTreeSet::new();
         let mut findings = Vec::new();
         draft.servers.retain(|server| {
-            let tunnel = server.settings.forwarding.or(method) == Some(Forwarding::Tunnel);
+            let tunnel = is_tunnel(server.settings.forwarding);
             if Family::of(server.ip) != family && !tunnel {
                 findings.push(
                     error(
@@ -247,7 +276,7 @@ impl Build<'_> {
             fresh
         });
         if let Some((ip, _, at)) = draft.sorry {
-            let tunnel = draft.sorry_forwarding.or(method) == Some(Forwarding::Tunnel);
+            let tunnel = is_tunnel(draft.sorry_forwarding);
             if Family::of(ip) != family && !tunnel {
                 findings.push(error(
                     at,
@@ -284,7 +313,20 @@ impl Build<'_> {
 
     /// Claims the keys of a service. False when one of them is taken already.
     fn claim(&mut self, draft: &ServiceDraft, services: &[ServiceKey]) -> bool {
-        let Some(taken) = services.iter().find(|key| !self.services.insert(**key)) else {
+        let group = match &draft.listen {
+            Listen::Group(name) => Some(name),
+            Listen::Address(_) | Listen::Fwmark(_) => None,
+        };
+        let is_shared = |key: &ServiceKey, other: &Option<String>| {
+            matches!(key, ServiceKey::Fwmark { .. }) && group.is_some() && other.as_ref() == group
+        };
+        let taken = services.iter().find(|key| {
+            let other = self.services.get(key);
+            other.is_some_and(|other| !is_shared(key, other))
+        });
+        let Some(taken) = taken else {
+            let keys = services.iter().map(|key| (*key, group.cloned()));
+            self.services.extend(keys);
             return true;
         };
         self.report(
@@ -326,9 +368,16 @@ impl Build<'_> {
             None => None,
         };
         let wanted = draft.timeout.is_some() || granularity.is_some() || any_port;
+        if let Some((_, at)) = draft.engine.filter(|_| !wanted) {
+            self.report(
+                warning(at, "a persistence engine has no effect without persistence")
+                    .help("add `persistence_timeout 360`"),
+            );
+        }
         wanted.then(|| Persistence {
             timeout_seconds: draft.timeout.unwrap_or(DEFAULT_PERSISTENCE),
             granularity: granularity.unwrap_or_else(|| family.max_prefix()),
+            engine: draft.engine.map(|(engine, _)| engine),
         })
     }
 

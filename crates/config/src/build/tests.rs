@@ -1,3 +1,4 @@
+mod forms;
 mod lvs;
 mod vrrp;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 use kr_model::ScriptId;
-use kr_model::lvs::{Forwarding, Protocol, Scheduler, ServiceFlags};
+use kr_model::lvs::{Forwarding, PersistenceEngine, Protocol, Scheduler, ServiceFlags};
 use kr_model::net::Family;
 
 use crate::registry::Block;
@@ -51,6 +51,7 @@ pub(super) struct ServiceDraft {
     pub(super) one_packet: Option<Span>,
     pub(super) timeout: Option<u32>,
     pub(super) granularity: Option<(Family, u8)>,
+    pub(super) engine: Option<(PersistenceEngine, Span)>,
     pub(super) settings: Inherited,
     pub(super) quorum: u32,
     pub(super) quorum_at: Span,
@@ -77,6 +78,7 @@ impl ServiceDraft {
             one_packet: None,
             timeout: None,
             granularity: None,
+            engine: None,
             settings: Inherited::default(),
             quorum: 1,
             quorum_at: at,
@@ -183,6 +185,19 @@ impl Build<'_> {
             }
             ("persistence_granularity", Some(word)) => {
                 set(&mut draft.granularity, self.granularity(word))
+            }
+            ("persistence_engine", Some(word)) => {
+                let engine = PersistenceEngine::from_name(&word.text);
+                if engine.is_none() {
+                    self.report(
+                        error(
+                            word.span,
+                            format!("unknown persistence engine `{}`", word.text),
+                        )
+                        .label("expected `sip`, the only one of the kernel"),
+                    );
+                }
+                set(&mut draft.engine, engine.map(|engine| (engine, word.span)));
             }
             ("omega", _) => draft.omega = true,
             ("real_server", _) => draft.servers.extend(self.real_server(line)),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use kr_model::ipvs::{Destination, Operation, PresentService, Service, WantedService};
-use kr_model::lvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags, ServiceKey};
+use kr_model::lvs::{
+    Forwarding, Persistence, Protocol, Scheduler, ServiceFlags, ServiceKey, Tunnel,
+};
 use kr_model::units::Weight;
 use proptest::prelude::*;
 
@@ -180,7 +182,8 @@ fn any_destination() -> impl Strategy<Value = Destination> {
     let forwarding = prop_oneof![
         Just(Forwarding::Nat),
         Just(Forwarding::Direct),
-        Just(Forwarding::Tunnel)
+        Just(Forwarding::Tunnel(Tunnel::Ipip)),
+        Just(Forwarding::Tunnel(Tunnel::Gre { checksum: true }))
     ];
     (forwarding, 0_u64..3, 0_u32..2).prop_map(|(forwarding, weight, upper_threshold)| Destination {
         forwarding,
@@ -194,6 +197,7 @@ fn any_service() -> impl Strategy<Value = Service> {
         some.map(|(timeout_seconds, granularity)| Persistence {
             timeout_seconds,
             granularity,
+            engine: None,
         })
     });
     let scheduler = prop_oneof![Just(Scheduler::RoundRobin), Just(Scheduler::SourceHash)];

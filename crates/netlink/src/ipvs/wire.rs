@@ -4,10 +4,13 @@
 //! service's key alone, which is all that the kernel reads of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use kr_model::ipvs::{Destination, Operation, Service};
-use kr_model::lvs::{Forwarding, Persistence, Protocol, Scheduler, ServiceFlags, ServiceKey};
+use kr_model::lvs::{
+    Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceFlags,
+    ServiceKey, Tunnel,
+};
 use kr_model::net::Family;
 use kr_model::units::Weight;
 
@@ -57,6 +60,8 @@ const DEST_U_THRESH: u16 = 5;
 const DEST_L_THRESH: u16 = 6;
 const DEST_ADDR_FAMILY: u16 = 11;
 const DEST_TUN_TYPE: u16 = 13;
+const DEST_TUN_PORT: u16 = 14;
+const DEST_TUN_FLAGS: u16 = 15;
 
 /// `AF_INET` and `AF_INET6`.
 const AF_INET: u16 = 2;
@@ -69,6 +74,11 @@ const FWD_NAT: u32 = 0;
 const FWD_TUNNEL: u32 = 2;
 const FWD_DIRECT: u32 = 3;
 const TUN_IPIP: u8 = 0;
+const TUN_GUE: u8 = 1;
+const TUN_GRE: u8 = 2;
+const TUN_NOCSUM: u16 = 0;
+const TUN_CSUM: u16 = 1;
+const TUN_REMCSUM: u16 = 2;
 
 /// The command of an operation.
 pub(super) const fn command_of(operation: &Operation) -> u8 {
@@ -158,6 +168,13 @@ fn write_settings(w: &mut Writer, family: Family, service: &Service) {
         Family::Inet6 => u32::from(granularity).to_ne_bytes(),
     };
     w.attribute(SVC_NETMASK, &netmask);
+    // Without this attribute the kernel takes an engine away.
+    if let Some(engine) = service
+        .persistence
+        .and_then(|persistence| persistence.engine)
+    {
+        w.text(SVC_PE_NAME, engine.name());
+    }
 }
 
 fn write_destination_key(w: &mut Writer, address: SocketAddr) {
@@ -172,16 +189,39 @@ fn write_destination_key(w: &mut Writer, address: SocketAddr) {
 fn write_destination(w: &mut Writer, destination: &Destination) {
     let method = match destination.forwarding {
         Forwarding::Nat => FWD_NAT,
-        Forwarding::Tunnel => FWD_TUNNEL,
+        Forwarding::Tunnel(_) => FWD_TUNNEL,
         Forwarding::Direct => FWD_DIRECT,
     };
     w.attribute(DEST_FWD_METHOD, &method.to_ne_bytes());
     w.attribute(DEST_WEIGHT, &destination.weight.get().to_ne_bytes());
-    if destination.forwarding == Forwarding::Tunnel {
-        w.attribute(DEST_TUN_TYPE, &[TUN_IPIP]);
+    if let Forwarding::Tunnel(tunnel) = destination.forwarding {
+        write_tunnel(w, tunnel);
     }
     w.attribute(DEST_U_THRESH, &destination.upper_threshold.to_ne_bytes());
     w.attribute(DEST_L_THRESH, &destination.lower_threshold.to_ne_bytes());
+}
+
+fn write_tunnel(w: &mut Writer, tunnel: Tunnel) {
+    let (kind, flags) = match tunnel {
+        Tunnel::Ipip => (TUN_IPIP, TUN_NOCSUM),
+        Tunnel::Gue { checksum, .. } => {
+            let flags = match checksum {
+                GueChecksum::None => TUN_NOCSUM,
+                GueChecksum::Full => TUN_CSUM,
+                GueChecksum::Remote => TUN_REMCSUM,
+            };
+            (TUN_GUE, flags)
+        }
+        Tunnel::Gre { checksum: false } => (TUN_GRE, TUN_NOCSUM),
+        Tunnel::Gre { checksum: true } => (TUN_GRE, TUN_CSUM),
+    };
+    w.attribute(DEST_TUN_TYPE, &[kind]);
+    if let Tunnel::Gue { port, .. } = tunnel {
+        w.attribute(DEST_TUN_PORT, &port.get().to_be_bytes());
+    }
+    if tunnel != Tunnel::Ipip {
+        w.attribute(DEST_TUN_FLAGS, &flags.to_ne_bytes());
+    }
 }
 
 /// A service of the kernel: its key, and its settings when a configuration can ask for them. `None` when
@@ -208,21 +248,26 @@ fn read_settings<'a>(
     family: Family,
     get: impl Fn(u16) -> Option<Attribute<'a>>,
 ) -> Option<Service> {
-    if get(SVC_PE_NAME).is_some() {
-        return None;
-    }
+    let engine = match get(SVC_PE_NAME) {
+        Some(name) => Some(PersistenceEngine::from_name(name.text()?)?),
+        None => None,
+    };
     let scheduler = Scheduler::from_name(get(SVC_SCHED_NAME)?.text()?)?;
     let flags = get(SVC_FLAGS)?
         .payload
         .first_chunk::<4>()
         .map(|f| u32::from_ne_bytes(*f))?;
     let persistence = if flags & FLAG_PERSISTENT == 0 {
+        if engine.is_some() {
+            return None;
+        }
         None
     } else {
         let netmask = get(SVC_NETMASK)?;
         Some(Persistence {
             timeout_seconds: get(SVC_TIMEOUT)?.u32()?,
             granularity: granularity(family, &netmask)?,
+            engine,
         })
     };
     Some(Service {
@@ -260,15 +305,10 @@ pub fn read_destination(attrs: &[u8], family: Family) -> Option<(SocketAddr, Opt
     let settings = || {
         let forwarding = match get(DEST_FWD_METHOD)?.u32()? {
             FWD_NAT => Forwarding::Nat,
-            FWD_TUNNEL => Forwarding::Tunnel,
+            FWD_TUNNEL => Forwarding::Tunnel(read_tunnel(get)?),
             FWD_DIRECT => Forwarding::Direct,
             _ => return None,
         };
-        if forwarding == Forwarding::Tunnel
-            && get(DEST_TUN_TYPE).is_some_and(|tunnel| tunnel.payload != [TUN_IPIP])
-        {
-            return None;
-        }
         Some(Destination {
             forwarding,
             weight: Weight::try_from(u64::from(get(DEST_WEIGHT)?.u32()?)).ok()?,
@@ -277,6 +317,34 @@ pub fn read_destination(attrs: &[u8], family: Family) -> Option<(SocketAddr, Opt
         })
     };
     Some((at, settings()))
+}
+
+/// The encapsulation of a tunnel; a kernel that does not say has only IP in IP.
+fn read_tunnel<'a>(get: impl Fn(u16) -> Option<Attribute<'a>>) -> Option<Tunnel> {
+    let Some(kind) = get(DEST_TUN_TYPE) else {
+        return Some(Tunnel::Ipip);
+    };
+    let flags = || get(DEST_TUN_FLAGS).map_or(Some(TUN_NOCSUM), |flags| flags.u16());
+    match *kind.payload {
+        [TUN_IPIP] => Some(Tunnel::Ipip),
+        [TUN_GUE] => Some(Tunnel::Gue {
+            port: NonZeroU16::new(get(DEST_TUN_PORT)?.be16()?)?,
+            checksum: match flags()? {
+                TUN_NOCSUM => GueChecksum::None,
+                TUN_CSUM => GueChecksum::Full,
+                TUN_REMCSUM => GueChecksum::Remote,
+                _ => return None,
+            },
+        }),
+        [TUN_GRE] => Some(Tunnel::Gre {
+            checksum: match flags()? {
+                TUN_NOCSUM => false,
+                TUN_CSUM => true,
+                _ => return None,
+            },
+        }),
+        _ => None,
+    }
 }
 
 /// The version in the answer to `GET_INFO`: major, minor and patch in one byte each.

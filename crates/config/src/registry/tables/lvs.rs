@@ -57,8 +57,8 @@ keywords! {
         "Default forwarding method of real and sorry servers that do not set lvs_method.";
     SUPPORTED (1, MANY) "lvs_method" "lvs_method NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]" ["NAT"] ["as lb_kind"]
         "Synonym of lb_kind.";
-    PLANNED (0, MANY) "persistence_engine" "persistence_engine NAME" ["none"] ["max 16 characters, longer is cut; kernel knows sip"]
-        "Persistence engine sent with the service; only transmitted when the service is persistent.";
+    SUPPORTED (1, 1) "persistence_engine" "persistence_engine NAME" ["none"] ["sip"]
+        "What makes a client besides its address: with sip, the Call-ID of a call over UDP; only with persistence.";
     SUPPORTED (0, 1) "persistence_timeout" "persistence_timeout [SECONDS]" ["off; 360 without a value"] ["1..2678400"]
         "Keeps a client on its server for this long; needed by services on all ports.";
     SUPPORTED (1, 1) "persistence_granularity" "persistence_granularity NETMASK|PREFIXLEN" ["255.255.255.255 / 128"] ["a mask of leading bits; IPv6 1..128"]
@@ -141,15 +141,15 @@ keywords! {
         "Direct routing (3); real-server port is forced to the service port.";
     SUPPORTED (0, MANY) "TUN" "TUN" [""] [""]
         "Tunnelling (2); real server may be of the other address family.";
-    PLANNED (0, MANY) "type" "type ipip|gue|gre" ["ipip"] ["gue needs port; gre Linux 5.3+, gue 5.2+"]
-        "Encapsulation of TUN. The option words are accepted by the parser after NAT and DR too but only transmitted for TUN.";
-    PLANNED (0, MANY) "port" "port N" ["none"] ["1..65535, mandatory for gue, forbidden otherwise"]
+    SUPPORTED (0, MANY) "type" "type ipip|gue|gre" ["ipip"] ["gue needs port; gre Linux 5.3+, gue 5.2+"]
+        "Encapsulation of a tunnel; after NAT and DR it has no effect.";
+    SUPPORTED (0, MANY) "port" "port N" ["none"] ["1..65535, mandatory for gue, forbidden otherwise"]
         "UDP port of GUE encapsulation.";
-    PLANNED (0, MANY) "nocsum" "nocsum" ["default"] [""]
+    SUPPORTED (0, MANY) "nocsum" "nocsum" ["default"] [""]
         "No checksum in the GUE/GRE header (tunnel flag 0).";
-    PLANNED (0, MANY) "csum" "csum" [""] ["not with ipip"]
+    SUPPORTED (0, MANY) "csum" "csum" [""] ["not with ipip"]
         "Checksum in the GUE/GRE header (tunnel flag 1).";
-    PLANNED (0, MANY) "remcsum" "remcsum" [""] ["gue only"]
+    SUPPORTED (0, MANY) "remcsum" "remcsum" [""] ["gue only"]
         "Remote checksum offload for GUE (tunnel flag 2).";
     }
     in RealServer {

@@ -19,7 +19,7 @@ use kr_model::lvs::{
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
-use super::{Action, BATCH, Configuration, Input, Outcome, RECONCILE, RETRY, ROUND, Table};
+use super::{Action, BATCH, Configuration, Input, Outcome, RECONCILE, RETRY, ROUND, SLICE, Table};
 use crate::diff::{Present, note};
 use crate::event::{Event, Notice, Reason};
 

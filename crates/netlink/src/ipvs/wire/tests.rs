@@ -31,6 +31,7 @@ fn operations_have_the_kernels_layout() {
         persistence: Some(Persistence {
             timeout_seconds: 300,
             granularity: 24,
+            engine: Some(PersistenceEngine::Sip),
         }),
     };
     let direct = Destination {
@@ -40,7 +41,10 @@ fn operations_have_the_kernels_layout() {
         lower_threshold: 5,
     };
     let tunnel = Destination {
-        forwarding: Forwarding::Tunnel,
+        forwarding: Forwarding::Tunnel(Tunnel::Gue {
+            port: NonZeroU16::new(6080).unwrap(),
+            checksum: GueChecksum::Remote,
+        }),
         weight: Weight::MIN,
         ..direct
     };
@@ -59,7 +63,7 @@ fn operations_have_the_kernels_layout() {
                 6, 0, 4, 0,  0, 80, 0, 0,
         ]),
         (Operation::AddService { key: web(), service: persistent }, &[
-            84, 0, 1, 0x80,
+            92, 0, 1, 0x80,
                 6, 0, 1, 0,  2, 0, 0, 0,
                 6, 0, 2, 0,  6, 0, 0, 0,
                 20, 0, 3, 0,  192, 0, 2, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -68,6 +72,7 @@ fn operations_have_the_kernels_layout() {
                 12, 0, 7, 0,  0x11, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
                 8, 0, 8, 0,  0x2c, 0x01, 0, 0,
                 8, 0, 9, 0,  255, 255, 255, 0,
+                8, 0, 11, 0,  b's', b'i', b'p', 0,
         ]),
         (Operation::SetService {
             key: mark,
@@ -102,13 +107,15 @@ fn operations_have_the_kernels_layout() {
             20, 0, 1, 0x80,
                 6, 0, 1, 0,  10, 0, 0, 0,
                 8, 0, 5, 0,  0x02, 0x01, 0, 0,
-            80, 0, 2, 0x80,
+            96, 0, 2, 0x80,
                 6, 0, 11, 0,  2, 0, 0, 0,
                 20, 0, 1, 0,  10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
                 6, 0, 2, 0,  0x1f, 0x90, 0, 0,
                 8, 0, 3, 0,  2, 0, 0, 0,
                 8, 0, 4, 0,  0, 0, 0, 0,
-                5, 0, 13, 0,  0, 0, 0, 0,
+                5, 0, 13, 0,  1, 0, 0, 0,
+                6, 0, 14, 0,  0x17, 0xc0, 0, 0,
+                6, 0, 15, 0,  2, 0, 0, 0,
                 8, 0, 5, 0,  9, 0, 0, 0,
                 8, 0, 6, 0,  5, 0, 0, 0,
         ]),
@@ -144,14 +151,22 @@ fn what_no_configuration_can_ask_for_has_a_key_but_no_settings() {
         });
         read_service(writer.bytes())
     };
-    // A foreign scheduler, a persistence engine, a mask with a hole, and attributes of a wrong length.
+    // A foreign scheduler, an engine without persistence or of a foreign name, a mask with a hole, and
+    // attributes of a wrong length.
     let flags: Vec<u8> = [FLAG_PERSISTENT.to_ne_bytes(), [0; 4]].concat();
-    let cases: [&dyn Fn(&mut Writer); 4] = [
+    let cases: [&dyn Fn(&mut Writer); 5] = [
         &|w| w.text(SVC_SCHED_NAME, "custom"),
         &|w| {
             w.text(SVC_SCHED_NAME, "rr");
             w.text(SVC_PE_NAME, "sip");
             w.attribute(SVC_FLAGS, &[0; 8]);
+        },
+        &|w| {
+            w.text(SVC_SCHED_NAME, "rr");
+            w.text(SVC_PE_NAME, "custom");
+            w.attribute(SVC_FLAGS, &flags);
+            w.attribute(SVC_TIMEOUT, &300_u32.to_ne_bytes());
+            w.attribute(SVC_NETMASK, &[255, 255, 255, 0]);
         },
         &|w| {
             w.text(SVC_SCHED_NAME, "rr");
@@ -192,22 +207,33 @@ fn any_key() -> impl Strategy<Value = ServiceKey> {
 
 fn any_service() -> impl Strategy<Value = Service> {
     let scheduler = (0..Scheduler::ALL.len()).prop_map(|n| Scheduler::ALL[n].0);
-    let persistence = proptest::option::of((1_u32..=2_678_400, 0_u8..=32));
+    let persistence = proptest::option::of((1_u32..=2_678_400, 0_u8..=32, any::<bool>()));
     (scheduler, any::<u32>(), persistence).prop_map(|(scheduler, flags, persistence)| Service {
         scheduler,
         flags: ServiceFlags::from_bits_truncate(flags),
-        persistence: persistence.map(|(timeout_seconds, granularity)| Persistence {
+        persistence: persistence.map(|(timeout_seconds, granularity, sip)| Persistence {
             timeout_seconds,
             granularity,
+            engine: sip.then_some(PersistenceEngine::Sip),
         }),
     })
 }
 
 fn any_destination() -> impl Strategy<Value = Destination> {
+    let checksum = prop_oneof![
+        Just(GueChecksum::None),
+        Just(GueChecksum::Full),
+        Just(GueChecksum::Remote)
+    ];
+    let gue = (1_u16.., checksum).prop_map(|(port, checksum)| Tunnel::Gue {
+        port: NonZeroU16::new(port).unwrap(),
+        checksum,
+    });
+    let gre = any::<bool>().prop_map(|checksum| Tunnel::Gre { checksum });
     let forwarding = prop_oneof![
         Just(Forwarding::Nat),
         Just(Forwarding::Direct),
-        Just(Forwarding::Tunnel)
+        prop_oneof![Just(Tunnel::Ipip), gue, gre].prop_map(Forwarding::Tunnel),
     ];
     (
         forwarding,
