@@ -110,6 +110,7 @@ mod tests {
                 arp: true,
                 loopback: false,
                 hardware: None,
+                router: false,
             }));
         }
         for text in held {

@@ -17,18 +17,17 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::InstanceId;
-use kr_model::units::{IfIndex, IfName};
+use kr_model::units::IfName;
 use kr_model::vrrp::{Instance, Role};
 use kr_netlink::route::{Event, Events, Place, Requests};
-use kr_vrrp::{Action, Input, PacketHeader, Router, Severity};
-use kr_wire::ipv4;
+use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
 use nix::errno::Errno;
 
 use crate::addresses::{self, Located, device, locate, reconcile, renewed};
 use crate::intake::{Configuration, Intake, IntakeError, Order};
 use crate::kernel::Told;
-use crate::sockets::{self, PACKET, Sockets};
+use crate::sockets::{self, PACKET, PortId, Received, Sockets};
 use crate::table::Table;
 
 const PARENT: Token = Token(0);
@@ -91,7 +90,7 @@ enum Next {
 /// Sources with something left to read. They are edge-triggered: what is left must be remembered.
 #[derive(Debug, Default)]
 struct Backlog {
-    ports: BTreeSet<IfIndex>,
+    ports: BTreeSet<PortId>,
     kernel: bool,
     parent: bool,
     signals: bool,
@@ -200,7 +199,7 @@ impl Daemon {
                 }
                 KERNEL => self.backlog.kernel = true,
                 SIGNALS => self.backlog.signals = true,
-                token => self.backlog.ports.extend(self.sockets.link(token)),
+                token => self.backlog.ports.extend(self.sockets.port(token)),
             }
         }
         self.serve_packets()?;
@@ -222,26 +221,24 @@ impl Daemon {
     fn serve_packets(&mut self) -> Result<(), ChannelError> {
         let mut buffer = [0; PACKET];
         for port in std::mem::take(&mut self.backlog.ports) {
-            let Some(interface) = self.table.kernel().link(port).map(|link| link.name.clone())
-            else {
+            let link = self.table.kernel().link(port.link);
+            let Some(interface) = link.map(|link| link.name.clone()) else {
                 continue;
             };
             let mut left = PACKET_BUDGET;
-            while let Some(packet) = self.sockets.receive(port, &mut buffer) {
-                // What is no IPv4 packet has no router id, so it is counted nowhere.
-                if let Ok((header, payload)) = ipv4::parse(packet) {
-                    let input = Input::Packet {
-                        interface: &interface,
-                        header: PacketHeader {
-                            source: header.source.into(),
-                            destination: header.destination.into(),
-                            ttl: header.ttl,
-                            protocol: header.protocol,
-                        },
-                        payload,
-                    };
-                    self.router.handle(input, self.clock.now());
-                    self.act()?;
+            loop {
+                match self.sockets.receive(port, &mut buffer) {
+                    Received::Nothing => break,
+                    Received::Useless => {}
+                    Received::Packet(header, payload) => {
+                        let input = Input::Packet {
+                            interface: &interface,
+                            header,
+                            payload,
+                        };
+                        self.router.handle(input, self.clock.now());
+                        self.act()?;
+                    }
                 }
                 left = left.saturating_sub(1);
                 if left == 0 {
@@ -308,7 +305,7 @@ impl Daemon {
                         Event::AddressGone(address) => {
                             taken.insert(address.place);
                         }
-                        Event::Address(_) => {}
+                        Event::Address(_) | Event::Forwarding { .. } => {}
                     }
                     self.table.follow(event);
                 }
@@ -487,10 +484,9 @@ impl Daemon {
     }
 
     fn send_advert(&self, interface: &IfName, destination: IpAddr, packet: &[u8]) {
-        let sent = match (self.table.kernel().named(interface), destination) {
-            (Some(link), IpAddr::V4(to)) => self.sockets.send(link.index, to, packet),
-            (Some(_), IpAddr::V6(_)) => Err(Errno::EAFNOSUPPORT),
-            (None, _) => Err(Errno::ENODEV),
+        let sent = match self.table.kernel().named(interface) {
+            Some(link) => self.sockets.send(link.index, destination, packet),
+            None => Err(Errno::ENODEV),
         };
         if let Err(errno) = sent {
             log::warn!("cannot send an advert to {destination} on {interface}: {errno}");
@@ -498,15 +494,18 @@ impl Daemon {
     }
 
     fn announce(&self, device: &IfName, address: IpAddr) {
-        let (Some(link), IpAddr::V4(ip)) = (self.table.kernel().named(device), address) else {
+        let Some(link) = self.table.kernel().named(device) else {
             return;
         };
         // Links without ARP have no neighbours that could be told.
         let Some(hardware) = link.hardware.filter(|_| link.arp && !link.loopback) else {
             return;
         };
-        if let Err(errno) = self.sockets.announce(link.index, hardware, ip) {
-            log::warn!("cannot send a gratuitous ARP for {ip} on {device}: {errno}");
+        let sent = self
+            .sockets
+            .announce(link.index, hardware, address, link.router);
+        if let Err(errno) = sent {
+            log::warn!("cannot announce {address} on {device}: {errno}");
         }
     }
 

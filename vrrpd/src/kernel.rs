@@ -59,6 +59,11 @@ impl Kernel {
                 }
             }
             Event::AddressGone(address) => self.forget(address.place),
+            Event::Forwarding { link, router } => {
+                if let Some(known) = self.links.get_mut(&link) {
+                    known.router = router;
+                }
+            }
         }
     }
 
@@ -136,7 +141,8 @@ impl Kernel {
     }
 
     /// What packets of each family would be sent from on each link: the first IPv4 address, the first
-    /// link-local IPv6 address; none of ours, left over or not, and none that `is_virtual`.
+    /// link-local IPv6 address that is known to be nobody else's; none of ours, left over or not, and none
+    /// that `is_virtual`.
     fn sources(&self, is_virtual: impl Fn(IpAddr) -> bool) -> BTreeMap<(IfName, Family), IpAddr> {
         let mut sources = BTreeMap::new();
         for (index, list) in &self.addresses {
@@ -147,7 +153,7 @@ impl Kernel {
                 let ip = address.place.local.address();
                 let usable = match ip {
                     IpAddr::V4(_) => true,
-                    IpAddr::V6(ip) => ip.is_unicast_link_local(),
+                    IpAddr::V6(ip) => ip.is_unicast_link_local() && !address.is_doubtful(),
                 };
                 if usable && !address.is_ours() && !is_virtual(ip) {
                     sources
@@ -223,6 +229,7 @@ mod tests {
             arp: true,
             loopback: false,
             hardware: None,
+            router: false,
         }
     }
 
@@ -279,6 +286,28 @@ mod tests {
         );
         kernel.apply(Event::AddressGone(address(2, "10.0.0.2/24", None)));
         assert_eq!(told.news(&kernel, is_virtual), [source("eth0", None)]);
+    }
+
+    #[test]
+    fn an_ipv6_source_is_link_local_and_known_to_be_nobody_elses() {
+        let global = address(2, "2001:db8::1/64", None);
+        let mut link_local = address(2, "fe80::1/64", None);
+        link_local.flags = 0xc0;
+        let mut kernel = Kernel::new(
+            vec![link(2, "eth0", true)],
+            vec![link_local.clone(), global],
+        );
+        let mut told = Told::default();
+        let up = state("eth0", LinkState::Up);
+        assert_eq!(told.news(&kernel, |_| false), [up]);
+        link_local.flags = 0x80;
+        kernel.apply(Event::Address(link_local));
+        let found = Input::Source {
+            interface: name("eth0"),
+            family: Family::Inet6,
+            address: Some("fe80::1".parse().unwrap()),
+        };
+        assert_eq!(told.news(&kernel, |_| false), [found]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Small values for the tests of this program.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kr_model::InstanceId;
@@ -16,6 +17,12 @@ pub(crate) fn name(text: &str) -> IfName {
 
 pub(crate) fn index(number: u64) -> IfIndex {
     IfIndex::try_from(number).unwrap()
+}
+
+pub(crate) fn vrids(all: impl IntoIterator<Item = u64>) -> BTreeSet<Vrid> {
+    all.into_iter()
+        .map(|vrid| Vrid::try_from(vrid).unwrap())
+        .collect()
 }
 
 /// `10.0.0.1/24`.

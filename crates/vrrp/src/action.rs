@@ -17,13 +17,9 @@ pub enum Action {
         instance: InstanceId,
         /// Where out.
         interface: IfName,
-        /// The sender in the packet.
-        source: IpAddr,
         /// The group or the peer.
         destination: IpAddr,
-        /// Time to live, also in `packet`.
-        ttl: u8,
-        /// IPv4: the whole packet with its header.
+        /// The whole packet with its IP header.
         packet: Vec<u8>,
     },
     /// Make the kernel hold all addresses of the instance (virtual and excluded), or none of them.

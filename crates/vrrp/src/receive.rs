@@ -28,7 +28,7 @@ pub enum Complaint {
     Protocol(u8),
     /// The message cannot be read.
     Malformed(Malformed),
-    /// The packet was routed, or forged: TTL is not 255.
+    /// The packet was routed, or forged: TTL (hop limit) is not 255.
     Ttl(u8),
     /// Another version than ours, 2 or 3.
     Version(u8),
@@ -40,6 +40,14 @@ pub enum Complaint {
     Password,
     /// Another advert interval than ours, in hundredths of a second.
     Interval {
+        /// Of the sender.
+        theirs: u16,
+        /// Configured here.
+        ours: u16,
+    },
+    /// Version 3: another advert interval than ours, in hundredths of a second. The advert counts all the
+    /// same.
+    IntervalLearned {
         /// Of the sender.
         theirs: u16,
         /// Configured here.
@@ -75,7 +83,7 @@ impl Complaint {
             Self::Type(_) => &mut counters.invalid_type_received,
             Self::Checksum => &mut counters.checksum_errors,
             Self::AddressList => &mut counters.address_list_errors,
-            Self::Destination(_) | Self::OwnAddress => return,
+            Self::IntervalLearned { .. } | Self::Destination(_) | Self::OwnAddress => return,
         };
         *counter = counter.saturating_add(1);
     }
@@ -108,6 +116,15 @@ impl fmt::Display for Complaint {
                 ours / 100,
                 ours % 100
             ),
+            Self::IntervalLearned { theirs, ours } => write!(
+                f,
+                "advert interval {}.{:02} s instead of the {}.{:02} s set here; it is used while that \
+                 router is master",
+                theirs / 100,
+                theirs % 100,
+                ours / 100,
+                ours % 100
+            ),
             Self::Type(kind) => write!(f, "message type {kind} is not an advertisement"),
             Self::Checksum => f.write_str("wrong checksum"),
             Self::Destination(address) => {
@@ -123,9 +140,10 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Reads and checks a packet for an instance.
+/// Reads and checks a packet for an instance whose own address is `own`.
 pub(crate) fn check(
     instance: &Instance,
+    own: Option<IpAddr>,
     header: PacketHeader,
     payload: &[u8],
 ) -> Result<(Advert, Heard), Complaint> {
@@ -140,11 +158,13 @@ pub(crate) fn check(
         source: header.source,
         destination: header.destination,
     };
+    // Unicast adverts may cross routers.
+    let multicast = matches!(instance.transport, Transport::Multicast { .. });
     let parsed = match advert::parse(payload, ends) {
         Err(
             malformed @ (Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. }),
         ) => return Err(Complaint::Malformed(malformed)),
-        Err(Malformed::Version(_)) | Ok(_) if header.ttl != 255 => {
+        Err(Malformed::Version(_)) | Ok(_) if header.ttl != 255 && multicast => {
             return Err(Complaint::Ttl(header.ttl));
         }
         Err(malformed @ Malformed::Version(_)) => return Err(Complaint::Malformed(malformed)),
@@ -157,8 +177,7 @@ pub(crate) fn check(
     if !parsed.checksum_ok {
         return Err(Complaint::Checksum);
     }
-    let multicast = matches!(instance.transport, Transport::Multicast { .. });
-    if header.destination.is_multicast() != multicast {
+    if !listens(instance, own, header.destination) {
         return Err(Complaint::Destination(header.destination));
     }
     let heard = Heard {
@@ -167,6 +186,14 @@ pub(crate) fn check(
         interval,
     };
     Ok((parsed.advert, heard))
+}
+
+/// True when the instance takes adverts that are sent there.
+pub(crate) fn listens(instance: &Instance, own: Option<IpAddr>, destination: IpAddr) -> bool {
+    match instance.transport {
+        Transport::Multicast { group, .. } => destination == group,
+        Transport::Unicast { .. } => Some(destination) == own,
+    }
 }
 
 /// Version, authentication and interval; gives the sender's interval.
@@ -248,7 +275,7 @@ mod tests {
 
     /// What `check` says of an advert, which counter moved, as (field name, value) of the debug output.
     fn refused(ours: &Instance, theirs: &Advert, header: PacketHeader) -> (Complaint, String) {
-        let complaint = check(ours, header, &bytes(theirs, header)).unwrap_err();
+        let complaint = check(ours, Some(v4(10)), header, &bytes(theirs, header)).unwrap_err();
         let mut counters = Counters::default();
         complaint.count(&mut counters);
         let text = format!("{counters:?}");
@@ -269,10 +296,18 @@ mod tests {
             interval: AdvertInterval::DEFAULT,
         };
         let plain = bytes(&advert(100), header(9));
-        assert_eq!(check(&instance(1), header(9), &plain).unwrap().1, expected);
+        assert_eq!(
+            check(&instance(1), Some(v4(10)), header(9), &plain)
+                .unwrap()
+                .1,
+            expected
+        );
         let secret = bytes(&with_body(1, 1, *b"1111\0\0\0\0"), header(9));
         let ours = password(b"1111\0\0\0\0");
-        assert_eq!(check(&ours, header(9), &secret).unwrap().1, expected);
+        assert_eq!(
+            check(&ours, Some(v4(10)), header(9), &secret).unwrap().1,
+            expected
+        );
     }
 
     #[test]
@@ -382,18 +417,18 @@ mod tests {
             ..header(9)
         };
         assert!(matches!(
-            check(&instance(100), routed, &good[..20]),
+            check(&instance(100), Some(v4(10)), routed, &good[..20]),
             Err(Complaint::Malformed(Malformed::Length { .. }))
         ));
         let mut flipped = good.clone();
         flipped[9] ^= 1;
         assert_eq!(
-            check(&instance(100), header(9), &flipped),
+            check(&instance(100), Some(v4(10)), header(9), &flipped),
             Err(Complaint::Checksum)
         );
         flipped[4] = 1;
         assert_eq!(
-            check(&instance(100), header(9), &flipped),
+            check(&instance(100), Some(v4(10)), header(9), &flipped),
             Err(Complaint::AuthTypeDiffers(1))
         );
     }
@@ -409,9 +444,14 @@ mod tests {
             body: Body::V3 { interval },
             ..advert(100)
         };
-        let heard = check(&ours, header(9), &bytes(&theirs(50), header(9)))
-            .unwrap()
-            .1;
+        let heard = check(
+            &ours,
+            Some(v4(10)),
+            header(9),
+            &bytes(&theirs(50), header(9)),
+        )
+        .unwrap()
+        .1;
         assert_eq!(heard.interval.get(), 50);
         assert_eq!(
             refused(&ours, &theirs(0), header(9)).0,

@@ -1,5 +1,6 @@
 //! All virtual routers of one process: finds out whom an input concerns, and whose timer is next.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
@@ -19,8 +20,9 @@ use crate::instance::{Surroundings, Turn, VirtualRouter};
 #[derive(Debug, Default)]
 pub struct Router {
     instances: BTreeMap<InstanceId, Slot>,
-    /// Whose packet it is, by interface and by what the packet says.
-    receivers: BTreeMap<IfName, BTreeMap<(Family, u8), InstanceId>>,
+    /// Whose packet it may be, by interface and by what the packet says. Several instances share a virtual
+    /// router id when they listen to different groups or peers.
+    receivers: BTreeMap<IfName, BTreeMap<(Family, u8), Vec<InstanceId>>>,
     timers: BTreeSet<(Instant, InstanceId)>,
     kernel: Kernel,
     pace: Pace,
@@ -144,7 +146,9 @@ impl Router {
         self.receivers
             .entry(config.interface.clone())
             .or_default()
-            .insert((config.family, config.vrid.get()), id);
+            .entry((config.family, config.vrid.get()))
+            .or_default()
+            .push(id);
         let around = self.kernel.around(&config);
         let slot = Slot {
             router: VirtualRouter::new(config, now),
@@ -163,8 +167,12 @@ impl Router {
             return;
         };
         let config = &slot.router.config;
-        if let Some(receivers) = self.receivers.get_mut(&config.interface) {
-            receivers.remove(&(config.family, config.vrid.get()));
+        if let Some(sharers) = self
+            .receivers
+            .get_mut(&config.interface)
+            .and_then(|receivers| receivers.get_mut(&(config.family, config.vrid.get())))
+        {
+            sharers.retain(|one| *one != id);
         }
     }
 
@@ -172,14 +180,25 @@ impl Router {
         if self.deaf_until.is_some_and(|end| now < end) {
             return;
         }
-        let family = Family::of(header.source);
-        let id = advert::peek_vrid(payload)
-            .and_then(|vrid| self.receivers.get(interface)?.get(&(family, vrid)).copied());
-        if let Some(id) = id {
+        if let Some(id) = self.receiver(interface, header, payload) {
             self.with(id, now, |router, _, turn| {
                 router.packet(header, payload, turn)
             });
         }
+    }
+
+    /// The instance that a packet is for: of those with its virtual router id the one that it fits best, and
+    /// any of them when it fits none, so that it is counted.
+    fn receiver(
+        &self,
+        interface: &IfName,
+        header: PacketHeader,
+        payload: &[u8],
+    ) -> Option<InstanceId> {
+        let key = (Family::of(header.source), advert::peek_vrid(payload)?);
+        let sharers = self.receivers.get(interface)?.get(&key)?;
+        let claim = |id: &InstanceId| Some(self.instances.get(id)?.router.claim(header));
+        sharers.iter().copied().min_by_key(|id| Reverse(claim(id)))
     }
 
     fn surroundings_changed(&mut self, interface: &IfName, now: Instant) {
@@ -290,17 +309,9 @@ fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
 
 /// What the machine cannot run.
 fn unsupported(config: &Instance) -> Option<&'static str> {
-    match (config.family, &config.transport, &config.authentication) {
-        (Family::Inet6, _, _) => Some("VRRP over IPv6"),
-        (Family::Inet, Transport::Unicast { .. }, _) => Some("unicast_peer"),
-        (Family::Inet, Transport::Multicast { .. }, Authentication::Header(_)) => {
-            Some("auth_type AH")
-        }
-        (
-            Family::Inet,
-            Transport::Multicast { .. },
-            Authentication::None | Authentication::Password(_),
-        ) => None,
+    match config.authentication {
+        Authentication::Header(_) => Some("auth_type AH"),
+        Authentication::None | Authentication::Password(_) => None,
     }
 }
 

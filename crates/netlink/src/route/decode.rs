@@ -17,12 +17,23 @@ use crate::socket::Message;
 /// `IFA_PROTO`, which neli does not know yet.
 pub(super) const IFA_PROTO: u16 = 11;
 
+/// `RTM_NEWNETCONF`, which neli does not know either, with two of its attributes.
+const NEW_NETCONF: u16 = 80;
+const NETCONFA_IFINDEX: u16 = 1;
+const NETCONFA_FORWARDING: u16 = 2;
+/// `AF_INET6`, and inside of its part of a link the table of settings, of which forwarding is the first.
+const INET6: u16 = 10;
+const INET6_CONF: u16 = 2;
+
 /// Reads a message about a link or an address; `None` for everything else.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the kernel has many more kinds of message"
 )]
 pub(super) fn event(message: &Message<'_>) -> Option<Event> {
+    if message.kind == NEW_NETCONF {
+        return forwarding(message.body);
+    }
     match Rtm::from(message.kind) {
         Rtm::Newlink => link(message.body).map(Event::Link),
         Rtm::Dellink => link(message.body).map(|link| Event::LinkGone(link.index)),
@@ -42,12 +53,16 @@ fn link(body: &[u8]) -> Option<Link> {
     let flags = *message.ifi_flags();
     let mut name = None;
     let mut hardware = None;
+    let mut router = false;
     for attribute in message.rtattrs().iter() {
         let value = attribute.rta_payload().as_ref();
         if *attribute.rta_type() == Ifla::Ifname {
             name = IfName::try_from(text(value)?).ok();
         } else if *attribute.rta_type() == Ifla::Address {
             hardware = <[u8; 6]>::try_from(value).ok();
+        } else if *attribute.rta_type() == Ifla::AfSpec {
+            let settings = find(value, INET6).and_then(|inet6| find(inet6, INET6_CONF));
+            router = settings.and_then(first_number).is_some_and(|on| on > 0);
         }
     }
     Some(Link {
@@ -57,7 +72,39 @@ fn link(body: &[u8]) -> Option<Link> {
         arp: !flags.contains(Iff::NOARP),
         loopback: flags.contains(Iff::LOOPBACK),
         hardware,
+        router,
     })
+}
+
+/// Reads the body of a message about settings of IPv6, as far as it is about forwarding on one link.
+fn forwarding(body: &[u8]) -> Option<Event> {
+    let (header, attributes) = body.split_at_checked(4)?;
+    if header.first().copied().map(u16::from) != Some(INET6) {
+        return None;
+    }
+    // The settings for all links, and for new ones, have negative numbers.
+    let number = first_number(find(attributes, NETCONFA_IFINDEX)?)?;
+    Some(Event::Forwarding {
+        link: IfIndex::try_from(u64::try_from(number).ok()?).ok()?,
+        router: first_number(find(attributes, NETCONFA_FORWARDING)?)? > 0,
+    })
+}
+
+/// The value of the first attribute of a kind in a row of attributes.
+fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    const HEADER: usize = 4;
+    loop {
+        let ([l0, l1, k0, k1], _) = attributes.split_first_chunk::<HEADER>()?;
+        let length = usize::from(u16::from_ne_bytes([*l0, *l1]));
+        if u16::from_ne_bytes([*k0, *k1]) == wanted {
+            return attributes.get(HEADER..length);
+        }
+        attributes = attributes.get(length.max(HEADER).next_multiple_of(4)..)?;
+    }
+}
+
+fn first_number(value: &[u8]) -> Option<i32> {
+    value.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))
 }
 
 /// Reads the body of an address message.
@@ -164,9 +211,43 @@ mod tests {
                     arp: true,
                     loopback: false,
                     hardware: Some([2, 0, 0, 0, 0, 9]),
+                    router: false,
                 }))
             );
         }
+    }
+
+    #[test]
+    fn a_link_tells_whether_it_forwards_ipv6_and_so_does_a_change() {
+        let settings = |on: i32| attribute(2, &[on.to_ne_bytes(), 64_i32.to_ne_bytes()].concat());
+        let family = |on| attribute(10, &[attribute(1, &[0; 4]), settings(on)].concat());
+        for on in [0, 1] {
+            let attributes = [attribute(3, b"eth0\0"), attribute(26, &family(on))].concat();
+            let Some(Event::Link(link)) = read(Rtm::Newlink, &[link_header(0, 1), attributes])
+            else {
+                panic!("no link");
+            };
+            assert_eq!(link.router, on == 1);
+        }
+        let change = |family: u8, link: i32| {
+            let header = vec![family, 0, 0, 0];
+            let attributes = [
+                attribute(1, &link.to_ne_bytes()),
+                attribute(2, &1_i32.to_ne_bytes()),
+            ];
+            let body = [header, attributes.concat()].concat();
+            event(&Message {
+                kind: 80,
+                flags: 0,
+                sequence: 0,
+                body: &body,
+            })
+        };
+        let link = IfIndex::try_from(3).unwrap();
+        let router = true;
+        assert_eq!(change(10, 3), Some(Event::Forwarding { link, router }));
+        assert_eq!(change(10, -1), None, "all links");
+        assert_eq!(change(2, 3), None, "IPv4");
     }
 
     #[test]
@@ -213,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bodies_never_panic(kind in 14_u16..24, body: Vec<u8>) {
+        fn arbitrary_bodies_never_panic(kind in 14_u16..82, body: Vec<u8>) {
             let _ = event(&Message { kind, flags: 0, sequence: 0, body: &body });
         }
 

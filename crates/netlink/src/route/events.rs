@@ -9,8 +9,9 @@ use nix::sys::socket::SockProtocol;
 use super::{Event, decode};
 use crate::socket::{NetlinkError, Socket, messages};
 
-/// `RTNLGRP_LINK` (1), `RTNLGRP_IPV4_IFADDR` (5) and `RTNLGRP_IPV6_IFADDR` (9) as a mask.
-const GROUPS: u32 = 1 | 1 << 4 | 1 << 8;
+/// `RTNLGRP_LINK` (1), `RTNLGRP_IPV4_IFADDR` (5), `RTNLGRP_IPV6_IFADDR` (9) and `RTNLGRP_IPV6_NETCONF` (25)
+/// as a mask.
+const GROUPS: u32 = 1 | 1 << 4 | 1 << 8 | 1 << 24;
 
 /// Datagrams thrown away at most: more than the socket's buffer holds.
 const DISCARDED: usize = 65_536;

@@ -24,6 +24,11 @@ pub use requests::Requests;
 /// uses 1 to 3; kernels before 5.18 ignore the attribute.
 pub const PROTOCOL: u8 = 112;
 
+/// `IFA_F_DADFAILED`.
+const FLAG_DADFAILED: u32 = 0x08;
+/// `IFA_F_TENTATIVE`.
+const FLAG_TENTATIVE: u32 = 0x40;
+
 /// A network interface as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -39,6 +44,8 @@ pub struct Link {
     pub loopback: bool,
     /// Its Ethernet address, if it has one.
     pub hardware: Option<[u8; 6]>,
+    /// IPv6 packets of others are forwarded (`net.ipv6.conf.NAME.forwarding`).
+    pub router: bool,
 }
 
 /// An address of a link as the kernel reports it.
@@ -61,6 +68,13 @@ impl Address {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.protocol == Some(PROTOCOL)
+    }
+
+    /// True while duplicate address detection runs, and after it found a duplicate (RFC 4862 section 5.4): no
+    /// packet may be sent from such an address.
+    #[must_use]
+    pub const fn is_doubtful(&self) -> bool {
+        self.flags & (FLAG_TENTATIVE | FLAG_DADFAILED) != 0
     }
 }
 
@@ -98,6 +112,13 @@ pub enum Event {
     Address(Address),
     /// An address is gone.
     AddressGone(Address),
+    /// A link begins or ends to forward IPv6 packets of others.
+    Forwarding {
+        /// The link.
+        link: IfIndex,
+        /// It does so now.
+        router: bool,
+    },
 }
 
 /// A change of the address table.

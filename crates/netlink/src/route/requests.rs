@@ -41,7 +41,10 @@ impl Requests {
     pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
         self.dump(Table::Links, |event| match event {
             Event::Link(link) => Some(link),
-            Event::LinkGone(_) | Event::Address(_) | Event::AddressGone(_) => None,
+            Event::LinkGone(_)
+            | Event::Address(_)
+            | Event::AddressGone(_)
+            | Event::Forwarding { .. } => None,
         })
     }
 
@@ -52,7 +55,10 @@ impl Requests {
     pub fn addresses(&mut self) -> Result<Vec<Address>, NetlinkError> {
         self.dump(Table::Addresses, |event| match event {
             Event::Address(address) => Some(address),
-            Event::Link(_) | Event::LinkGone(_) | Event::AddressGone(_) => None,
+            Event::Link(_)
+            | Event::LinkGone(_)
+            | Event::AddressGone(_)
+            | Event::Forwarding { .. } => None,
         })
     }
 

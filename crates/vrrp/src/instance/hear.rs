@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use kr_model::Instant;
 use kr_model::units::{AdvertInterval, Priority};
-use kr_model::vrrp::{Cause, Preemption, Version};
+use kr_model::vrrp::{Cause, Preemption, Transport, Version};
 
 use super::{Backup, Master, Patience, Phase, Rival, Turn, VirtualRouter};
 use crate::event::EventKind;
@@ -13,6 +13,17 @@ use crate::receive::{self, Complaint, Heard};
 
 /// Own adverts that another owner gets to give way.
 const RIVAL_ADVERTS: u8 = 2;
+
+/// How well a packet fits a router, from bad to good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claim {
+    /// Sent to where the router does not listen.
+    None,
+    /// Sent to where the router listens, by somebody who is no peer of it.
+    Destination,
+    /// From a sender that the router expects.
+    Sender,
+}
 
 /// An advert as a backup sees it.
 enum Regard {
@@ -72,11 +83,20 @@ impl VirtualRouter {
             Phase::Init | Phase::Fault => return,
             Phase::Backup(_) | Phase::Master(_) => {}
         }
-        let (advert, heard) = match receive::check(&self.config, header, payload) {
-            Ok(good) => good,
-            Err(complaint) => return self.complain(header.source, complaint, turn),
-        };
+        let (advert, heard) =
+            match receive::check(&self.config, self.own_address(), header, payload) {
+                Ok(good) => good,
+                Err(complaint) => return self.complain(header.source, complaint, turn),
+            };
         self.counters.advert_received = self.counters.advert_received.saturating_add(1);
+        if heard.interval != self.config.advert_interval {
+            let (theirs, ours) = (heard.interval.get(), self.config.advert_interval.get());
+            self.complain(
+                heard.source,
+                Complaint::IntervalLearned { theirs, ours },
+                turn,
+            );
+        }
         if (self.is_new_master(heard) || !self.config.check_addresses_once)
             && !receive::addresses_match(&self.config, &advert)
         {
@@ -93,6 +113,23 @@ impl VirtualRouter {
             Phase::Init | Phase::Fault => {}
             Phase::Backup(_) => self.backup_hears(heard, turn),
             Phase::Master(_) => self.master_hears(heard, turn),
+        }
+    }
+
+    /// How well a packet fits this router among those that share its virtual router id and interface.
+    pub(crate) fn claim(&self, header: PacketHeader) -> Claim {
+        if !receive::listens(&self.config, self.own_address(), header.destination) {
+            return Claim::None;
+        }
+        match &self.config.transport {
+            Transport::Multicast { .. } => Claim::Sender,
+            Transport::Unicast { peers, .. } => {
+                if peers.iter().any(|peer| peer.address == header.source) {
+                    Claim::Sender
+                } else {
+                    Claim::Destination
+                }
+            }
         }
     }
 

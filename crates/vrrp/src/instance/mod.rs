@@ -69,7 +69,7 @@ pub(crate) struct VirtualRouter {
     /// Log points said since the last change of state or master.
     said: Vec<Discriminant<EventKind>>,
     complained: Vec<Discriminant<Complaint>>,
-    message: Option<send::Message>,
+    messages: Option<send::Messages>,
     published_at: Instant,
 }
 
@@ -133,7 +133,7 @@ impl VirtualRouter {
             announcer: Announcer::default(),
             said: Vec::new(),
             complained: Vec::new(),
-            message: None,
+            messages: None,
             published_at: now,
         }
     }
@@ -219,7 +219,10 @@ impl VirtualRouter {
                 self.cause = cause;
                 self.publish(turn);
             }
-            (Phase::Fault, None) => self.enter_waiting(Cause::FaultCleared, turn),
+            (Phase::Fault, None) => {
+                self.enter_waiting(Cause::FaultCleared, turn);
+                self.announce_source(turn);
+            }
             (Phase::Master(_), Some(cause)) => {
                 self.resign(turn);
                 self.set_addresses(false, turn);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kr_model::units::AdvertInterval;
-use kr_model::vrrp::Instance;
+use kr_model::vrrp::{Instance, Transport};
 
 use super::{Phase, Surroundings, Turn, VirtualRouter};
 use crate::timing;
@@ -14,13 +14,13 @@ impl VirtualRouter {
         let old = &self.config;
         (old.version, old.family, old.vrid) == (new.version, new.family, new.vrid)
             && old.interface == new.interface
-            && old.transport == new.transport
+            && same_ends(&old.transport, &new.transport)
     }
 
     /// Applies a configuration that differs.
     pub(crate) fn reload(&mut self, new: Instance, around: Surroundings, turn: &mut Turn<'_>) {
         let old = std::mem::replace(&mut self.config, new);
-        self.message = None;
+        self.messages = None;
         if old.priority != self.config.priority {
             self.gave_way = false;
         }
@@ -65,6 +65,16 @@ impl VirtualRouter {
                 }
             }
         }
+    }
+}
+
+/// True when adverts come from and, to a group, go to the same address. Peers may come and go.
+fn same_ends(old: &Transport, new: &Transport) -> bool {
+    match (old, new) {
+        (Transport::Unicast { source, .. }, Transport::Unicast { source: other, .. }) => {
+            source == other
+        }
+        (Transport::Multicast { .. }, _) | (_, Transport::Multicast { .. }) => old == new,
     }
 }
 

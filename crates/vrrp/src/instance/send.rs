@@ -9,20 +9,44 @@ use kr_wire::advert::{
     self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends,
 };
 use kr_wire::ipv4::{self, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
+use kr_wire::ipv6::{self, TRAFFIC_CLASS_INTERNETWORK_CONTROL};
 
 use super::{Patience, Phase, Turn, VirtualRouter};
 use crate::action::Action;
 use crate::event::EventKind;
 
 /// RFC 9568 section 5.1.1.3: a receiver believes nothing that passed a router.
-const TTL: u8 = 255;
+const LINK_TTL: u8 = 255;
+const UNICAST_HOP_LIMIT: u8 = 64;
 
-/// The last message sent, which is nearly always the next one too.
+/// The messages of the last advert, which are nearly always those of the next one too.
 #[derive(Debug)]
-pub(super) struct Message {
-    ends: Ends,
+pub(super) struct Messages {
+    source: IpAddr,
     priority: u8,
-    bytes: Vec<u8>,
+    /// By destination: the group, or every peer.
+    of: Vec<(IpAddr, Vec<u8>)>,
+}
+
+impl Messages {
+    fn new(config: &Instance, source: IpAddr, priority: u8) -> Self {
+        let destinations = match &config.transport {
+            Transport::Multicast { group, .. } => vec![*group],
+            Transport::Unicast { peers, .. } => peers.iter().map(|peer| peer.address).collect(),
+        };
+        let message = |destination| {
+            let ends = Ends {
+                source,
+                destination,
+            };
+            (destination, encode(config, priority, ends))
+        };
+        Self {
+            source,
+            priority,
+            of: destinations.into_iter().map(message).collect(),
+        }
+    }
 }
 
 impl VirtualRouter {
@@ -105,40 +129,48 @@ impl VirtualRouter {
         }
     }
 
+    /// A unicast router that can work again announces its own address: its peers, or the routers on the
+    /// way, may have lost it.
+    pub(super) fn announce_source(&self, turn: &mut Turn<'_>) {
+        if let (Transport::Unicast { .. }, Some(address)) =
+            (&self.config.transport, self.own_address())
+        {
+            turn.actions.push_back(Action::Announce {
+                instance: self.config.id,
+                device: self.config.interface.clone(),
+                address,
+            });
+        }
+    }
+
+    /// Sends an advert to the group or to each peer. False when there is no address to send from.
     fn send_with_priority(&mut self, priority: u8, turn: &mut Turn<'_>) -> bool {
-        let Transport::Multicast { group, source } = self.config.transport else {
+        let Some(source) = self.own_address() else {
             return false;
         };
-        let Some(source) = source.or(self.source) else {
-            return false;
+        let messages = match self.messages.take() {
+            Some(same) if same.source == source && same.priority == priority => same,
+            Some(_) | None => Messages::new(&self.config, source, priority),
         };
-        let ends = Ends {
-            source,
-            destination: group,
-        };
-        self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
-        let message = match self.message.take() {
-            Some(same) if same.ends == ends && same.priority == priority => same,
-            Some(_) | None => Message {
-                ends,
-                priority,
-                bytes: encode(&self.config, priority, ends),
-            },
-        };
-        let packet = packet(&message, self.ip_id);
-        self.message = Some(message);
-        let Some(packet) = packet else {
-            return false;
-        };
+        let ttl = ttl(&self.config);
+        for (destination, message) in &messages.of {
+            self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
+            let ends = Ends {
+                source,
+                destination: *destination,
+            };
+            let Some(packet) = packet(ends, ttl, self.ip_id, message) else {
+                continue;
+            };
+            turn.actions.push_back(Action::SendAdvert {
+                instance: self.config.id,
+                interface: self.config.interface.clone(),
+                destination: *destination,
+                packet,
+            });
+        }
+        self.messages = Some(messages);
         self.counters.advert_sent = self.counters.advert_sent.saturating_add(1);
-        turn.actions.push_back(Action::SendAdvert {
-            instance: self.config.id,
-            interface: self.config.interface.clone(),
-            source,
-            destination: group,
-            ttl: TTL,
-            packet,
-        });
         true
     }
 
@@ -186,19 +218,39 @@ fn encode(config: &Instance, priority: u8, ends: Ends) -> Vec<u8> {
     advert::emit(&advert, ends).unwrap_or_default()
 }
 
-fn packet(message: &Message, id: u16) -> Option<Vec<u8>> {
-    let (IpAddr::V4(source), IpAddr::V4(destination)) =
-        (message.ends.source, message.ends.destination)
-    else {
-        return None;
-    };
-    let header = ipv4::Header {
-        tos: TOS_INTERNETWORK_CONTROL,
-        id,
-        ttl: TTL,
-        protocol: PROTOCOL_VRRP,
-        source,
-        destination,
-    };
-    ipv4::emit(&header, &message.bytes).ok()
+/// Time to live, or hop limit. keepalived leaves that of unicast adverts over IPv6 to the kernel, whose
+/// default is 64.
+const fn ttl(config: &Instance) -> u8 {
+    match (&config.transport, config.family) {
+        (Transport::Multicast { .. }, _) | (Transport::Unicast { .. }, Family::Inet) => LINK_TTL,
+        (Transport::Unicast { .. }, Family::Inet6) => UNICAST_HOP_LIMIT,
+    }
+}
+
+fn packet(ends: Ends, ttl: u8, id: u16, message: &[u8]) -> Option<Vec<u8>> {
+    match (ends.source, ends.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let header = ipv4::Header {
+                tos: TOS_INTERNETWORK_CONTROL,
+                id,
+                ttl,
+                protocol: PROTOCOL_VRRP,
+                source,
+                destination,
+            };
+            ipv4::emit(&header, message).ok()
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let header = ipv6::Header {
+                traffic_class: TRAFFIC_CLASS_INTERNETWORK_CONTROL,
+                hop_limit: ttl,
+                next_header: PROTOCOL_VRRP,
+                source,
+                destination,
+            };
+            ipv6::emit(&header, message).ok()
+        }
+        // The configuration keeps the families apart.
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
+    }
 }

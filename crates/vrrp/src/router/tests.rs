@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use kr_model::vrrp::{Counters, Preemption, Role, Version};
+use kr_model::vrrp::{Counters, Preemption, Role, Secret, Version};
 use kr_wire::advert::{Advert, Body};
-use kr_wire::ipv4;
+use kr_wire::{ipv4, ipv6};
 
 use super::*;
 use crate::event::Severity;
@@ -11,6 +11,7 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 mod fault;
 mod reload;
 mod resume;
+mod transports;
 
 /// One router with one instance on an interface that works; `now` is moved by hand.
 struct Bench {
@@ -33,7 +34,7 @@ use Did::{Addresses, Announced, Entered, Published, Said, Sent};
 
 fn short(action: Action) -> Did {
     match action {
-        Action::SendAdvert { packet, .. } => Sent(ipv4::parse(&packet).unwrap().1[2]),
+        Action::SendAdvert { packet, .. } => Sent(message(&packet)[2]),
         Action::SetAddresses { present, .. } => Addresses(present),
         Action::Announce {
             address: IpAddr::V4(v4),
@@ -46,6 +47,13 @@ fn short(action: Action) -> Did {
         Action::Publish(snapshot) => Published(snapshot.role.state()),
         Action::Transition { to, cause, .. } => Entered(to, cause),
         Action::Event(event) => Said(event.to_string()),
+    }
+}
+
+fn message(packet: &[u8]) -> &[u8] {
+    match ipv4::parse(packet) {
+        Ok((_, message)) => message,
+        Err(_) => ipv6::parse(packet).unwrap().1,
     }
 }
 
@@ -445,7 +453,6 @@ fn an_advert_so_late_that_a_backup_may_have_taken_over_announces_again() {
 
 #[test]
 fn adverts_are_the_bytes_of_keepalived() {
-    use kr_model::vrrp::{Authentication, Secret};
     let authentication = Authentication::Password(Secret(*b"1111\0\0\0\0"));
     let mut bench = Bench::backup(Instance {
         authentication,
@@ -525,7 +532,7 @@ fn packets_of_other_interfaces_and_routers_are_nobodys() {
 fn what_is_not_supported_is_said_and_not_started() {
     let mut bench = Bench::empty();
     let config = Instance {
-        family: Family::Inet6,
+        authentication: Authentication::Header(Secret(*b"1111\0\0\0\0")),
         ..instance(100)
     };
     bench.router.handle(configure(config, None), bench.now);
@@ -534,7 +541,7 @@ fn what_is_not_supported_is_said_and_not_started() {
     };
     assert_eq!(
         event.to_string(),
-        "(VI_1) not started: VRRP over IPv6 is not supported yet"
+        "(VI_1) not started: auth_type AH is not supported yet"
     );
     assert_eq!(event.severity(), Severity::Warning);
     assert_eq!(bench.router.poll_timeout(), None);
