@@ -4,7 +4,12 @@
 //!
 //! The process of an attempt is this test program again, told by [`ATTEMPT`] what to try.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
 mod attempts;
 mod calls;

@@ -15,6 +15,9 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, setsockopt, socket, sockopt,
+};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::pipe;
@@ -175,6 +178,13 @@ pub(crate) const NEEDS: &[Attempt] = &[
         prepare: || Box::new(|| made(advert_socket()).map(drop)),
     },
     Attempt {
+        name: "make such a socket of IPv6",
+        roles: &[Vrrpd],
+        landlock: 0,
+        ends: MADE,
+        prepare: || Box::new(|| made(advert_socket_v6()).map(drop)),
+    },
+    Attempt {
         name: "open the IPVS table again",
         roles: &[Ipvsd],
         landlock: 0,
@@ -281,12 +291,20 @@ fn advert_socket() -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// As `vrrpd` makes it for IPv6.
+fn advert_socket_v6() -> io::Result<Socket> {
+    let kind = Type::RAW.nonblocking();
+    let socket = Socket::new(Domain::IPV6, kind, Some(Protocol::from(112)))?;
+    socket.set_header_included_v6(true)?;
+    socket.set_multicast_loop_v6(false)?;
+    socket.set_multicast_all_v6(false)?;
+    socket.set_recv_hoplimit_v6(true)?;
+    setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    Ok(socket)
+}
+
 /// As `ipvsd` opens it.
 fn generic_netlink() -> Result<(), Errno> {
-    use nix::sys::socket::{
-        AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, setsockopt, socket,
-        sockopt,
-    };
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
