@@ -215,9 +215,9 @@ impl<'h> Macros<'h> {
             findings.add(
                 Diagnostic::warning(
                     line.span(dollar, end),
-                    format!("parameter '${name}' is not replaced here"),
+                    format!("parameter `${name}` is not replaced here"),
                 )
-                .with_label("white space, ',' or ')' must follow the name")
+                .with_label("white space, `,` or `)` must follow the name")
                 .with_help(format!("write ${{{name}}}")),
             );
         }
@@ -228,14 +228,14 @@ impl<'h> Macros<'h> {
 pub(crate) fn too_deep(name: &str, span: Span) -> Diagnostic {
     Diagnostic::error(
         span,
-        format!("parameter '${name}' is nested more than {MAX_DEPTH} deep"),
+        format!("parameter `${name}` is nested more than {MAX_DEPTH} deep"),
     )
     .with_help("does its value name itself, directly or through another parameter?")
 }
 
 fn undefined(name: &str, span: Span, findings: &mut Findings) {
     findings.add(
-        Diagnostic::warning(span, format!("parameter '${name}' is not defined"))
+        Diagnostic::warning(span, format!("parameter `${name}` is not defined"))
             .with_label("left as it stands")
             .with_help(format!(
                 "define it above this line with ${name}=VALUE at the beginning of a line"

@@ -77,10 +77,18 @@ pub fn parse(host: &dyn Host, path: &Path, options: &ParseOptions) -> Parsed {
         ),
     }
     let root = parser.builder.finish(&parser.sources, &mut parser.findings);
+    let mut diagnostics = parser.findings.into_list();
+    // The ASCII form of a wide character begins or ends within it.
+    for span in diagnostics
+        .iter_mut()
+        .filter_map(|found| found.span.as_mut())
+    {
+        *span = parser.sources.whole_characters(*span);
+    }
     Parsed {
         sources: parser.sources,
         root,
-        diagnostics: parser.findings.into_list(),
+        diagnostics,
     }
 }
 
@@ -165,8 +173,8 @@ impl Parser<'_> {
         };
         if id.is_empty() {
             self.findings.add(
-                Diagnostic::error(line.span(at, end), "a configuration id must follow '@'")
-                    .with_help("write '@ID' or '@^ID' without space, and the line after it"),
+                Diagnostic::error(line.span(at, end), "a configuration id must follow `@`")
+                    .with_help("write `@ID` or `@^ID` without space, and the line after it"),
             );
             return None;
         }
@@ -211,7 +219,7 @@ impl Parser<'_> {
     /// The arguments of a repetition, in which parameters may stand; `None` when they are wrong.
     fn repetition(&mut self, head: Head<'_>, span: Span) -> Option<Repetition> {
         let reason = match head.arguments {
-            None => "its '(' is not closed".to_owned(),
+            None => "its `(` is not closed".to_owned(),
             Some(arguments) => {
                 let arguments = Line::of_use(arguments.into(), span);
                 let expanded = self.macros.expand(&arguments, 0, &mut self.findings);
@@ -319,13 +327,16 @@ impl Parser<'_> {
 
     fn unclosed_quote(&mut self, line: &Line<'_>, at: usize) {
         let quote = line.text.get(at..=at).unwrap_or("\"");
-        let place = self.place(line, at, at + 1);
+        let place = line.span(at, at + 1);
         self.findings.add(
-            Diagnostic::error(place, format!("the {quote} that begins here is not closed"))
-                .with_label("taken to reach to the end of the line")
-                .with_help(format!(
-                    "put a {quote} where the text ends, in the same line"
-                )),
+            Diagnostic::error(
+                place,
+                format!("the `{quote}` that begins here is not closed"),
+            )
+            .with_label("taken to reach to the end of the line")
+            .with_help(format!(
+                "put a `{quote}` where the text ends, in the same line"
+            )),
         );
     }
 

@@ -176,7 +176,7 @@ pub fn brace_alternatives(pattern: &str) -> io::Result<Vec<String>> {
             continue;
         };
         let (choices, suffix) = split_choices(rest)
-            .ok_or_else(|| invalid("a '{' of the file pattern is not closed"))?;
+            .ok_or_else(|| invalid("a `{` of the file pattern is not closed"))?;
         if waiting.len() + finished.len() + choices.len() > MAX_ALTERNATIVES {
             return Err(invalid(
                 "the braces of the file pattern make too many alternatives",

@@ -48,13 +48,13 @@ fn full_width_exclamation_mark_begins_a_comment() {
     assert_eq!(understood(text), ["global_defs"]);
     assert_eq!(
         rendered(text),
-        "note: the character '！' (U+FF01) is taken as '!'
+        "note: the character `！` (U+FF01) is taken as `!`
  --> /etc/keepalived.conf:1:1
   |
 1 | ！Configuration File for keepalived
   | ^^ a comment begins here
   |
-  = help: write the ASCII '!' or '#'"
+  = help: write the ASCII `!` or `#`"
     );
 }
 
@@ -64,29 +64,29 @@ fn full_width_braces_and_curly_quotes_are_taken_as_ascii() {
     assert_eq!(understood(text), ["vrrp_instance VI_1", "notify /bin/n a"]);
     assert_eq!(
         rendered(text),
-        "warning: the character '｛' (U+FF5B) is taken as '{'
+        "warning: the character `｛` (U+FF5B) is taken as `{`
  --> /etc/keepalived.conf:1:20
   |
 1 | vrrp_instance VI_1 ｛
   |                    ^^
   |
-  = help: write the ASCII '{'
+  = help: write the ASCII `{`
 
-warning: the character '“' (U+201C) is taken as '\"'
+warning: the character `“` (U+201C) is taken as `\"`
  --> /etc/keepalived.conf:2:12
   |
 2 |     notify “/bin/n a”
   |            ^
   |
-  = help: write the ASCII '\"'
+  = help: write the ASCII `\"`
 
-warning: the character '”' (U+201D) is taken as '\"'
+warning: the character `”` (U+201D) is taken as `\"`
  --> /etc/keepalived.conf:2:21
   |
 2 |     notify “/bin/n a”
   |                     ^
   |
-  = help: write the ASCII '\"'"
+  = help: write the ASCII `\"`"
     );
 }
 
@@ -96,13 +96,13 @@ fn full_width_number_sign_begins_a_comment() {
     assert_eq!(understood(text), ["priority 150"]);
     assert_eq!(
         rendered(text),
-        "warning: the character '＃' (U+FF03) is taken as '#'
+        "warning: the character `＃` (U+FF03) is taken as `#`
  --> /etc/keepalived.conf:1:13
   |
 1 | priority 150＃优先级
   |             ^^
   |
-  = help: write the ASCII '#'"
+  = help: write the ASCII `#`"
     );
 }
 
@@ -159,13 +159,13 @@ fn a_keyword_glued_to_a_comment_mark_is_pointed_out() {
     );
     assert_eq!(
         rendered(text),
-        "warning: 'misc_dynamic' is part of a comment and has no effect
+        "warning: `misc_dynamic` is part of a comment and has no effect
  --> /etc/keepalived.conf:2:39
   |
 2 |     misc_path /usr/local/bin/script.sh!misc_dynamic
-  |                                       ^^^^^^^^^^^^^ '!' begins a comment
+  |                                       ^^^^^^^^^^^^^ `!` begins a comment
   |
-  = help: if the keyword 'misc_dynamic' is meant, put it in a line of its own"
+  = help: if the keyword `misc_dynamic` is meant, put it in a line of its own"
     );
 }
 
@@ -175,7 +175,7 @@ fn a_value_cut_by_a_comment_mark_is_pointed_out() {
     assert_eq!(understood(text), ["authentication", "auth_pass abc"]);
     assert_eq!(
         rendered(text),
-        r"note: '#' begins a comment, also without space before it
+        r"note: `#` begins a comment, also without space before it
  --> /etc/keepalived.conf:2:18
   |
 2 |     auth_pass abc#def
@@ -202,13 +202,13 @@ fn a_brace_too_many_is_found_with_the_one_that_made_it_so() {
     );
     assert_eq!(
         rendered(text),
-        "error: '}' without a block that is open
+        "error: `}` without a block that is open
  --> /etc/keepalived.conf:6:1
   |
 6 | }
   | ^
   |
-  = help: the block 'global_def' was closed by the '}' in line 3 already: remove one of the two"
+  = help: the block `global_def` was closed by the `}` in line 3 already: remove one of the two"
     );
 }
 
@@ -227,13 +227,13 @@ fn a_missing_brace_is_guessed_by_indentation() {
     );
     assert_eq!(
         rendered(text),
-        "error: the block 'vrrp_instance' is not closed before 'vrrp_instance' in line 5
+        "error: the block `vrrp_instance` is not closed before `vrrp_instance` in line 5
  --> /etc/keepalived.conf:1:17
   |
 1 | vrrp_instance A {
-  |                 ^ this '{' has no '}'
+  |                 ^ this `{` has no `}`
   |
-  = help: by the indentation, the '}' of 'virtual_ipaddress' (line 2) is missing before line 4"
+  = help: by the indentation, the `}` of `virtual_ipaddress` (line 2) is missing before line 4"
     );
 }
 

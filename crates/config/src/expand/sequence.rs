@@ -192,7 +192,7 @@ fn split_items(arguments: &str) -> Result<Vec<Vec<&str>>, String> {
         let after = if let Some(inner) = rest.strip_prefix('{') {
             let (tuple, after) = inner
                 .split_once('}')
-                .ok_or_else(|| "a '{' of the list is not closed".to_owned())?;
+                .ok_or_else(|| "a `{` of the list is not closed".to_owned())?;
             items.push(
                 tuple
                     .split(',')
@@ -211,7 +211,7 @@ fn split_items(arguments: &str) -> Result<Vec<Vec<&str>>, String> {
         }
         rest = after
             .strip_prefix(',')
-            .ok_or_else(|| "expected ',' between the values of the list".to_owned())?
+            .ok_or_else(|| "expected `,` between the values of the list".to_owned())?
             .trim_start_matches(is_space_character);
     }
 }
@@ -226,7 +226,7 @@ fn variable(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "'{name}' is no name: expected letters, digits and '_'"
+            "`{name}` is no name: expected letters, digits and `_`"
         ))
     }
 }
@@ -249,7 +249,7 @@ fn integer(text: &str) -> Result<i64, String> {
         .starts_with(|first: char| first.is_ascii_alphanumeric())
         .then(|| i64::from_str_radix(digits, radix).ok())
         .flatten()
-        .ok_or_else(|| format!("'{text}' is not a whole number"))?;
+        .ok_or_else(|| format!("`{text}` is not a whole number"))?;
     Ok(if negative { -magnitude } else { magnitude })
 }
 
@@ -321,12 +321,12 @@ mod tests {
                 "I,1,-1,3",
                 "counting from 1 by -1 never reaches 3",
             ),
-            (Kind::Decimal, "I,a", "'a' is not a whole number"),
-            (Kind::Decimal, "I,--1", "'--1' is not a whole number"),
+            (Kind::Decimal, "I,a", "`a` is not a whole number"),
+            (Kind::Decimal, "I,--1", "`--1` is not a whole number"),
             (
                 Kind::Decimal,
                 "1I,3",
-                "'1I' is no name: expected letters, digits and '_'",
+                "`1I` is no name: expected letters, digits and `_`",
             ),
             (
                 Kind::Hexadecimal,
@@ -343,11 +343,11 @@ mod tests {
                 "{A,B},{1,2,3}",
                 "a tuple has 3 values for 2 names",
             ),
-            (Kind::List, "{A,B},{1,2", "a '{' of the list is not closed"),
+            (Kind::List, "{A,B},{1,2", "a `{` of the list is not closed"),
             (
                 Kind::List,
                 "{A}x",
-                "expected ',' between the values of the list",
+                "expected `,` between the values of the list",
             ),
         ] {
             assert_eq!(turns(kind, arguments).unwrap_err(), expected, "{arguments}");

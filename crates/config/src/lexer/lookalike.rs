@@ -21,7 +21,7 @@ impl Lookalike {
     pub(crate) fn describe(self) -> String {
         let mut text = String::new();
         if !self.found.is_whitespace() && !is_invisible(self.found) {
-            let _ = write!(text, "'{}' ", self.found);
+            let _ = write!(text, "`{}` ", self.found);
         }
         let _ = write!(text, "(U+{:04X})", u32::from(self.found));
         text
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_character_is_named_with_its_number() {
         let describe = |line: &str| replace(line).unwrap().1.first().unwrap().describe();
-        assert_eq!(describe("｛"), "'｛' (U+FF5B)");
+        assert_eq!(describe("｛"), "`｛` (U+FF5B)");
         assert_eq!(describe("a\u{3000}b"), "(U+3000)");
     }
 }

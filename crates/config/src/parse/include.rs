@@ -145,14 +145,15 @@ impl Parser<'_> {
             );
             return true;
         }
-        if !after.trim().is_empty() {
+        let more = after.trim_start();
+        if !more.is_empty() {
             self.findings.add(
                 Diagnostic::warning(
-                    rest.span(rest.text.len() - after.len(), rest.text.len()),
-                    "only one file name or pattern can follow 'include'",
+                    rest.span(rest.text.len() - more.len(), rest.text.len()),
+                    "only one file name or pattern can follow `include`",
                 )
                 .with_label("ignored")
-                .with_help("write one 'include' line for each"),
+                .with_help("write one `include` line for each"),
             );
         }
         self.include(&include, pattern);

@@ -115,16 +115,16 @@ impl Parser<'_> {
         let place = span(file, at, at + found.found.len_utf8());
         let name = found.describe();
         self.findings.add(match found.meant {
-            Some('!') => Diagnostic::note(place, format!("the character {name} is taken as '!'"))
+            Some('!') => Diagnostic::note(place, format!("the character {name} is taken as `!`"))
                 .with_label("a comment begins here")
-                .with_help("write the ASCII '!' or '#'"),
+                .with_help("write the ASCII `!` or `#`"),
             Some(' ') => {
                 Diagnostic::warning(place, format!("the character {name} is taken as a space"))
                     .with_help("replace it by an ASCII space")
             }
             Some(meant) => {
-                Diagnostic::warning(place, format!("the character {name} is taken as '{meant}'"))
-                    .with_help(format!("write the ASCII '{meant}'"))
+                Diagnostic::warning(place, format!("the character {name} is taken as `{meant}`"))
+                    .with_help(format!("write the ASCII `{meant}`"))
             }
             None => Diagnostic::warning(place, "these bytes are not UTF-8 text")
                 .with_help("save the file as UTF-8"),
@@ -163,16 +163,16 @@ impl Parser<'_> {
         self.findings.add(if like_a_keyword {
             Diagnostic::warning(
                 place,
-                format!("'{word}' is part of a comment and has no effect"),
+                format!("`{word}` is part of a comment and has no effect"),
             )
-            .with_label(format!("'{mark}' begins a comment"))
+            .with_label(format!("`{mark}` begins a comment"))
             .with_help(format!(
-                "if the keyword '{word}' is meant, put it in a line of its own"
+                "if the keyword `{word}` is meant, put it in a line of its own"
             ))
         } else {
             Diagnostic::note(
                 place,
-                format!("'{mark}' begins a comment, also without space before it"),
+                format!("`{mark}` begins a comment, also without space before it"),
             )
             .with_label("not part of the value")
             .with_help(format!(

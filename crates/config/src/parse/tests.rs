@@ -219,6 +219,20 @@ fn places_of_wide_characters_are_whole() {
 }
 
 #[test]
+fn the_place_of_an_include_is_whole_characters() {
+    let text = "include “no file” more";
+    let parsed = parse_text(text);
+    let places: Vec<&str> = parsed
+        .diagnostics
+        .iter()
+        .filter(|found| !found.message.contains("U+201"))
+        .filter_map(|found| found.span)
+        .map(|span| text.get(span.start as usize..span.end as usize).unwrap())
+        .collect();
+    assert_eq!(places, ["“no file”", "more"]);
+}
+
+#[test]
 fn files_are_included_in_place() {
     let host = MemoryHost::with_file("/etc/k.conf", "a 1\ninclude d/*.conf\nb 2")
         .and_file("/etc/d/1.conf", "c ${_PWD}\ninclude x/y")
@@ -409,12 +423,12 @@ fn findings_say_what_and_where() {
     for (text, expected) in [
         (
             "p $UNKNOWN",
-            "1:3: warning: parameter '$UNKNOWN' is not defined; define it above this line with $UNKNOWN=VALUE \
+            "1:3: warning: parameter `$UNKNOWN` is not defined; define it above this line with $UNKNOWN=VALUE \
              at the beginning of a line",
         ),
         (
             "$A=1\np $A.2",
-            "2:3: warning: parameter '$A' is not replaced here; write ${A}",
+            "2:3: warning: parameter `$A` is not replaced here; write ${A}",
         ),
         (
             "a 1 \\\nb 2",
@@ -423,12 +437,12 @@ fn findings_say_what_and_where() {
         ),
         (
             "@ a",
-            "1:1: error: a configuration id must follow '@'; write '@ID' or '@^ID' without space, and the line \
+            "1:1: error: a configuration id must follow `@`; write `@ID` or `@^ID` without space, and the line \
              after it",
         ),
         (
             "~SEQ(I a",
-            "1:1: error: cannot repeat this line: its '(' is not closed; write ~SEQ(NAME,START,STEP,END) or \
+            "1:1: error: cannot repeat this line: its `(` is not closed; write ~SEQ(NAME,START,STEP,END) or \
              ~LST(NAME,VALUE,...)",
         ),
         (
@@ -438,20 +452,20 @@ fn findings_say_what_and_where() {
         ),
         (
             "a \"b",
-            "1:3: error: the \" that begins here is not closed; put a \" where the text ends, in the same line",
+            "1:3: error: the `\"` that begins here is not closed; put a `\"` where the text ends, in the same line",
         ),
         (
             "script 'b",
-            "1:8: error: the ' that begins here is not closed; put a ' where the text ends, in the same line",
+            "1:8: error: the `'` that begins here is not closed; put a `'` where the text ends, in the same line",
         ),
         (
             "{ a }",
-            "1:1: error: '{' without a keyword before it; remove it and its '}', or write the keyword of the \
+            "1:1: error: `{` without a keyword before it; remove it and its `}`, or write the keyword of the \
              block before it",
         ),
         (
             "a }",
-            "1:3: error: '}' without a block that is open; remove it, or add the '{' that it belongs to",
+            "1:3: error: `}` without a block that is open; remove it, or add the `{` that it belongs to",
         ),
         (
             "include",
@@ -491,8 +505,8 @@ fn a_missing_brace_is_found_at_the_next_outer_block() {
     assert_eq!(
         findings(&parsed),
         [
-            "1:17: error: the block 'vrrp_instance' is not closed before 'vrrp_instance' in line 5; by the \
-          indentation, the '}' of 'virtual_ipaddress' (line 2) is missing before line 4"
+            "1:17: error: the block `vrrp_instance` is not closed before `vrrp_instance` in line 5; by the \
+          indentation, the `}` of `virtual_ipaddress` (line 2) is missing before line 4"
         ]
     );
     assert_eq!(
@@ -506,7 +520,7 @@ fn a_missing_brace_is_found_at_the_end() {
     let parsed = parse_text("a {\n  b {\n    c\n  }\n");
     assert_eq!(
         findings(&parsed),
-        ["1:3: error: the block 'a' is not closed at the end of the configuration"]
+        ["1:3: error: the block `a` is not closed at the end of the configuration"]
     );
     assert_eq!(shown(&parsed.root), "a {b {c;}}");
 }

@@ -106,8 +106,8 @@ impl TreeBuilder {
         }
         match &header {
             None => findings.add(
-                Diagnostic::error(span, "'{' without a keyword before it").with_help(
-                    "remove it and its '}', or write the keyword of the block before it",
+                Diagnostic::error(span, "`{` without a keyword before it").with_help(
+                    "remove it and its `}`, or write the keyword of the block before it",
                 ),
             ),
             Some(header) => {
@@ -253,12 +253,12 @@ impl TreeBuilder {
     }
 
     fn stray(&self, span: Span, sources: &Sources, findings: &mut Findings) {
-        let mut diagnostic = Diagnostic::error(span, "'}' without a block that is open")
-            .with_help("remove it, or add the '{' that it belongs to");
+        let mut diagnostic = Diagnostic::error(span, "`}` without a block that is open")
+            .with_help("remove it, or add the `{` that it belongs to");
         if let Some((keyword, closed)) = &self.last_closed {
             let line = line_of(*closed, sources);
             diagnostic = diagnostic.with_help(format!(
-                "the block '{keyword}' was closed by the '}}' in {line} already: remove one of the two"
+                "the block `{keyword}` was closed by the `}}` in {line} already: remove one of the two"
             ));
         }
         findings.add(diagnostic);
@@ -280,16 +280,16 @@ impl TreeBuilder {
                 .map_or("", |header| &header.keyword.text);
             let message = match next {
                 Some((keyword, place)) => format!(
-                    "the block '{name}' is not closed before '{keyword}' in {}",
+                    "the block `{name}` is not closed before `{keyword}` in {}",
                     line_of(*place, sources)
                 ),
-                None => format!("the block '{name}' is not closed at the end of the configuration"),
+                None => format!("the block `{name}` is not closed at the end of the configuration"),
             };
             let mut diagnostic =
-                Diagnostic::error(frame.open, message).with_label("this '{' has no '}'");
+                Diagnostic::error(frame.open, message).with_label("this `{` has no `}`");
             if let Some(suspect) = &suspect {
                 diagnostic = diagnostic.with_help(format!(
-                    "by the indentation, the '}}' of '{}' ({}) is missing before {}",
+                    "by the indentation, the `}}` of `{}` ({}) is missing before {}",
                     suspect.keyword,
                     line_of(suspect.open, sources),
                     line_of(suspect.seen, sources)
