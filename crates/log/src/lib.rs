@@ -7,6 +7,7 @@
 mod repeats;
 mod settings;
 mod sinks;
+mod syslog_sink;
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};

@@ -61,18 +61,6 @@ pub enum Facility {
     Local(u8),
 }
 
-impl Facility {
-    /// Its number (RFC 5424 section 6.2.1).
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::User => 1,
-            Self::Daemon => 3,
-            Self::Local(n) => 16_u8.saturating_add(n),
-        }
-    }
-}
-
 impl fmt::Display for Facility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,8 +166,8 @@ mod tests {
     #[test]
     fn facilities_are_written_as_keepalived_takes_them() {
         assert_eq!("7".parse(), Ok(Facility::Local(7)));
-        assert_eq!("local0".parse::<Facility>().unwrap().number(), 16);
-        assert_eq!("daemon".parse::<Facility>().unwrap().number(), 3);
+        assert_eq!("local0".parse(), Ok(Facility::Local(0)));
+        assert_eq!("daemon".parse(), Ok(Facility::Daemon));
         for bad in ["8", "local8", "local", "", "kern", "07"] {
             assert!(bad.parse::<Facility>().is_err(), "{bad}");
         }

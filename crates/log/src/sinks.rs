@@ -3,32 +3,32 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixDatagram;
 use std::process;
 
 use kr_sys::local_time::LocalTime;
 use log::Level;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::settings::{Facility, Settings};
-
-/// Where syslog listens.
-const SYSLOG: &str = "/dev/log";
+use crate::settings::Settings;
+use crate::syslog_sink::{SOCKET, Syslog};
 
 /// All sinks of a process.
 pub(crate) struct Sinks {
     settings: Settings,
     file: Option<File>,
-    syslog: Option<UnixDatagram>,
+    syslog: Option<Syslog>,
     process: u32,
 }
 
 impl Sinks {
     pub(crate) fn new(settings: Settings, file: Option<File>) -> Self {
+        let syslog = settings
+            .syslog
+            .map(|facility| Syslog::new(SOCKET, facility, &settings.ident));
         Self {
             settings,
             file,
-            syslog: None,
+            syslog,
             process: process::id(),
         }
     }
@@ -37,9 +37,8 @@ impl Sinks {
     pub(crate) fn write(&mut self, level: Level, text: &str, unix_seconds: i64) {
         let time = LocalTime::of(unix_seconds);
         let line = format!("{time} {}[{}]: {text}\n", self.settings.ident, self.process);
-        if let Some(facility) = self.settings.syslog {
-            let priority = priority(facility, level);
-            self.send_to_syslog(format!("<{priority}>{}", line.trim_end()).as_bytes());
+        if let Some(syslog) = &mut self.syslog {
+            syslog.write(level, time, text);
         }
         if self.settings.console {
             write_to_console(&line);
@@ -49,28 +48,6 @@ impl Sinks {
             let _ = file.write_all(line.as_bytes());
         }
     }
-
-    /// Sends without waiting, and connects again once when the other end was restarted.
-    fn send_to_syslog(&mut self, line: &[u8]) {
-        for _ in 0..2 {
-            if self.syslog.is_none() {
-                self.syslog = connect().ok();
-            }
-            let Some(socket) = &self.syslog else { return };
-            match socket.send(line) {
-                Ok(_) => return,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.syslog = None,
-            }
-        }
-    }
-}
-
-fn connect() -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect(SYSLOG)?;
-    Ok(socket)
 }
 
 /// A pipe whose reader sleeps must not stop us, and its flags are not ours alone to change: so ask
@@ -83,24 +60,12 @@ fn write_to_console(line: &str) {
     }
 }
 
-/// Facility and severity in one number (RFC 5424 section 6.2.1). What `-D` adds is sent as
-/// informational, for many syslog servers drop debug lines unasked.
-fn priority(facility: Facility, level: Level) -> u16 {
-    let severity = match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info | Level::Debug => 6,
-        Level::Trace => 7,
-    };
-    u16::from(facility.number()) * 8 + severity
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
-    use crate::settings::Detail;
+    use crate::settings::{Detail, Facility};
 
     fn settings() -> Settings {
         Settings {
@@ -129,11 +94,5 @@ mod tests {
         let mut sinks = Sinks::new(settings(), Some(full));
         sinks.write(Level::Error, "lost", 0);
         sinks.write(Level::Error, "lost too", 0);
-    }
-
-    #[test]
-    fn the_priority_holds_facility_and_severity() {
-        assert_eq!(priority(Facility::Daemon, Level::Info), 30);
-        assert_eq!(priority(Facility::Local(7), Level::Error), 187);
     }
 }

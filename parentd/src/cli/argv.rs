@@ -1,18 +1,17 @@
-//! Reads words as `getopt_long` does: `-nlD`, `-f/x`, `-f /x`, `--use-file=/x`, `--use-file /x`, and
-//! long options shortened as far as they stay unique.
+//! Reads words as `getopt_long` does and writes them as `argh` wants them: `-nlD`, `-f/x`, `-f /x`,
+//! `--use-file=/x`, `--use-file /x`, and long options shortened as far as they stay unique all become
+//! `--long` or `--long value`. `_` in a long option is the same as `-` (`--vrrp_pid`).
 
 use std::ffi::OsString;
 
-use crate::cli::table::{Id, ROWS, Row, Value};
+use crate::cli::arguments::{HELP, Row, Value, options};
 
 /// One option as given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Given {
     /// Which.
-    pub(crate) id: Id,
-    /// As it was spelled, for messages.
-    pub(crate) spelling: String,
-    /// Its value.
+    pub(crate) row: Row,
+    /// Its value; empty for an optional one that was left out.
     pub(crate) value: Option<String>,
 }
 
@@ -25,24 +24,49 @@ pub(crate) struct Words {
     pub(crate) rest: Vec<String>,
 }
 
+impl Words {
+    /// The words for `argh`. Of an option with a value the last one counts, which `argh` would refuse;
+    /// help stands alone.
+    pub(crate) fn canonical(&self) -> Vec<String> {
+        if self.given.iter().any(|given| given.row.long == HELP) {
+            return vec![format!("--{HELP}")];
+        }
+        let mut words = Vec::new();
+        for (index, given) in self.given.iter().enumerate() {
+            let mut later = self.given.iter().skip(index.saturating_add(1));
+            if given.value.is_some() && later.any(|other| other.row == given.row) {
+                continue;
+            }
+            words.push(format!("--{}", given.row.long));
+            words.extend(given.value.clone());
+        }
+        if !self.rest.is_empty() {
+            words.push("--".to_owned());
+            words.extend(self.rest.iter().cloned());
+        }
+        words
+    }
+}
+
 /// Reads the words after the program's name.
 ///
 /// # Errors
 /// A sentence about the first word that cannot be understood.
 pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Words, String> {
+    let rows = options();
     let mut words = words.map(|word| word.to_string_lossy().into_owned());
     let mut out = Words::default();
     while let Some(word) = words.next() {
         let first = out.given.len();
         if let Some(long) = word.strip_prefix("--") {
-            out.given.push(read_long(long, &mut words)?);
+            out.given.push(read_long(&rows, long, &mut words)?);
         } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-            read_letters(letters, &mut words, &mut out.given)?;
+            read_letters(&rows, letters, &mut words, &mut out.given)?;
         } else {
             return Err(format!("unexpected word `{word}`"));
         }
         let new = out.given.get(first..).unwrap_or_default();
-        if new.iter().any(|given| given.id == Id::Genhash) {
+        if new.iter().any(|given| given.row.long == "genhash") {
             out.rest = words.collect();
             break;
         }
@@ -50,36 +74,39 @@ pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Result<Words, Strin
     Ok(out)
 }
 
-fn read_long(text: &str, words: &mut impl Iterator<Item = String>) -> Result<Given, String> {
+fn read_long(
+    rows: &[Row],
+    text: &str,
+    words: &mut impl Iterator<Item = String>,
+) -> Result<Given, String> {
     let (name, attached) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, None),
     };
-    let row = find_long(name)?;
+    let row = find_long(rows, name)?;
     let spelling = format!("--{}", row.long);
     let value = match (row.value, attached) {
-        (Value::None, None) | (Value::Optional(_), None) => None,
+        (Value::None, None) => None,
         (Value::None, Some(_)) => return Err(format!("option `{spelling}` takes no value")),
-        (Value::Optional(_) | Value::Required(_), Some(value)) => Some(value),
+        (Value::Optional(_), attached) => Some(attached.unwrap_or_default()),
+        (Value::Required(_), Some(value)) => Some(value),
         (Value::Required(what), None) => Some(next(words, &spelling, what)?),
     };
-    Ok(Given {
-        id: row.id,
-        spelling,
-        value,
-    })
+    Ok(Given { row, value })
 }
 
-fn find_long(name: &str) -> Result<&'static Row, String> {
-    if let Some(row) = ROWS.iter().find(|row| row.long == name) {
-        return Ok(row);
+fn find_long(rows: &[Row], name: &str) -> Result<Row, String> {
+    let dashed = name.replace('_', "-");
+    if let Some(row) = rows.iter().find(|row| row.long == dashed) {
+        return Ok(*row);
     }
-    let matching: Vec<&Row> = ROWS
+    let matching: Vec<Row> = rows
         .iter()
-        .filter(|row| !name.is_empty() && row.long.starts_with(name))
+        .copied()
+        .filter(|row| !dashed.is_empty() && row.long.starts_with(&dashed))
         .collect();
     match matching.as_slice() {
-        [row] => Ok(row),
+        [row] => Ok(*row),
         [] => Err(format!("unknown option `--{name}`")),
         several => {
             let names: Vec<String> = several
@@ -95,6 +122,7 @@ fn find_long(name: &str) -> Result<&'static Row, String> {
 }
 
 fn read_letters(
+    rows: &[Row],
     letters: &str,
     words: &mut impl Iterator<Item = String>,
     given: &mut Vec<Given>,
@@ -102,29 +130,24 @@ fn read_letters(
     let mut letters = letters.chars();
     while let Some(letter) = letters.next() {
         let spelling = format!("-{letter}");
-        let row = ROWS
+        let row = rows
             .iter()
             .find(|row| row.short == Some(letter))
+            .copied()
             .ok_or_else(|| format!("unknown option `{spelling}`"))?;
         let value = match row.value {
             Value::None => None,
-            Value::Optional(_) | Value::Required(_) => {
+            Value::Optional(_) => Some(letters.by_ref().collect()),
+            Value::Required(what) => {
                 let attached = letters.by_ref().collect::<String>();
-                match row.value {
-                    Value::Required(what) if attached.is_empty() => {
-                        Some(next(words, &spelling, what)?)
-                    }
-                    Value::None | Value::Optional(_) | Value::Required(_) => {
-                        Some(attached).filter(|value| !value.is_empty())
-                    }
-                }
+                Some(if attached.is_empty() {
+                    next(words, &spelling, what)?
+                } else {
+                    attached
+                })
             }
         };
-        given.push(Given {
-            id: row.id,
-            spelling,
-            value,
-        });
+        given.push(Given { row, value });
     }
     Ok(())
 }
@@ -143,65 +166,52 @@ fn next(
 mod tests {
     use super::*;
 
-    fn read_all(line: &str) -> Result<Vec<(Id, Option<String>)>, String> {
-        let words = read(line.split_whitespace().map(OsString::from))?;
-        Ok(words
-            .given
-            .into_iter()
-            .map(|given| (given.id, given.value))
-            .collect())
-    }
-
-    fn text(value: &str) -> Option<String> {
-        Some(value.to_owned())
+    fn canonical(line: &str) -> Result<Vec<String>, String> {
+        read(line.split_whitespace().map(OsString::from)).map(|words| words.canonical())
     }
 
     #[test]
-    fn every_form_of_getopt_is_understood() {
-        let expected = vec![
-            (Id::DontFork, None),
-            (Id::LogConsole, None),
-            (Id::LogDetail, None),
-        ];
-        assert_eq!(read_all("-nlD").unwrap(), expected);
-        assert_eq!(read_all("-n -l -D").unwrap(), expected);
-        assert_eq!(
-            read_all("--dont-fork --log-con --log-detail").unwrap(),
-            expected
-        );
+    fn every_form_of_getopt_becomes_the_form_of_argh() {
+        let expected = ["--dont-fork", "--log-console", "--log-detail"];
+        for line in [
+            "-nlD",
+            "-n -l -D",
+            "--dont-fork --log-con --log-detail",
+            "--dont_fork -lD",
+        ] {
+            assert_eq!(canonical(line).unwrap(), expected, "{line}");
+        }
         for line in [
             "-f/x",
             "-f /x",
             "--use-file=/x",
             "--use-file /x",
             "--use /x",
+            "-f /y --use-file /x",
         ] {
-            assert_eq!(
-                read_all(line).unwrap(),
-                [(Id::UseFile, text("/x"))],
-                "{line}"
-            );
+            assert_eq!(canonical(line).unwrap(), ["--use-file", "/x"], "{line}");
         }
         assert_eq!(
-            read_all("-nf/x").unwrap(),
-            [(Id::DontFork, None), (Id::UseFile, text("/x"))]
+            canonical("-nf/x").unwrap(),
+            ["--dont-fork", "--use-file", "/x"]
+        );
+        assert_eq!(
+            canonical("--vrrp_pid=/x -r/y").unwrap(),
+            ["--vrrp-pid", "/y"]
         );
     }
 
     #[test]
     fn an_optional_value_must_be_attached() {
-        assert_eq!(read_all("-t").unwrap(), [(Id::ConfigTest, None)]);
+        assert_eq!(canonical("-t").unwrap(), ["--config-test", ""]);
+        assert_eq!(canonical("-t/log").unwrap(), ["--config-test", "/log"]);
         assert_eq!(
-            read_all("-t/log").unwrap(),
-            [(Id::ConfigTest, text("/log"))]
+            canonical("--config-test=/log").unwrap(),
+            ["--config-test", "/log"]
         );
         assert_eq!(
-            read_all("--config-test=/log").unwrap(),
-            [(Id::ConfigTest, text("/log"))]
-        );
-        assert_eq!(
-            read_all("-t -f /x").unwrap(),
-            [(Id::ConfigTest, None), (Id::UseFile, text("/x"))]
+            canonical("-t -f /x").unwrap(),
+            ["--config-test", "", "--use-file", "/x"]
         );
     }
 
@@ -210,6 +220,7 @@ mod tests {
         for (line, message) in [
             ("-nZ", "unknown option `-Z`"),
             ("--nonsense", "unknown option `--nonsense`"),
+            ("--", "unknown option `--`"),
             (
                 "--log",
                 "option `--log` is ambiguous: --log-console, --log-detail, --log-facility, --log-file",
@@ -219,13 +230,15 @@ mod tests {
             ("stray", "unexpected word `stray`"),
             ("-", "unexpected word `-`"),
         ] {
-            assert_eq!(read_all(line).unwrap_err(), message, "{line}");
+            assert_eq!(canonical(line).unwrap_err(), message, "{line}");
         }
     }
 
     #[test]
     fn words_after_genhash_are_its_own() {
-        let words = read(["-T", "-s", "192.0.2.1", "-Z"].iter().map(OsString::from)).unwrap();
-        assert_eq!(words.rest, ["-s", "192.0.2.1", "-Z"]);
+        assert_eq!(
+            canonical("-T -s 192.0.2.1 -Z").unwrap(),
+            ["--genhash", "--", "-s", "192.0.2.1", "-Z"]
+        );
     }
 }

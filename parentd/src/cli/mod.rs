@@ -1,9 +1,9 @@
-//! The command line: a table of every option (`table`), the reader of words (`argv`), and what they
-//! mean together (`options`).
+//! The command line: every option (`arguments`, from which `argh` makes the parser), the reader of words
+//! in front of it (`argv`), and what the options mean together (`options`).
 
+mod arguments;
 mod argv;
 mod options;
-mod table;
 
+pub(crate) use arguments::help;
 pub(crate) use options::{Command, Options, parse};
-pub(crate) use table::help;

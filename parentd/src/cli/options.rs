@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use argh::{EarlyExit, FromArgs};
 use kr_log::{Detail, Facility};
-use nix::sys::signal::Signal;
+use kr_sys::signals;
+use nix::libc;
 use nix::sys::stat::Mode;
 
-use crate::cli::argv::{self, Given};
-use crate::cli::table::Id;
+use crate::cli::arguments::{Arguments, NO_EFFECT};
+use crate::cli::argv;
 
 /// What the program is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +90,7 @@ pub(crate) struct Options {
     pub(crate) without_effect: Vec<String>,
 }
 
+#[cfg(test)]
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -128,109 +131,99 @@ const LOG_FILE: &str = "/tmp/keepalived.log";
 /// A sentence about the first word that cannot be understood.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let words = argv::read(words)?;
-    let mut options = Options::default();
-    let mut asked = None;
-    for given in words.given {
-        if let Some(command) = options.apply(given)? {
-            asked = Some(command);
-        }
+    let canonical = words.canonical();
+    let canonical: Vec<&str> = canonical.iter().map(String::as_str).collect();
+    let arguments = match Arguments::from_args(&["keepalived-rs"], &canonical) {
+        Ok(arguments) => arguments,
+        Err(EarlyExit { status: Ok(()), .. }) => return Ok(Command::Help),
+        Err(EarlyExit { output, .. }) => return Err(output.trim_end().to_owned()),
+    };
+    let without_effect = words
+        .given
+        .iter()
+        .filter(|given| given.row.help.starts_with(NO_EFFECT))
+        .map(|given| format!("--{}", given.row.long))
+        .collect();
+    command(arguments, without_effect)
+}
+
+/// What is asked for: something else than running the daemon comes first.
+fn command(arguments: Arguments, without_effect: Vec<String>) -> Result<Command, String> {
+    if arguments.version {
+        return Ok(Command::Version);
     }
-    let options = Box::new(options);
-    Ok(match asked {
+    if arguments.list_keywords {
+        return Ok(Command::ListKeywords);
+    }
+    if let Some(keyword) = arguments.explain {
+        return Ok(Command::Explain(keyword));
+    }
+    if let Some(function) = &arguments.signum {
+        return signal_number(function).map(Command::Signum);
+    }
+    let (genhash, rest) = (arguments.genhash, arguments.rest);
+    let test = arguments.config_test;
+    let options = Box::new(Options {
+        file: arguments.use_file,
+        vrrp: !arguments.check,
+        checkers: !arguments.vrrp,
+        all_children: arguments.all,
+        foreground: arguments.dont_fork,
+        respawn: !arguments.dont_respawn,
+        dump_configuration: arguments.dump_conf,
+        keep_addresses: arguments.dont_release_vrrp,
+        keep_ipvs: arguments.dont_release_ipvs,
+        console: arguments.log_console,
+        detail: match arguments.log_detail {
+            0 => Detail::Normal,
+            1 => Detail::Detailed,
+            _ => Detail::Extra,
+        },
+        facility: arguments.log_facility.unwrap_or(Facility::Daemon),
+        syslog: !arguments.no_syslog,
+        log_file: arguments
+            .log_file
+            .map(|file| given(file).unwrap_or_else(|| PathBuf::from(LOG_FILE))),
+        pid_file: arguments.pid,
+        vrrp_pid_file: arguments.vrrp_pid,
+        checkers_pid_file: arguments.checkers_pid,
+        ipvs_pid_file: arguments.ipvs_pid,
+        umask: arguments.umask,
+        namespace: arguments.namespace,
+        config_id: arguments.config_id,
+        all_config: arguments.all_config,
+        libexec: arguments.libexec,
+        without_effect,
+    });
+    Ok(match test {
+        _ if genhash => Command::Genhash(rest, options),
+        Some(log) => Command::Test(options, given(log)),
         None => Command::Run(options),
-        Some(Asked::Test(log)) => Command::Test(options, log),
-        Some(Asked::Genhash) => Command::Genhash(words.rest, options),
-        Some(Asked::Signum(function)) => Command::Signum(signal_number(&function)?),
-        Some(Asked::ListKeywords) => Command::ListKeywords,
-        Some(Asked::Explain(keyword)) => Command::Explain(keyword),
-        Some(Asked::Version) => Command::Version,
-        Some(Asked::Help) => Command::Help,
     })
 }
 
-/// Something else than running the daemon.
-enum Asked {
-    Test(Option<PathBuf>),
-    Genhash,
-    Signum(String),
-    ListKeywords,
-    Explain(String),
-    Version,
-    Help,
-}
-
-impl Options {
-    /// Takes one option. What it returns is done instead of running the daemon.
-    fn apply(&mut self, given: Given) -> Result<Option<Asked>, String> {
-        let path = || given.value.as_ref().map(PathBuf::from);
-        match given.id {
-            Id::UseFile => self.file = path(),
-            Id::VrrpOnly => self.checkers = false,
-            Id::CheckOnly => self.vrrp = false,
-            // There is no BFD process to leave out, and addresses are always released as -X asks.
-            Id::NoBfd | Id::ReleaseVips => {}
-            Id::All => self.all_children = true,
-            Id::LogConsole => self.console = true,
-            Id::LogDetail => {
-                self.detail = match self.detail {
-                    Detail::Normal => Detail::Detailed,
-                    Detail::Detailed | Detail::Extra => Detail::Extra,
-                }
-            }
-            Id::LogFacility => {
-                let facility = given.value.as_deref().unwrap_or_default().parse();
-                self.facility = facility.map_err(|error| format!("{}: {error}", given.spelling))?;
-            }
-            Id::NoSyslog => self.syslog = false,
-            Id::LogFile => self.log_file = path().or_else(|| Some(PathBuf::from(LOG_FILE))),
-            Id::KeepVrrp => self.keep_addresses = true,
-            Id::KeepIpvs => self.keep_ipvs = true,
-            Id::DontRespawn => self.respawn = false,
-            Id::DontFork => self.foreground = true,
-            Id::DumpConf => self.dump_configuration = true,
-            Id::Pid => self.pid_file = path(),
-            Id::VrrpPid => self.vrrp_pid_file = path(),
-            Id::CheckersPid => self.checkers_pid_file = path(),
-            Id::IpvsPid => self.ipvs_pid_file = path(),
-            Id::Umask => self.umask = Some(umask(given.value.as_deref().unwrap_or_default())?),
-            Id::Namespace => self.namespace = given.value,
-            Id::ConfigName => self.config_id = given.value,
-            Id::AllConfig => self.all_config = true,
-            Id::Libexec => self.libexec = path(),
-            Id::NotBuilt => self.without_effect.push(given.spelling),
-            Id::ConfigTest => return Ok(Some(Asked::Test(path()))),
-            Id::Genhash => return Ok(Some(Asked::Genhash)),
-            Id::Signum => return Ok(Some(Asked::Signum(given.value.unwrap_or_default()))),
-            Id::ListKeywords => return Ok(Some(Asked::ListKeywords)),
-            Id::Explain => return Ok(Some(Asked::Explain(given.value.unwrap_or_default()))),
-            Id::Version => return Ok(Some(Asked::Version)),
-            Id::Help => return Ok(Some(Asked::Help)),
-        }
-        Ok(None)
-    }
-}
-
-fn umask(text: &str) -> Result<Mode, String> {
-    u32::from_str_radix(text, 8)
-        .ok()
-        .and_then(Mode::from_bits)
-        .ok_or_else(|| format!("`{text}` is no file mode creation mask: expected octal digits"))
+/// An optional value: empty when it was left out.
+fn given(path: PathBuf) -> Option<PathBuf> {
+    Some(path).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// `--signum`: which signal does it.
 fn signal_number(function: &str) -> Result<i32, String> {
-    let signal = match function.to_ascii_uppercase().as_str() {
-        "STOP" => Signal::SIGTERM,
-        "RELOAD" => Signal::SIGHUP,
-        "DATA" => Signal::SIGUSR1,
-        "STATS" => Signal::SIGUSR2,
+    let number = match function.to_ascii_uppercase().as_str() {
+        "STOP" => libc::SIGTERM,
+        "RELOAD" => libc::SIGHUP,
+        "DATA" => libc::SIGUSR1,
+        "STATS" => libc::SIGUSR2,
+        "STATS_CLEAR" => signals::statistics_and_clear(),
+        "JSON" => signals::json(),
+        "TDUMP" => signals::thread_dump(),
         _ => {
             return Err(format!(
-                "no signal does `{function}`: expected STOP, RELOAD, DATA or STATS"
+                "no signal does `{function}`: expected STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON or TDUMP"
             ));
         }
     };
-    Ok(signal as i32)
+    Ok(number)
 }
 
 #[cfg(test)]
@@ -270,7 +263,7 @@ mod tests {
     fn features_that_are_not_built_are_remembered_for_a_warning() {
         assert_eq!(
             options("-x -A /s --debug").without_effect,
-            ["-x", "-A", "--debug"]
+            ["--snmp", "--snmp-agent-socket", "--debug"]
         );
     }
 
@@ -284,6 +277,9 @@ mod tests {
     fn other_tasks_replace_running() {
         assert_eq!(command("--signum=RELOAD"), Ok(Command::Signum(1)));
         assert_eq!(command("--signum=stats"), Ok(Command::Signum(12)));
+        assert_eq!(command("--signum=STATS_CLEAR"), Ok(Command::Signum(63)));
+        assert_eq!(command("--signum=JSON"), Ok(Command::Signum(36)));
+        assert_eq!(command("--signum=TDUMP"), Ok(Command::Signum(64)));
         assert!(command("--signum=DANCE").is_err());
         assert_eq!(command("-v"), Ok(Command::Version));
         assert_eq!(
@@ -291,11 +287,20 @@ mod tests {
             Ok(Command::Explain("state".to_owned()))
         );
         assert!(matches!(command("-t/log"), Ok(Command::Test(_, Some(_)))));
+        assert!(matches!(command("-t"), Ok(Command::Test(_, None))));
+        assert_eq!(command("-n -h -v"), Ok(Command::Help));
+        assert!(
+            matches!(command("-T -s x -h"), Ok(Command::Genhash(words, _)) if words == ["-s", "x", "-h"])
+        );
     }
 
     #[test]
     fn values_that_make_no_sense_are_refused() {
-        assert!(command("-S 9").is_err());
+        assert_eq!(
+            command("-S 9").unwrap_err(),
+            "Error parsing option '--log-facility' with value '9': `9` is no log facility: \
+             expected 0 to 7, local0 to local7, user or daemon"
+        );
         assert!(command("-u 99").is_err());
     }
 }
