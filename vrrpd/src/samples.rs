@@ -57,6 +57,7 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
             group: MULTICAST_V4.into(),
             source: None,
         },
+        v3_checksum_as_v2: false,
         authentication: Authentication::None,
         preemption: Preemption::Immediate,
         down_timer_adverts: 3,

@@ -196,6 +196,8 @@ mod tests {
         inet6.transport = Transport::Unicast {
             source: None,
             peers: Vec::new(),
+            ttl: None,
+            check_source: false,
         };
         let missing = instance(11, "eth1", &[]);
         let all = [instance(8, "eth0", &[]), other_group, inet6, missing];

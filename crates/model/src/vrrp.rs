@@ -45,6 +45,8 @@ pub struct Instance {
     pub advert_interval: AdvertInterval,
     /// Where adverts go and whence they are accepted.
     pub transport: Transport,
+    /// `v3_checksum_as_v2`: the checksum of version 3 over IPv4 leaves the pseudo header out.
+    pub v3_checksum_as_v2: bool,
     /// Version 2 authentication.
     pub authentication: Authentication,
     /// When a better backup takes over from a worse master.
@@ -90,8 +92,13 @@ pub enum Transport {
     Unicast {
         /// `unicast_src_ip`; `None` is the interface's first address.
         source: Option<IpAddr>,
-        /// `unicast_peer`.
+        /// `unicast_peer`. Without any the instance stays in FAULT (`unicast_fault_no_peer`).
         peers: Vec<Peer>,
+        /// `unicast_ttl`; `None` is 255 for IPv4 and 64 for IPv6.
+        ttl: Option<u8>,
+        /// `check_unicast_src`, or a TTL limit on any peer: adverts of others, and those outside of the limits
+        /// of their sender, are refused.
+        check_source: bool,
     },
 }
 
@@ -264,6 +271,8 @@ pub enum Cause {
     NoSourceAddress,
     /// The last reason for a fault went away.
     FaultCleared,
+    /// A unicast instance has nobody to send to.
+    NoPeer,
     /// A virtual address could not be set.
     AddressRefused,
     /// The daemon was told to stop, or a reload removed the instance.
@@ -291,6 +300,7 @@ impl fmt::Display for Cause {
             Self::InterfaceMissing => f.write_str("an interface does not exist"),
             Self::NoSourceAddress => f.write_str("the interface has no address to send from"),
             Self::FaultCleared => f.write_str("the last fault is gone"),
+            Self::NoPeer => f.write_str("it is unicast and has no unicast_peer"),
             Self::AddressRefused => f.write_str("a virtual address could not be set"),
             Self::Shutdown => f.write_str("stopped or removed by the operator"),
         }

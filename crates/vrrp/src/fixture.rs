@@ -55,6 +55,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
             group: IpAddr::V4(MULTICAST_V4),
             source: None,
         },
+        v3_checksum_as_v2: false,
         authentication: Authentication::None,
         preemption: Preemption::Immediate,
         down_timer_adverts: 3,

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use kr_model::units::AdvertInterval;
 use kr_model::vrrp::{Authentication, Counters, Instance, Transport, Version};
 use kr_wire::advert::{
-    self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends, Malformed,
+    self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Coverage, Ends,
+    Malformed,
 };
 use kr_wire::ipv4::{PROTOCOL_AH, PROTOCOL_VRRP};
 
@@ -59,6 +60,10 @@ pub enum Complaint {
     Checksum,
     /// Sent to an address where the instance does not listen.
     Destination(IpAddr),
+    /// The sender is no `unicast_peer`.
+    NoPeer,
+    /// TTL outside of the limits of the `unicast_peer`.
+    PeerTtl(u8),
     /// The addresses are not ours. The advert counts all the same.
     AddressList,
     /// Our own address and priority: a loop, or two hosts with one address.
@@ -76,14 +81,17 @@ impl Complaint {
             Self::Malformed(
                 Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. },
             ) => &mut counters.packet_length_errors,
-            Self::Ttl(_) => &mut counters.ttl_errors,
+            Self::Ttl(_) | Self::PeerTtl(_) => &mut counters.ttl_errors,
             Self::AuthTypeUnknown(_) => &mut counters.invalid_auth_type,
             Self::Password => &mut counters.auth_failures,
             Self::Interval { .. } => &mut counters.advert_interval_errors,
             Self::Type(_) => &mut counters.invalid_type_received,
             Self::Checksum => &mut counters.checksum_errors,
             Self::AddressList => &mut counters.address_list_errors,
-            Self::IntervalLearned { .. } | Self::Destination(_) | Self::OwnAddress => return,
+            Self::IntervalLearned { .. }
+            | Self::Destination(_)
+            | Self::NoPeer
+            | Self::OwnAddress => return,
         };
         *counter = counter.saturating_add(1);
     }
@@ -130,6 +138,13 @@ impl fmt::Display for Complaint {
             Self::Destination(address) => {
                 write!(f, "sent to {address}, where this instance does not listen")
             }
+            Self::NoPeer => f.write_str("it is not in unicast_peer here"),
+            Self::PeerTtl(ttl) => {
+                write!(
+                    f,
+                    "TTL {ttl} is outside of min_ttl and max_ttl of this peer"
+                )
+            }
             Self::AddressList => {
                 f.write_str("its addresses are not those of virtual_ipaddress here")
             }
@@ -160,7 +175,7 @@ pub(crate) fn check(
     };
     // Unicast adverts may cross routers.
     let multicast = matches!(instance.transport, Transport::Multicast { .. });
-    let parsed = match advert::parse(payload, ends) {
+    let parsed = match advert::parse_covered(payload, ends, coverage(instance)) {
         Err(
             malformed @ (Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. }),
         ) => return Err(Complaint::Malformed(malformed)),
@@ -180,12 +195,39 @@ pub(crate) fn check(
     if !listens(instance, own, header.destination) {
         return Err(Complaint::Destination(header.destination));
     }
+    check_peer(&instance.transport, header)?;
     let heard = Heard {
         source: header.source,
         priority: parsed.advert.priority,
         interval,
     };
     Ok((parsed.advert, heard))
+}
+
+/// What the checksums of an instance cover, in both directions.
+pub(crate) const fn coverage(instance: &Instance) -> Coverage {
+    if instance.v3_checksum_as_v2 {
+        Coverage::MessageOnly
+    } else {
+        Coverage::Standard
+    }
+}
+
+/// A unicast instance that knows its peers believes nobody else, and them within their limits.
+fn check_peer(transport: &Transport, header: PacketHeader) -> Result<(), Complaint> {
+    let peers = match transport {
+        Transport::Unicast {
+            peers,
+            check_source: true,
+            ..
+        } => peers,
+        Transport::Multicast { .. } | Transport::Unicast { .. } => return Ok(()),
+    };
+    match peers.iter().find(|peer| peer.address == header.source) {
+        None => Err(Complaint::NoPeer),
+        Some(peer) if (peer.min_ttl..=peer.max_ttl).contains(&header.ttl) => Ok(()),
+        Some(_) => Err(Complaint::PeerTtl(header.ttl)),
+    }
 }
 
 /// True when the instance takes adverts that are sent there.

@@ -286,9 +286,18 @@ impl Kernel {
             // Without the interface nothing can be sent, tracked or not.
             _ if !exists => Some(Cause::InterfaceMissing),
             Some(LinkState::Down) => Some(Cause::InterfaceDown),
+            _ if is_lonely(config) => Some(Cause::NoPeer),
             Some(LinkState::Up) | None if source.is_none() => Some(Cause::NoSourceAddress),
             Some(LinkState::Up) | None => None,
         }
+    }
+}
+
+/// True for a unicast instance without peers.
+const fn is_lonely(config: &Instance) -> bool {
+    match &config.transport {
+        Transport::Multicast { .. } => false,
+        Transport::Unicast { peers, .. } => peers.is_empty(),
     }
 }
 

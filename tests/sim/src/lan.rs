@@ -408,6 +408,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             group: IpAddr::V4(MULTICAST_V4),
             source: None,
         },
+        v3_checksum_as_v2: false,
         authentication: Authentication::None,
         preemption,
         down_timer_adverts: 3,

@@ -1,6 +1,6 @@
 //! `global_defs` and the single settings of the root.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use kr_model::global::{Accounts, Global};
@@ -70,6 +70,9 @@ pub(super) struct Globals {
 pub(super) struct VrrpDefaults {
     pub(super) version: Option<Version>,
     pub(super) group: Option<Ipv4Addr>,
+    pub(super) group6: Option<Ipv6Addr>,
+    pub(super) check_unicast_source: bool,
+    pub(super) v3_checksum_as_v2: bool,
     pub(super) garp: Garp,
     pub(super) arp_interval: Duration,
     pub(super) na_interval: Duration,
@@ -321,6 +324,24 @@ impl Build<'_> {
                 }
                 set(&mut vrrp.group, group);
             }
+            "vrrp_mcast_group6" => {
+                let Some(word) = statement.arguments.first() else {
+                    return true;
+                };
+                let group = word.text.parse().ok().filter(Ipv6Addr::is_multicast);
+                if group.is_none() {
+                    self.report(
+                        error(
+                            word.span,
+                            format!("`{}` is not a multicast group", word.text),
+                        )
+                        .label("expected an IPv6 address that begins with ff"),
+                    );
+                }
+                set(&mut vrrp.group6, group);
+            }
+            "vrrp_check_unicast_src" => vrrp.check_unicast_source = true,
+            "v3_checksum_as_v2" => vrrp.v3_checksum_as_v2 = true,
             "vrrp_garp_interval" | "vrrp_gna_interval" => {
                 let interval = self.seconds(statement, Duration::from_micros(1), MAX_TIMEOUT);
                 let slot = if name == "vrrp_garp_interval" {

@@ -81,6 +81,13 @@ pub(super) struct InstanceDraft {
     pub(super) multicast_group: Option<IpAddr>,
     pub(super) unicast_source: Option<IpAddr>,
     pub(super) peers: Vec<Peer>,
+    /// Where a keyword of unicast stands.
+    pub(super) unicast: Option<Span>,
+    pub(super) unicast_ttl: Option<u8>,
+    pub(super) check_unicast_source: bool,
+    pub(super) fault_without_peer: bool,
+    pub(super) native_ipv6: bool,
+    pub(super) v3_checksum_as_v2: Option<bool>,
     pub(super) notify: crate::typed::InstanceNotify,
     pub(super) alert: Option<bool>,
 }
@@ -112,6 +119,12 @@ impl InstanceDraft {
             multicast_group: None,
             unicast_source: None,
             peers: Vec::new(),
+            unicast: None,
+            unicast_ttl: None,
+            check_unicast_source: false,
+            fault_without_peer: false,
+            native_ipv6: false,
+            v3_checksum_as_v2: None,
             notify: crate::typed::InstanceNotify::default(),
             alert: None,
         }
@@ -220,6 +233,8 @@ impl Build<'_> {
                 draft.priority = Some(priority.unwrap_or(Priority::DEFAULT));
             }
             "version" => set(&mut draft.version, self.version(line)),
+            "native_ipv6" => draft.native_ipv6 = true,
+            "v3_checksum_as_v2" => set(&mut draft.v3_checksum_as_v2, self.switch(line)),
             "advert_int" => {
                 let interval =
                     self.seconds(line, Duration::from_millis(10), Duration::from_secs(255));
@@ -282,7 +297,19 @@ impl Build<'_> {
             }
             "unicast_src_ip" => set(&mut draft.unicast_source, self.address(line)),
             "unicast_peer" => self.peers(draft, line),
+            "unicast_ttl" => {
+                let ttl = self.number(line, 0, 255);
+                set(
+                    &mut draft.unicast_ttl,
+                    ttl.and_then(|ttl| u8::try_from(ttl).ok()),
+                );
+            }
+            "check_unicast_src" => draft.check_unicast_source = true,
+            "unicast_fault_no_peer" => draft.fault_without_peer = true,
             _ => return false,
+        }
+        if matches!(name, "unicast_src_ip" | "unicast_peer") {
+            draft.unicast = Some(line.keyword.span);
         }
         true
     }
@@ -308,6 +335,7 @@ impl Build<'_> {
                 let ttl = self
                     .number_of(value, 0, 255)
                     .and_then(|n| u8::try_from(n).ok());
+                draft.check_unicast_source |= ttl.is_some();
                 match (option.text.as_str(), ttl) {
                     ("min_ttl", Some(ttl)) => peer.min_ttl = ttl,
                     ("max_ttl", Some(ttl)) => peer.max_ttl = ttl,
@@ -408,13 +436,7 @@ impl Build<'_> {
         let word = line.arguments.first()?;
         match self.number_of(word, 2, 3)? {
             2 => Some(Version::V2),
-            _ => {
-                self.report(
-                    warning(word.span, "VRRP version 3 is known but not fully supported yet: only IPv4 multicast runs")
-                        .help("use version 2 on all routers of this VRID until then"),
-                );
-                Some(Version::V3)
-            }
+            _ => Some(Version::V3),
         }
     }
 

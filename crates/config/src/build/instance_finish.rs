@@ -101,7 +101,8 @@ impl Build<'_> {
             wanted,
             advert_interval: self.interval(&draft, version),
             transport: self.transport(globals, &draft, family),
-            authentication: self.finish_authentication(&draft, version),
+            v3_checksum_as_v2: self.checksum_as_v2(globals, &draft, version, family),
+            authentication: self.finish_authentication(&draft, version, family),
             preemption: self.preemption(&draft, priority, wanted),
             down_timer_adverts: draft
                 .down_timer_adverts
@@ -182,8 +183,13 @@ impl Build<'_> {
             .addresses
             .first()
             .map(|(address, _)| address.address.address());
+        let peer = draft.peers.first().map(|peer| peer.address);
         let own = first.or(draft.multicast_source).or(draft.unicast_source);
-        let family = own.map_or(Family::Inet, Family::of);
+        let family = match own.or(peer) {
+            Some(address) => Family::of(address),
+            None if draft.native_ipv6 => Family::Inet6,
+            None => Family::Inet,
+        };
         let mut strangers = Vec::new();
         draft.addresses.retain(|(address, at)| {
             let fits = address.address.family() == family;
@@ -201,15 +207,6 @@ impl Build<'_> {
                 .help("put it into `virtual_ipaddress_excluded`, or into an instance of its own"),
             );
         }
-        if family == Family::Inet6 {
-            self.report(warning(
-                draft.at,
-                format!(
-                    "instance `{}` is IPv6, which is known but not supported yet: it does not run",
-                    draft.name
-                ),
-            ));
-        }
         family
     }
 
@@ -219,19 +216,37 @@ impl Build<'_> {
         draft: &InstanceDraft,
         family: Family,
     ) -> Version {
-        match (draft.version.or(globals.vrrp.version), family) {
+        match (draft.version, family) {
             (Some(Version::V2), Family::Inet6) => {
-                if draft.version.is_some() {
-                    self.report(error(
-                        draft.at,
-                        "VRRP over IPv6 has version 3 only; version 3 is used",
-                    ));
-                }
-                Version::V3
+                self.report(
+                    warning(draft.at, "no RFC describes VRRP version 2 over IPv6")
+                        .label("understood by keepalived only")
+                        .help("remove `version 2` on all routers of this VRID"),
+                );
+                Version::V2
             }
+            (Some(version), _) => version,
             (None, Family::Inet6) => Version::V3,
-            (version, _) => version.unwrap_or(Version::V2),
+            (None, Family::Inet) => globals.vrrp.version.unwrap_or(Version::V2),
         }
+    }
+
+    fn checksum_as_v2(
+        &mut self,
+        globals: &Globals,
+        draft: &InstanceDraft,
+        version: Version,
+        family: Family,
+    ) -> bool {
+        let applies = version == Version::V3 && family == Family::Inet;
+        if draft.v3_checksum_as_v2 == Some(true) && !applies {
+            self.report(error(
+                draft.at,
+                "`v3_checksum_as_v2` is for version 3 over IPv4; it is ignored",
+            ));
+        }
+        let wanted = draft.v3_checksum_as_v2;
+        applies && wanted.unwrap_or(globals.vrrp.v3_checksum_as_v2)
     }
 
     fn interval(&mut self, draft: &InstanceDraft, version: Version) -> AdvertInterval {
@@ -267,18 +282,25 @@ impl Build<'_> {
         AdvertInterval::try_from(used).unwrap_or(AdvertInterval::DEFAULT)
     }
 
-    fn finish_authentication(&mut self, draft: &InstanceDraft, version: Version) -> Authentication {
-        match (&draft.authentication, version) {
-            (None, _) => Authentication::None,
-            (Some((value, _)), Version::V2) => value.clone(),
-            (Some((_, at)), Version::V3) => {
-                self.report(
-                    error(*at, "version 3 has no authentication; it is off")
-                        .help("remove the block"),
-                );
-                Authentication::None
-            }
-        }
+    fn finish_authentication(
+        &mut self,
+        draft: &InstanceDraft,
+        version: Version,
+        family: Family,
+    ) -> Authentication {
+        let Some((value, at)) = &draft.authentication else {
+            return Authentication::None;
+        };
+        let without = match (version, family) {
+            (Version::V2, Family::Inet) => return value.clone(),
+            (Version::V3, _) => "version 3",
+            (Version::V2, Family::Inet6) => "VRRP over IPv6",
+        };
+        self.report(
+            error(*at, format!("{without} has no authentication; it is off"))
+                .help("remove the block"),
+        );
+        Authentication::None
     }
 
     fn preemption(
@@ -325,7 +347,17 @@ impl Build<'_> {
         if let Some(address) = source.filter(|address| !same(address)) {
             self.report(error(draft.at, format!("the source address {address} is not of the family of the instance; it is left out")));
         }
-        if !draft.peers.is_empty() {
+        let wanted = draft.unicast.is_some() || draft.fault_without_peer;
+        if draft.peers.is_empty() && wanted && !draft.fault_without_peer {
+            self.report(
+                warning(
+                    draft.unicast.unwrap_or(draft.at),
+                    "there is no `unicast_peer`: adverts go to the multicast group",
+                )
+                .help("add `unicast_peer { ADDRESS }`, or `unicast_fault_no_peer` if the instance shall wait for one"),
+            );
+        }
+        if !draft.peers.is_empty() || draft.fault_without_peer {
             let (peers, strangers): (Vec<Peer>, Vec<Peer>) =
                 draft.peers.iter().partition(|peer| same(&peer.address));
             for peer in strangers {
@@ -340,11 +372,13 @@ impl Build<'_> {
             return Transport::Unicast {
                 source: draft.unicast_source.filter(same),
                 peers,
+                ttl: draft.unicast_ttl,
+                check_source: draft.check_unicast_source || globals.vrrp.check_unicast_source,
             };
         }
         let default = match family {
             Family::Inet => IpAddr::V4(globals.vrrp.group()),
-            Family::Inet6 => IpAddr::V6(MULTICAST_V6),
+            Family::Inet6 => IpAddr::V6(globals.vrrp.group6.unwrap_or(MULTICAST_V6)),
         };
         Transport::Multicast {
             group: draft.multicast_group.filter(same).unwrap_or(default),
@@ -392,10 +426,11 @@ fn hear_each_other(one: &Transport, other: &Transport) -> bool {
             one == other
         }
         (
-            Transport::Unicast { source, peers },
+            Transport::Unicast { source, peers, .. },
             Transport::Unicast {
                 source: other_source,
                 peers: other_peers,
+                ..
             },
         ) => {
             let known = |peer: &Peer| {

@@ -14,6 +14,7 @@ use kr_wire::ipv6::{self, TRAFFIC_CLASS_INTERNETWORK_CONTROL};
 use super::{Patience, Phase, Turn, VirtualRouter};
 use crate::action::Action;
 use crate::event::EventKind;
+use crate::receive;
 
 /// RFC 9568 section 5.1.1.3: a receiver believes nothing that passed a router.
 const LINK_TTL: u8 = 255;
@@ -215,15 +216,18 @@ fn encode(config: &Instance, priority: u8, ends: Ends) -> Vec<u8> {
             .collect(),
         body,
     };
-    advert::emit(&advert, ends).unwrap_or_default()
+    advert::emit_covered(&advert, ends, receive::coverage(config)).unwrap_or_default()
 }
 
 /// Time to live, or hop limit. keepalived leaves that of unicast adverts over IPv6 to the kernel, whose
 /// default is 64.
 const fn ttl(config: &Instance) -> u8 {
     match (&config.transport, config.family) {
-        (Transport::Multicast { .. }, _) | (Transport::Unicast { .. }, Family::Inet) => LINK_TTL,
-        (Transport::Unicast { .. }, Family::Inet6) => UNICAST_HOP_LIMIT,
+        (Transport::Unicast { ttl: Some(ttl), .. }, _) => *ttl,
+        (Transport::Multicast { .. }, _) | (Transport::Unicast { ttl: None, .. }, Family::Inet) => {
+            LINK_TTL
+        }
+        (Transport::Unicast { ttl: None, .. }, Family::Inet6) => UNICAST_HOP_LIMIT,
     }
 }
 

@@ -1,5 +1,7 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
+use kr_model::net::Family;
 use kr_model::units::Priority;
 use kr_model::vrrp::{Authentication, Preemption, Secret, Transport, Version, WantedState};
 
@@ -249,27 +251,128 @@ fn a_command_without_quotes_is_explained() {
 
 #[test]
 fn what_the_router_cannot_run_yet_says_so() {
-    for (lines, said) in [
-        (
-            "unicast_peer {\n 10.0.0.3 min_ttl 254\n}",
-            "`unicast_peer` is known but not supported yet: the instance does not run",
-        ),
-        (
-            "version 3",
-            "VRRP version 3 is known but not fully supported yet: only IPv4 multicast runs",
-        ),
-        (
-            "authentication {\n auth_type AH\n auth_pass a\n}",
-            "`auth_type AH` is known but not supported yet: the instance does not run",
-        ),
-    ] {
-        assert_eq!(messages(&instance_with(lines)), [said]);
-    }
-    let ipv6 = instance_with("").replace("10.0.0.9/24", "2001:db8::9/64");
     assert_eq!(
-        messages(&ipv6),
-        ["instance `VI` is IPv6, which is known but not supported yet: it does not run"]
+        messages(&instance_with(
+            "authentication {\n auth_type AH\n auth_pass a\n}"
+        )),
+        ["`auth_type AH` is known but not supported yet: the instance does not run"]
     );
+}
+
+fn ipv6_with(lines: &str) -> String {
+    instance_with(lines).replace("10.0.0.9/24", "2001:db8::9/64")
+}
+
+#[test]
+fn the_family_is_that_of_the_addresses_and_decides_the_version_and_the_group() {
+    let v6_group: IpAddr = "ff02::99".parse().unwrap();
+    let standard: IpAddr = "ff02::12".parse().unwrap();
+    let rows = [
+        (instance_with("version 3"), Version::V3, Family::Inet, None),
+        (ipv6_with(""), Version::V3, Family::Inet6, Some(standard)),
+        (
+            format!(
+                "global_defs {{\n vrrp_mcast_group6 ff02::99\n vrrp_version 2\n}}\n{}",
+                ipv6_with("native_ipv6")
+            ),
+            Version::V3,
+            Family::Inet6,
+            Some(v6_group),
+        ),
+    ];
+    for (text, version, family, to) in rows {
+        assert_eq!(messages(&text), [""; 0]);
+        let config = loaded(&text).config.unwrap();
+        let instance = &config.instances.values().next().unwrap().instance;
+        assert_eq!((instance.version, instance.family), (version, family));
+        if let (Transport::Multicast { group, .. }, Some(to)) = (&instance.transport, to) {
+            assert_eq!(*group, to);
+        }
+    }
+    assert_eq!(
+        messages(&ipv6_with("version 2")),
+        ["no RFC describes VRRP version 2 over IPv6"]
+    );
+}
+
+#[test]
+fn a_checksum_as_in_version_2_is_for_version_3_over_ipv4() {
+    let global = "global_defs {\n v3_checksum_as_v2\n}\n";
+    let set = |text: &str| {
+        let config = loaded(text).config.unwrap();
+        let instance = &config.instances.values().next().unwrap().instance;
+        instance.v3_checksum_as_v2
+    };
+    assert!(set(&instance_with("version 3\nv3_checksum_as_v2")));
+    assert!(set(&format!("{global}{}", instance_with("version 3"))));
+    assert!(!set(&format!(
+        "{global}{}",
+        instance_with("version 3\nv3_checksum_as_v2 off")
+    )));
+    assert!(!set(&format!("{global}{}", instance_with(""))));
+    assert_eq!(
+        messages(&instance_with("v3_checksum_as_v2")),
+        ["`v3_checksum_as_v2` is for version 3 over IPv4; it is ignored"]
+    );
+}
+
+#[test]
+fn unicast_without_peers_falls_back_or_waits_as_the_file_says() {
+    let transport = |lines: &str| {
+        let config = loaded(&instance_with(lines)).config.unwrap();
+        config
+            .instances
+            .into_values()
+            .next()
+            .unwrap()
+            .instance
+            .transport
+    };
+    let alone = "unicast_src_ip 10.0.0.2";
+    assert!(matches!(transport(alone), Transport::Multicast { .. }));
+    assert_eq!(
+        messages(&instance_with(alone)),
+        ["there is no `unicast_peer`: adverts go to the multicast group"]
+    );
+    let waiting = "unicast_src_ip 10.0.0.2\nunicast_fault_no_peer";
+    let Transport::Unicast { peers, .. } = transport(waiting) else {
+        panic!("it waits for a peer")
+    };
+    assert_eq!(peers, []);
+}
+
+#[test]
+fn sources_are_checked_when_asked_for_and_when_a_peer_has_limits() {
+    let checked = |global: &str, lines: &str| {
+        let text = format!("global_defs {{\n{global}\n}}\n{}", instance_with(lines));
+        let config = loaded(&text).config.unwrap();
+        match config
+            .instances
+            .into_values()
+            .next()
+            .unwrap()
+            .instance
+            .transport
+        {
+            Transport::Unicast {
+                ttl, check_source, ..
+            } => (ttl, check_source),
+            Transport::Multicast { .. } => panic!("unicast"),
+        }
+    };
+    let peer = "unicast_peer {\n 10.0.0.3\n}";
+    assert_eq!(checked("", peer), (None, false));
+    assert_eq!(
+        checked("", &format!("{peer}\nunicast_ttl 7")),
+        (Some(7), false)
+    );
+    assert_eq!(
+        checked("", &format!("{peer}\ncheck_unicast_src")),
+        (None, true)
+    );
+    assert_eq!(checked("vrrp_check_unicast_src", peer), (None, true));
+    let limited = "unicast_peer {\n 10.0.0.3 max_ttl 255\n}";
+    assert_eq!(checked("", limited), (None, true));
 }
 
 #[test]
@@ -278,7 +381,7 @@ fn unicast_peers_are_kept_with_their_limits() {
         "unicast_src_ip 10.0.0.2\nunicast_peer {\n 10.0.0.3 min_ttl 254\n 10.0.0.4\n 2001:db8::1\n}",
     );
     let config = loaded(&text).config.unwrap();
-    let Transport::Unicast { source, peers } =
+    let Transport::Unicast { source, peers, .. } =
         &config.instances.values().next().unwrap().instance.transport
     else {
         panic!("peers make an instance unicast")
@@ -328,6 +431,6 @@ fn unicast_instances_share_a_vrid_unless_they_share_a_peer() {
         );
         exit_code(&loaded(&text).diagnostics)
     };
-    assert_eq!(pair("10.0.0.3", "10.0.0.4"), 5);
+    assert_eq!(pair("10.0.0.3", "10.0.0.4"), 0);
     assert_eq!(pair("10.0.0.3", "10.0.0.3"), 4);
 }

@@ -64,7 +64,7 @@ keywords! {
         "Interface used by static addresses that name no interface.";
     PLANNED (0, MANY) "disable_local_igmp" "disable_local_igmp" ["off"] [""]
         "Writes 0 to net.ipv4.igmp_link_local_mcast_reports at start (old value put back at stop), so the kernel sends no IGMP report for 224.0.0.x groups and the firewall rules that move IGMP of IPv4 VMACs are not made.";
-    PLANNED (0, MANY) "v3_checksum_as_v2" "v3_checksum_as_v2" ["off"] [""]
+    SUPPORTED (0, 0) "v3_checksum_as_v2" "v3_checksum_as_v2" ["off"] [""]
         "Default for the instance keyword of the same name.";
     PLANNED (0, MANY) "lvs_timeouts" "lvs_timeouts [tcp S] [tcpfin S] [udp S]" ["kernel values"] ["0..2678400 seconds each"]
         "IPVS connection timers, set with one system-wide call.";
@@ -78,7 +78,7 @@ keywords! {
         "Runs the IPVS connection synchronisation daemon: as master while INSTANCE is master, as backup otherwise (both without INSTANCE).";
     SUPPORTED (1, 1) "vrrp_mcast_group4" "vrrp_mcast_group4 ADDR" ["224.0.0.18"] ["IPv4 multicast"]
         "Multicast group of IPv4 adverts.";
-    PLANNED (0, MANY) "vrrp_mcast_group6" "vrrp_mcast_group6 ADDR" ["ff02::12"] ["IPv6 multicast"]
+    SUPPORTED (1, 1) "vrrp_mcast_group6" "vrrp_mcast_group6 ADDR" ["ff02::12"] ["IPv6 multicast"]
         "Multicast group of IPv6 adverts.";
     SUPPORTED (1, 1) "vrrp_garp_master_delay" "vrrp_garp_master_delay SECONDS" ["5"] ["0..4294"]
         "Delay before the second set of gratuitous ARP/NA after becoming master. 0 means no second set.";
@@ -120,7 +120,7 @@ keywords! {
         "Priority of the base chains.";
     PLANNED (0, MANY) "nftables_ifindex" "nftables_ifindex [BOOL]" ["false"] [""]
         "Match interfaces in nftables rules by index and not by name.";
-    PLANNED (0, MANY) "vrrp_check_unicast_src" "vrrp_check_unicast_src" ["off"] [""]
+    SUPPORTED (0, 0) "vrrp_check_unicast_src" "vrrp_check_unicast_src" ["off"] [""]
         "Every unicast instance drops adverts whose source is not one of its unicast_peer addresses.";
     SUPPORTED (0, 1) "vrrp_skip_check_adv_addr" "vrrp_skip_check_adv_addr [BOOL]" ["false"] [""]
         "Do not compare the address list of adverts from the current master with the own list.";

@@ -49,8 +49,6 @@ const LINK_EVENTS: Status =
     Status::Ignored("link state always comes from the kernel's events; remove the line");
 const NEVER_HAD_EFFECT: Status =
     Status::Ignored("it has no effect in keepalived either; remove the line");
-const FAMILY_FROM_ADDRESSES: Status =
-    Status::Ignored("the family is that of the first virtual address; remove the line");
 const FIXED_BUFFERS: Status = Status::Ignored(
     "socket buffers are sized by the programs, and a lost event is made good by reading anew; remove the line",
 );

@@ -1,8 +1,8 @@
 //! `vrrp_instance`, `vrrp_sync_group` and what stands inside them.
 
 use super::{
-    Block, FAMILY_FROM_ADDRESSES, FIXED_BUFFERS, Keyword, LINK_EVENTS, MANY, NEVER_HAD_EFFECT,
-    PLANNED, SUPPORTED, keywords,
+    Block, FIXED_BUFFERS, Keyword, LINK_EVENTS, MANY, NEVER_HAD_EFFECT, PLANNED, SUPPORTED,
+    keywords,
 };
 
 keywords! {
@@ -16,15 +16,15 @@ keywords! {
         "Send and receive adverts on the parent interface; addresses stay on the VMAC. Not allowed in strict mode.";
     PLANNED (0, MANY) "use_ipvlan" "use_ipvlan [[name] IFNAME] [ADDR[/LEN]] [bridge|private|vepa] [group GROUP]" ["off; name as use_vmac"] ["ADDR required for IPv4; only one type word counts"]
         "Run VRRP on an L2 ipvlan of the interface; ADDR is put on it and is the advert source unless another is set.";
-    PLANNED (0, MANY) "unicast_peer" "unicast_peer { lines of block unicast_peer-line }" ["none (multicast)"] ["same family as the instance"]
+    SUPPORTED (0, 0) "unicast_peer" "unicast_peer { lines of block unicast_peer-line }" ["none (multicast)"] ["same family as the instance"]
         "Send adverts to these addresses and receive only unicast ones.";
-    PLANNED (0, MANY) "unicast_fault_no_peer" "unicast_fault_no_peer" ["off"] [""]
+    SUPPORTED (0, 0) "unicast_fault_no_peer" "unicast_fault_no_peer" ["off"] [""]
         "Go to FAULT when a unicast keyword is given and no peer is; otherwise such an instance falls back to multicast with a deprecation warning.";
-    PLANNED (0, MANY) "check_unicast_src" "check_unicast_src" ["off"] [""]
+    SUPPORTED (0, 0) "check_unicast_src" "check_unicast_src" ["off"] [""]
         "Refuse adverts whose source is not a peer. Set by vrrp_check_unicast_src and by min_ttl/max_ttl too.";
     PLANNED (0, MANY) "old_unicast_checksum" "old_unicast_checksum [never]" ["off, automatic detection"] ["unicast VRRPv3 only"]
         "Use the checksum of keepalived 1.3.6 and older for unicast VRRPv3 adverts: the destination in the pseudo header is the IPv4 multicast group instead of the peer. never forbids the detection that switches to it.";
-    FAMILY_FROM_ADDRESSES (0, MANY) "native_ipv6" "native_ipv6" ["off"] [""]
+    SUPPORTED (0, 0) "native_ipv6" "native_ipv6" ["off"] [""]
         "Deprecated way to say that addresses are IPv6; also sets version 3.";
     SUPPORTED (1, 1) "state" "state MASTER|BACKUP" ["MASTER when priority is 255, else BACKUP"] ["MASTER or BACKUP"]
         "State that is aimed for at start. MASTER then BACKUP is refused. state MASTER without priority makes the priority 255.";
@@ -46,7 +46,7 @@ keywords! {
         "BFD sessions tracked.";
     SUPPORTED (1, 1) "mcast_src_ip" "mcast_src_ip ADDR" ["first address of the interface"] ["same family"]
         "Source address of multicast adverts.";
-    PLANNED (0, MANY) "unicast_src_ip" "unicast_src_ip ADDR" ["first address of the interface; required without interface"] ["same family"]
+    SUPPORTED (1, 1) "unicast_src_ip" "unicast_src_ip ADDR" ["first address of the interface; required without interface"] ["same family"]
         "Source address of unicast adverts, and the address received adverts must be sent to.";
     SUPPORTED (1, 1) "mcast_dst_ip" "mcast_dst_ip ADDR" ["vrrp_mcast_group4 / vrrp_mcast_group6"] ["IPv4 multicast or IPv6 link-local multicast"]
         "Destination of multicast adverts. Not for unicast.";
@@ -54,10 +54,10 @@ keywords! {
         "Go to FAULT while the configured source address is not on the interface.";
     SUPPORTED (1, 1) "virtual_router_id" "virtual_router_id N" ["none, required"] ["1..255"]
         "VRID; two instances of one family and interface cannot share it.";
-    PLANNED (0, MANY) "unicast_ttl" "unicast_ttl N" ["255 for IPv4, kernel default for IPv6"] ["0..255"]
+    SUPPORTED (1, 1) "unicast_ttl" "unicast_ttl N" ["255 for IPv4, kernel default for IPv6"] ["0..255"]
         "TTL or hop limit of unicast adverts. Without unicast peers it is reported and set to 0.";
     SUPPORTED (1, 1) "version" "version 2|3" ["vrrp_version; 3 for IPv6"] ["2 or 3"]
-        "VRRP version; 3 runs over IPv4 multicast only as yet.";
+        "VRRP version. Version 2 over IPv6 is understood by keepalived only.";
     SUPPORTED (1, 1) "priority" "priority N" ["255 with state MASTER, else 100"] ["1..255"]
         "Priority; 255 is the address owner, which starts as MASTER and is never preempted.";
     SUPPORTED (1, 1) "advert_int" "advert_int SECONDS" ["1"] ["0.01..255; version 2 whole seconds 1..255, version 3 multiples of 0.01 up to 40.95; other values are rounded"]
@@ -72,7 +72,7 @@ keywords! {
         "Set net.ipv4.conf.IFACE.promote_secondaries while the instance runs, so removing one address of a subnet keeps the others.";
     LINK_EVENTS (0, MANY) "linkbeat_use_polling" "linkbeat_use_polling" ["off"] [""]
         "Deprecated: polls the link of the interface; use the linkbeat_interfaces block.";
-    PLANNED (0, MANY) "v3_checksum_as_v2" "v3_checksum_as_v2 [BOOL]" ["v3_checksum_as_v2 global value"] ["IPv4 VRRPv3 only"]
+    SUPPORTED (0, 1) "v3_checksum_as_v2" "v3_checksum_as_v2 [BOOL]" ["v3_checksum_as_v2 global value"] ["IPv4 VRRPv3 only"]
         "Leave the IPv4 pseudo header out of the VRRPv3 checksum, as some other vendors do.";
     PLANNED (0, MANY) "virtual_routes" "virtual_routes { lines of block route-line }" ["none"] [""]
         "Routes installed while master, removed before the addresses.";
@@ -194,11 +194,11 @@ keywords! {
         "Interface group of the ipvlan.";
     }
     in UnicastPeer {
-    PLANNED (0, MANY) "ADDR" "ADDR" [""] ["one per line, no duplicates"]
+    SUPPORTED (0, MANY) "ADDR" "ADDR" [""] ["one per line, no duplicates"]
         "Address a unicast instance sends adverts to.";
-    PLANNED (0, MANY) "min_ttl" "ADDR min_ttl N" ["0"] ["0..255"]
+    SUPPORTED (0, MANY) "min_ttl" "ADDR min_ttl N" ["0"] ["0..255"]
         "Adverts from this peer with a smaller TTL/hop limit are dropped.";
-    PLANNED (0, MANY) "max_ttl" "ADDR max_ttl N" ["255"] ["0..255"]
+    SUPPORTED (0, MANY) "max_ttl" "ADDR max_ttl N" ["255"] ["0..255"]
         "Adverts from this peer with a larger TTL/hop limit are dropped.";
     }
     in SyncGroup {

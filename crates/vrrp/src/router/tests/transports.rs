@@ -21,6 +21,8 @@ fn unicast(peers: Vec<Peer>) -> Instance {
         transport: Transport::Unicast {
             source: None,
             peers,
+            ttl: None,
+            check_source: false,
         },
         ..instance(100)
     }
@@ -233,4 +235,85 @@ fn another_interval_in_version_3_is_said_once_and_used() {
     assert_eq!(bench.timeout(), 36_094);
     bench.hear_this(9, &fast);
     assert_eq!(bench.hear_this(9, &fast), []);
+}
+
+#[test]
+fn only_peers_within_their_limits_are_believed_where_that_is_asked_for() {
+    let near = Peer {
+        min_ttl: 250,
+        max_ttl: 254,
+        ..peer(11)
+    };
+    let config = Instance {
+        transport: Transport::Unicast {
+            source: None,
+            peers: vec![near],
+            ttl: Some(253),
+            check_source: true,
+        },
+        ..instance(100)
+    };
+    let mut bench = Bench::backup(config);
+    for (header, said) in [
+        (
+            to(10, 12, 255),
+            "advert from 192.0.2.12: it is not in unicast_peer here",
+        ),
+        (
+            to(10, 11, 255),
+            "advert from 192.0.2.11: TTL 255 is outside of min_ttl and max_ttl of this peer",
+        ),
+    ] {
+        assert_eq!(
+            bench.hear_with(header, 200),
+            [Said(format!("(VI_1) {said}"))]
+        );
+    }
+    assert_eq!(bench.counters().ttl_errors, 1);
+    assert_eq!(bench.counters().advert_received, 0);
+    assert_eq!(
+        bench.hear_with(to(10, 11, 250), 200),
+        [Published(State::Backup)]
+    );
+    bench.now = bench.router.poll_timeout().unwrap();
+    bench.router.handle(Input::Timer, bench.now);
+    let (_, packet) = packets(&mut bench).remove(0);
+    assert_eq!(ipv4::parse(&packet).unwrap().0.ttl, 253);
+}
+
+#[test]
+fn a_unicast_router_without_peers_is_in_fault() {
+    let mut bench = Bench::empty();
+    let did = bench.give(configure(unicast(Vec::new()), None));
+    assert!(
+        did.contains(&Entered(State::Fault, Cause::NoPeer)),
+        "{did:?}"
+    );
+}
+
+#[test]
+fn v3_checksum_as_v2_is_sent_and_expected() {
+    let config = Instance {
+        version: Version::V3,
+        v3_checksum_as_v2: true,
+        ..instance(100)
+    };
+    let mut bench = Bench::backup(config);
+    let theirs = Advert {
+        body: Body::V3 { interval: 100 },
+        ..advert(200)
+    };
+    bench.hear_this(9, &theirs);
+    assert_eq!(bench.counters().checksum_errors, 1);
+    bench.now = bench.router.poll_timeout().unwrap();
+    bench.router.handle(Input::Timer, bench.now);
+    let (_, packet) = packets(&mut bench).remove(0);
+    let sum = kr_wire::checksum::Checksum::new().cover(message(&packet));
+    assert_eq!(sum.finish(), 0);
+    bench.give(Input::Packet {
+        interface: &interface(),
+        header: header(9),
+        payload: message(&packet),
+    });
+    assert_eq!(bench.counters().advert_received, 1);
 }
