@@ -16,13 +16,14 @@ use crate::smtp::{Reply, ReplyReader};
 /// Longest line of a mail without its end (RFC 5322 section 2.1.1).
 const MAX_LINE: usize = 998;
 
-/// Longest subject in characters.
+/// Longest subject in bytes.
 const MAX_SUBJECT: usize = 255;
 
 /// The text of a mail with its headers, lines ending in CR LF, dots stuffed, with the final dot.
 #[must_use]
 pub fn message(settings: &MailSettings, mail: &Mail, unix_seconds: i64) -> String {
-    let subject: String = one_line(&mail.subject).chars().take(MAX_SUBJECT).collect();
+    let subject = one_line(&mail.subject);
+    let (subject, _) = split_at_char(&subject, MAX_SUBJECT);
     let recipients: Vec<String> = settings.to.iter().map(|to| one_line(to)).collect();
     let mut text = format!(
         "Date: {}\r\nFrom: {}\r\nSubject: {subject}\r\nX-Mailer: Keepalived\r\nTo: {}\r\n\r\n",
@@ -347,7 +348,7 @@ mod tests {
             text.ends_with("\r\n\r\n..\r\nQUIT\r\n...\r\nend . \r\n.\r\n"),
             "{text:?}"
         );
-        let long = message(&settings(), &mail("s", &"é".repeat(1_200)), 0);
+        let long = message(&settings(), &mail(&"😀".repeat(300), &"é".repeat(1_200)), 0);
         assert!(long.lines().all(|line| line.len() <= MAX_LINE));
     }
 
