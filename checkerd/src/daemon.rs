@@ -1,27 +1,23 @@
-//! The loop: ready connections, deadlines and messages become inputs of the machines; their actions
-//! become system calls and messages.
+//! The loop of the child of keepalived-rs: ready connections, deadlines and messages become inputs of the
+//! machines; what they ask for becomes system calls and messages.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use kr_check::checks::Input;
-use kr_check::outcome::{LocalStep, Seconds};
-use kr_check::tls::TlsContext;
-use kr_check::{Action, Checks, Event, Rng};
+use kr_check::Rng;
 use kr_child::Started;
 use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::{Channel, ChannelError};
-use kr_model::check::{Checker, CheckerGlobal, Probe};
-use kr_model::{CheckerId, Generation, Instant};
+use kr_model::{Generation, Instant};
 use mio::Token;
 use nix::errno::Errno;
 
+use crate::engine::{Engine, Request};
 use crate::intake::{Complete, Intake, IntakeError};
 use crate::mailer::{self, Mailer};
-use crate::probe_io::{Ended, Probes};
 use crate::sandbox::NameFiles;
 
 const PARENT: Token = Token(0);
@@ -95,13 +91,9 @@ pub struct Daemon {
     signals: Signals,
     ipvsd: Option<Channel<ToIpvsd, FromIpvsd>>,
     intake: Intake,
-    global: CheckerGlobal,
-    checks: Checks,
-    probes: Probes,
+    engine: Engine,
     mailer: Mailer,
     phase: Phase,
-    said_unverified: bool,
-    said_mark: bool,
 }
 
 impl Daemon {
@@ -120,7 +112,6 @@ impl Daemon {
         let clock = Clock::new();
         let mut rng = Rng::new(clock.now().as_micros() ^ u64::from(std::process::id()));
         let mail_rng = Rng::new(rng.next());
-        let global = CheckerGlobal::default();
         Ok(Self {
             clock,
             events,
@@ -129,13 +120,9 @@ impl Daemon {
             signals: started.signals,
             ipvsd: None,
             intake: Intake::default(),
-            checks: Checks::new(running, rng),
-            probes: Probes::new(FIRST_PROBE_TOKEN, TlsContext::new(&global)),
-            global,
+            engine: Engine::new(running, rng, FIRST_PROBE_TOKEN),
             mailer: Mailer::new(MAIL, names, mail_rng),
             phase: Phase::Working,
-            said_unverified: false,
-            said_mark: false,
         })
     }
 
@@ -173,22 +160,14 @@ impl Daemon {
                 SIGNALS => self.read_signals(now)?,
                 IPVSD => self.serve_ipvsd()?,
                 MAIL => self.mailer.ready(&self.events, now),
-                Token(token) => {
-                    let ended = self.probes.ready(token, now);
-                    self.finish(ended, now);
-                }
+                Token(token) => self.engine.ready(token, now),
             }
         }
         if self.parent_backlog {
             self.read_parent(now)?;
         }
-        let ended = self.probes.serve_backlog(now);
-        self.finish(ended, now);
-        while let Some(ended) = self.probes.expire(now) {
-            self.finish(Some(ended), now);
-        }
         if self.phase == Phase::Working {
-            self.checks.handle(Input::Tick, now);
+            self.engine.pass(now);
         }
         self.carry_out(now)?;
         self.mailer.drive(&self.events, now);
@@ -199,106 +178,38 @@ impl Daemon {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.parent_backlog || self.probes.has_backlog() {
+        if self.parent_backlog {
             return Some(Instant::ZERO);
         }
         let checks = match self.phase {
-            Phase::Working => self.checks.poll_timeout(),
+            Phase::Working => self.engine.poll_timeout(),
             Phase::Leaving(until) => Some(until),
         };
-        [
-            checks,
-            self.probes.poll_timeout(),
-            self.mailer.poll_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let both = [checks, self.mailer.poll_timeout()];
+        both.into_iter().flatten().min()
     }
 
-    fn finish(&mut self, ended: impl IntoIterator<Item = Ended>, now: Instant) {
-        for Ended {
-            checker,
-            run,
-            outcome,
-        } in ended
-        {
-            let finished = Input::Finished {
-                checker,
-                run,
-                outcome,
-            };
-            self.checks.handle(finished, now);
-        }
-    }
-
-    /// Does what the checks ask for.
+    /// Says what the checks ask for.
     fn carry_out(&mut self, now: Instant) -> Result<(), DaemonError> {
-        while let Some(action) = self.checks.poll_action() {
-            match action {
-                Action::Start { checker, run } => self.start(checker, run, now),
-                Action::RunScript { checker, run } => {
+        while let Some(request) = self.engine.poll_request(&self.events, now) {
+            match request {
+                Request::RunScript { checker, run } => {
                     self.parent
                         .send(&FromCheckerd::RunScript { checker, run })?;
                 }
-                Action::Cancel { run } => self.probes.cancel(run),
-                Action::Verdict {
+                Request::Verdict {
                     generation,
                     verdict,
                 } => self.tell_ipvsd(&ToIpvsd::Verdict {
                     generation,
                     verdict,
                 }),
-                Action::Snapshot(snapshot) => {
-                    self.parent.send(&FromCheckerd::Snapshot(snapshot))?
+                Request::Snapshot(snapshot) => {
+                    self.parent.send(&FromCheckerd::Snapshot(snapshot))?;
                 }
-                Action::Overloaded { running, late } => log::warn!(
-                    "{running} checks run, which is all that may; others start {} late",
-                    Seconds(late)
-                ),
-                Action::Log { checker, event } => self.log(checker, &event),
             }
         }
         Ok(())
-    }
-
-    fn start(&mut self, checker: CheckerId, run: u64, now: Instant) {
-        let outcome = match self.checks.attempt(checker) {
-            Some(attempt) => self
-                .probes
-                .start(&self.events, (checker, run), &attempt, now),
-            // Cancelled since by the same wake-up.
-            None => None,
-        };
-        if let Some(outcome) = outcome {
-            let ended = Ended {
-                checker,
-                run,
-                outcome,
-            };
-            self.finish(Some(ended), now);
-        }
-    }
-
-    fn log(&mut self, checker: CheckerId, event: &Event) {
-        let Some(checker) = self.checks.checker(checker) else {
-            return;
-        };
-        let label = checker.label();
-        match event {
-            Event::Up { .. } | Event::Weight(_) => log::info!("{label} {event}"),
-            Event::Down(_) | Event::Retrying { .. } | Event::StillDown(_) => {
-                log::warn!("{label} {event}");
-            }
-            Event::Unable(fault) => {
-                // Every check with a mark fails in the same way: one line tells it all.
-                if fault.step == LocalStep::Mark && std::mem::replace(&mut self.said_mark, true) {
-                    log::debug!("{label} {event}");
-                } else {
-                    log::error!("{label} {event}");
-                }
-            }
-        }
     }
 
     fn read_signals(&mut self, now: Instant) -> Result<(), DaemonError> {
@@ -312,7 +223,7 @@ impl Daemon {
     fn leave(&mut self, now: Instant) {
         if self.phase == Phase::Working {
             self.phase = Phase::Leaving(now.saturating_add(mailer::FAREWELL));
-            self.probes.clear();
+            self.engine.clear();
             self.mailer.stop();
         }
     }
@@ -349,13 +260,8 @@ impl Daemon {
                 run,
                 outcome,
             } => {
-                let ended = Input::ScriptEnded {
-                    checker,
-                    run,
-                    outcome,
-                };
                 if self.phase == Phase::Working {
-                    self.checks.handle(ended, now);
+                    self.engine.script_ended(checker, run, outcome, now);
                 }
             }
             ToCheckerd::Mail(mail) => self.mailer.push(*mail, now),
@@ -371,27 +277,8 @@ impl Daemon {
         now: Instant,
     ) -> Result<(), DaemonError> {
         let Complete { global, checks } = complete;
-        if global != self.global {
-            let tls = TlsContext::new(&global);
-            if let Err(error) = &tls {
-                log::error!("no SSL_GET can run: {error}");
-            }
-            self.probes.set_tls(tls);
-            self.mailer.configure(global.mail.clone());
-            self.global = global;
-        }
-        let unverified =
-            self.global.trusted_authorities.is_none() && checks.checkers.iter().any(uses_tls);
-        if unverified && !std::mem::replace(&mut self.said_unverified, true) {
-            log::warn!(
-                "SSL_GET accepts any certificate, as keepalived does; with `SSL {{ ca FILE }}` certificates are verified"
-            );
-        }
-        log::info!(
-            "configuration {generation}: {} checkers",
-            checks.checkers.len()
-        );
-        self.checks.handle(Input::Configure(checks), now);
+        self.mailer.configure(global.mail.clone());
+        self.engine.configure(global, checks, now);
         self.parent.send(&FromCheckerd::Ready(generation))?;
         Ok(())
     }
@@ -402,7 +289,7 @@ impl Daemon {
         match self.events.register(channel.as_fd(), IPVSD) {
             Ok(()) => {
                 self.ipvsd = Some(channel);
-                self.checks.handle(Input::Announce, now);
+                self.engine.announce(now);
             }
             Err(error) => log::error!("channel to the IPVS process cannot be watched: {error}"),
         }
@@ -438,12 +325,5 @@ impl Daemon {
                 Ok(())
             }
         }
-    }
-}
-
-fn uses_tls(checker: &Checker) -> bool {
-    match &checker.probe {
-        Probe::Http(http) => http.tls.is_some(),
-        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => false,
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! What is decided, is decided in `kr_check`; here are sockets, the loop and the channels.
 
+pub mod alone;
 pub mod daemon;
+mod engine;
 
 pub mod genhash;
 mod intake;
 pub mod link;
+mod listener;
 mod mailer;
 mod probe_io;
 pub mod sandbox;

@@ -16,7 +16,7 @@ const RESERVED: u64 = 32;
 
 /// Checks that run at a time at most, also when descriptors are plenty: a burst above this gains nothing
 /// and floods the neighbour tables of routers.
-const MAX_RUNNING: u64 = 4096;
+pub(crate) const MAX_RUNNING: u64 = 4096;
 
 /// Why the process cannot start.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub fn enter() -> Result<Daemon, EnterError> {
 }
 
 /// Makes use of all descriptors that the process may have, and says how many.
-fn raise_descriptor_limit() -> u64 {
+pub(crate) fn raise_descriptor_limit() -> u64 {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, hard)) if soft < hard => match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
             Ok(()) => hard,

@@ -11,10 +11,10 @@ use kr_config::parse::ParseOptions;
 use kr_config::render::{Style, one_line, render};
 use kr_config::source::Sources;
 use kr_config::typed::Config;
+use kr_host::disk::Disk;
 use kr_model::diff::diff;
 
 use crate::cli::Options;
-use crate::disk::Disk;
 use crate::scripts::Prepared;
 
 /// Where the configuration is, unless `-f` says it: the first that exists.

@@ -5,7 +5,6 @@ mod accounts;
 mod alert;
 mod cli;
 mod daemon;
-mod disk;
 mod dump;
 mod load;
 mod pidfile;

@@ -2,10 +2,12 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "tests start programs and run in real time"
 )]
 
+mod alone;
 mod checks;
 mod genhash;
 mod harness;

@@ -25,7 +25,7 @@ use crate::outcome::{Failure, LocalFault, Outcome};
 use crate::rng::Rng;
 use entry::{Entry, Slot, delay, next_in_step, steps};
 
-pub use words::{Action, Attempt, Configuration, Event, Input};
+pub use words::{Action, Attempt, Configuration, Event, Input, State};
 
 /// The fixed part of the time before a first run.
 const FIRST_RUN: Duration = Duration::from_secs(1);
@@ -160,6 +160,21 @@ impl Checks {
     #[must_use]
     pub fn checker(&self, checker: CheckerId) -> Option<&Checker> {
         self.entries.get(&checker).map(|entry| &entry.config)
+    }
+
+    /// What is known of a checker now.
+    #[must_use]
+    pub fn state(&self, checker: CheckerId) -> Option<State<'_>> {
+        let entry = self.entries.get(&checker)?;
+        Some(State {
+            checker: &entry.config,
+            up: entry.health.up,
+            has_run: entry.health.has_run,
+            weight: entry.weight,
+            attempts: entry.attempts,
+            failed_attempts: entry.failed_attempts,
+            last_duration: entry.last_duration,
+        })
     }
 
     fn is_current(&self, checker: CheckerId, run: u64) -> bool {
@@ -385,6 +400,9 @@ impl Checks {
         };
         let was = entry.health;
         entry.fault = None;
+        if let Slot::Running { started, .. } = entry.slot {
+            entry.last_duration = Some(now.since(started));
+        }
         let effect = match &result {
             Ok(_) => entry.health.pass(steps(&entry.config.probe)),
             Err(_) => {

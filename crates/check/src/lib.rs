@@ -1,12 +1,14 @@
 //! Health checks without any socket or clock: when a check is due and what its result means
 //! ([`Checks`]), what is said over one connection ([`conversation`], [`http`], [`tls`], [`smtp`]), and
-//! the delivery of mail ([`mail`], [`outbox`], [`resolve`]).
+//! the delivery of mail ([`mail`], [`outbox`], [`resolve`]), and the pages that monitoring reads
+//! ([`exporter`]).
 //!
 //! The checker process and `genhash` drive these machines with real sockets; tests drive them with
 //! bytes and a made-up time.
 
 pub mod checks;
 pub mod conversation;
+pub mod exporter;
 pub mod health;
 pub mod http;
 pub mod mail;

@@ -2,8 +2,6 @@
 //! became of them.
 
 pub(crate) mod queue;
-mod runner;
-mod security;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,6 +10,8 @@ use std::time::Duration;
 use kr_config::diagnostic::{Class, Diagnostic, Severity};
 use kr_config::typed::Config;
 use kr_event::EventLoop;
+use kr_host::runner::{Launch, Purpose, Runner, command_line, environment};
+use kr_host::security::{self, Trouble};
 use kr_model::script::{Script, ScriptOutcome};
 use kr_model::{CheckerId, Instant, ScriptId};
 use kr_sys::spawn::{Identity, Program};
@@ -19,8 +19,6 @@ use mio::Token;
 
 use crate::accounts;
 use crate::scripts::queue::{Input, Job, Object, Queue};
-use crate::scripts::runner::{Launch, Purpose, Runner};
-use crate::scripts::security::Trouble;
 
 /// Time for scripts that are started while the daemon stops.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -111,13 +109,6 @@ fn finding_of(script: &Script, text: &str, help: &str) -> Diagnostic {
         label: None,
         help: Some(help.to_owned()),
     }
-}
-
-/// A script with its arguments as it is shown to people.
-fn command_line(program: &str, arguments: &[String]) -> String {
-    let arguments = arguments.iter().map(String::as_str);
-    let words: Vec<&str> = [program].into_iter().chain(arguments).collect();
-    words.join(" ")
 }
 
 /// A `MISC_CHECK` run that ended.
@@ -318,24 +309,4 @@ impl Scripts {
             }
         }
     }
-}
-
-/// The environment of scripts: that of the daemon without what would change how programs are loaded or
-/// read their words, and without what systemd gave to the daemon alone.
-fn environment() -> Vec<String> {
-    const REMOVED: [&str; 4] = [
-        "IFS",
-        "NOTIFY_SOCKET",
-        "CREDENTIALS_DIRECTORY",
-        "LISTEN_FDS",
-    ];
-    env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| {
-            !REMOVED.contains(&name.as_str())
-                && !name.starts_with("LD_")
-                && !name.starts_with("WATCHDOG_")
-        })
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect()
 }

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) weight: Option<Weight>,
     pub(super) attempts: u64,
     pub(super) failed_attempts: u64,
+    /// How long the last run took that ended with a result.
+    pub(super) last_duration: Option<Duration>,
     pub(super) slot: Slot,
     /// What the parent knows.
     pub(super) published: Option<(Health, Option<Weight>)>,
@@ -50,6 +52,7 @@ impl Entry {
             weight: None,
             attempts: 0,
             failed_attempts: 0,
+            last_duration: None,
             slot: Slot::Waiting(at),
             published: None,
             fault: None,
@@ -88,6 +91,7 @@ impl Entry {
             weight: snapshot.weight,
             attempts: snapshot.attempts,
             failed_attempts: snapshot.failed_attempts,
+            last_duration: None,
             slot: Slot::Waiting(at),
             published: Some((health, snapshot.weight)),
             fault: None,

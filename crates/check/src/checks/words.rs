@@ -98,6 +98,25 @@ pub enum Action {
     },
 }
 
+/// What is known of a checker at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct State<'a> {
+    /// Its configuration.
+    pub checker: &'a Checker,
+    /// Healthy, or taken as healthy.
+    pub up: bool,
+    /// A result was reached since it was configured.
+    pub has_run: bool,
+    /// Weight that its program asks for.
+    pub weight: Option<Weight>,
+    /// Attempts started.
+    pub attempts: u64,
+    /// Attempts failed.
+    pub failed_attempts: u64,
+    /// How long the last attempt took that ended with a result.
+    pub last_duration: Option<Duration>,
+}
+
 /// What an operator is told of a checker. The text follows the checker's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -1,5 +1,5 @@
-//! The real host of a configuration: files, environment, interfaces and accounts of this machine. The
-//! parent reads every configuration through it.
+//! The real host of a configuration: files, environment, interfaces and accounts of this machine. Every
+//! configuration that runs is read through it.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -23,7 +23,7 @@ const MATCHING: MatchOptions = MatchOptions {
 
 /// This machine.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Disk;
+pub struct Disk;
 
 impl Host for Disk {
     fn read(&self, path: &Path) -> io::Result<String> {

@@ -1,6 +1,7 @@
 //! Scripts that run now: started, limited in time, and collected without ever waiting for one.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// It announces a state; the queue counts it under this number.
     Notify {
         /// Number of the queue.
@@ -39,17 +40,17 @@ pub(crate) enum Purpose {
 
 /// A script and how to run it.
 #[derive(Debug)]
-pub(crate) struct Launch<'a> {
+pub struct Launch<'a> {
     /// Program, arguments, environment.
-    pub(crate) program: &'a Program,
+    pub program: &'a Program,
     /// Account; `None` is this process's own.
-    pub(crate) identity: Option<&'a Identity>,
+    pub identity: Option<&'a Identity>,
     /// Its name in log lines.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// Why it runs.
-    pub(crate) purpose: Purpose,
+    pub purpose: Purpose,
     /// When it is ended; `None` is never.
-    pub(crate) until: Option<Instant>,
+    pub until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -86,14 +87,14 @@ impl Stage {
 
 /// The scripts that run.
 #[derive(Debug)]
-pub(crate) struct Runner {
+pub struct Runner {
     running: BTreeMap<usize, Running>,
     next_token: usize,
 }
 
 impl Runner {
     /// A runner whose scripts use tokens from `first_token` on.
-    pub(crate) const fn new(first_token: usize) -> Self {
+    pub const fn new(first_token: usize) -> Self {
         Self {
             running: BTreeMap::new(),
             next_token: first_token,
@@ -104,7 +105,7 @@ impl Runner {
     ///
     /// # Errors
     /// When this process is out of descriptors, memory or processes.
-    pub(crate) fn start(&mut self, launch: &Launch<'_>, events: &EventLoop) -> io::Result<()> {
+    pub fn start(&mut self, launch: &Launch<'_>, events: &EventLoop) -> io::Result<()> {
         let process = spawn_script(launch.program, launch.identity)?;
         let token = self.next_token;
         self.next_token = self.next_token.saturating_add(1);
@@ -123,7 +124,7 @@ impl Runner {
     }
 
     /// Collects a script whose token is ready.
-    pub(crate) fn collect(&mut self, token: Token) -> Option<(Purpose, ScriptOutcome)> {
+    pub fn collect(&mut self, token: Token) -> Option<(Purpose, ScriptOutcome)> {
         let running = self.running.get_mut(&token.0)?;
         if running.stage.is_ending() {
             // What it left behind; the leader is not reaped yet, so the group is still its own.
@@ -149,7 +150,7 @@ impl Runner {
     }
 
     /// Ends the runs of a checker whose result nobody wants any more.
-    pub(crate) fn abandon(&mut self, wanted: impl Fn(CheckerId) -> bool, now: Instant) {
+    pub fn abandon(&mut self, wanted: impl Fn(CheckerId) -> bool, now: Instant) {
         for running in self.running.values_mut() {
             if let Purpose::Check { checker, .. } = running.purpose
                 && !wanted(checker)
@@ -164,7 +165,7 @@ impl Runner {
     }
 
     /// Limits every script that runs, for the end of the daemon.
-    pub(crate) fn limit_all(&mut self, until: Instant) {
+    pub fn limit_all(&mut self, until: Instant) {
         for running in self.running.values_mut() {
             if !running.stage.is_ending() {
                 running.stage = Stage::Limited { until };
@@ -173,7 +174,7 @@ impl Runner {
     }
 
     /// Kills every script that runs, for the end of the daemon.
-    pub(crate) fn kill_all(&mut self) {
+    pub fn kill_all(&mut self) {
         for running in self.running.values() {
             log::warn!("killing {}: the daemon ends", running.name);
             running.process.signal_group(Signal::SIGKILL);
@@ -182,12 +183,12 @@ impl Runner {
     }
 
     /// True when no script runs.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.running.is_empty()
     }
 
     /// When to call [`Self::handle_timeout`].
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.running
             .values()
             .filter_map(|running| running.stage.due())
@@ -195,7 +196,7 @@ impl Runner {
     }
 
     /// Goes a step further with every script whose time is up.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         for running in self.running.values_mut() {
             if running.stage.due().is_none_or(|due| now < due) {
                 continue;
@@ -219,6 +220,35 @@ impl Runner {
             };
         }
     }
+}
+
+/// A script with its arguments as it is shown to people.
+#[must_use]
+pub fn command_line(program: &str, arguments: &[String]) -> String {
+    let arguments = arguments.iter().map(String::as_str);
+    let words: Vec<&str> = [program].into_iter().chain(arguments).collect();
+    words.join(" ")
+}
+
+/// The environment of scripts: that of the daemon without what would change how programs are loaded or
+/// read their words, and without what systemd gave to the daemon alone.
+#[must_use]
+pub fn environment() -> Vec<String> {
+    const REMOVED: [&str; 4] = [
+        "IFS",
+        "NOTIFY_SOCKET",
+        "CREDENTIALS_DIRECTORY",
+        "LISTEN_FDS",
+    ];
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| {
+            !REMOVED.contains(&name.as_str())
+                && !name.starts_with("LD_")
+                && !name.starts_with("WATCHDOG_")
+        })
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 impl Running {

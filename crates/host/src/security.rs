@@ -17,7 +17,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// What is wrong with a script.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// It is not there.
     Missing(PathBuf, io::Error),
     /// Its account cannot execute it.
@@ -53,7 +53,7 @@ impl fmt::Display for Trouble {
 
 impl Trouble {
     /// What the operator can do.
-    pub(crate) fn mend(&self) -> String {
+    pub fn mend(&self) -> String {
         match self {
             Self::Missing(path, _) => format!("install {} or correct the path", path.display()),
             Self::NotExecutable(path) => format!("`chmod a+rx {}`", path.display()),
@@ -68,7 +68,7 @@ impl Trouble {
 ///
 /// # Errors
 /// When there is no such file.
-pub(crate) fn resolve(program: &Path, search: Option<&str>) -> Result<PathBuf, Trouble> {
+pub fn resolve(program: &Path, search: Option<&str>) -> Result<PathBuf, Trouble> {
     let missing = |error| Trouble::Missing(program.to_owned(), error);
     if program.components().count() > 1 || program.is_absolute() {
         return fs::canonicalize(program).map_err(missing);
@@ -85,7 +85,7 @@ pub(crate) fn resolve(program: &Path, search: Option<&str>) -> Result<PathBuf, T
 ///
 /// # Errors
 /// When it cannot, or the file is none.
-pub(crate) fn check_executable(path: &Path, identity: Option<&Identity>) -> Result<(), Trouble> {
+pub fn check_executable(path: &Path, identity: Option<&Identity>) -> Result<(), Trouble> {
     let metadata = fs::metadata(path).map_err(|error| Trouble::Missing(path.to_owned(), error))?;
     let mode = metadata.permissions().mode();
     let executable = match identity {
@@ -114,7 +114,7 @@ pub(crate) fn check_executable(path: &Path, identity: Option<&Identity>) -> Resu
 ///
 /// # Errors
 /// The first component that others can change.
-pub(crate) fn check_secure(path: &Path) -> Result<(), Trouble> {
+pub fn check_secure(path: &Path) -> Result<(), Trouble> {
     let mut components: Vec<&Path> = path.ancestors().collect();
     components.reverse();
     for component in components {

@@ -1,0 +1,293 @@
+//! `checkerd -f FILE`: the checks of a configuration and nothing else, as an ordinary user, without parent
+//! and siblings. It reads the file itself, logs what it finds, runs the programs of `MISC_CHECK` as itself
+//! and serves the pages of [`kr_check::exporter`]. It changes nothing on the host.
+
+mod load;
+mod scripts;
+
+use std::env;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+
+use argh::{EarlyExit, FromArgs};
+use kr_check::exporter::Directory;
+use kr_check::{Configuration, Rng};
+use kr_config::ids::IdAllocator;
+use kr_config::typed::Config;
+use kr_event::{Clock, EventLoop, Signals};
+use kr_log::{Detail, Settings};
+use kr_model::script::ScriptOutcome;
+use kr_model::{Generation, Instant};
+use mio::{Interest, Token};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+use crate::engine::{Engine, Request};
+use crate::listener::{Listener, MOST_CLIENTS};
+use crate::sandbox::{MAX_RUNNING, raise_descriptor_limit};
+
+use load::Loaded;
+use scripts::Scripts;
+
+const SIGNALS: Token = Token(1);
+const LISTENER: Token = Token(2);
+const FIRST_CLIENT_TOKEN: usize = 16;
+/// Tokens from here on belong to checks ...
+const FIRST_PROBE_TOKEN: usize = FIRST_CLIENT_TOKEN + MOST_CLIENTS;
+/// ... and from here on to programs; the former never get so far.
+const FIRST_SCRIPT_TOKEN: usize = usize::MAX / 2;
+
+/// Descriptors that belong to no check.
+const RESERVED: u64 = 64;
+
+/// Makes the health checks of a keepalived configuration and reports them. It needs no privilege and
+/// changes nothing on the host.
+#[derive(FromArgs, Debug)]
+pub struct Options {
+    /// the configuration file
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    file: PathBuf,
+    /// serve /metrics, /status and /healthz here, for example 127.0.0.1:9650
+    #[argh(option, arg_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// log each step
+    #[argh(switch, short = 'D')]
+    log_detail: bool,
+}
+
+/// Why the program ends, other than being told to.
+#[derive(Debug)]
+pub enum AloneError {
+    /// The log cannot be started.
+    Log,
+    /// The configuration cannot run; the log says why.
+    Configuration,
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The event loop failed.
+    Loop(io::Error),
+    /// The signal descriptor failed.
+    Signals(Errno),
+}
+
+impl fmt::Display for AloneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log => f.write_str("logging was started twice"),
+            Self::Configuration => f.write_str("the configuration cannot run, see above"),
+            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Loop(error) => write!(f, "event loop: {error}"),
+            Self::Signals(errno) => write!(f, "signals: {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for AloneError {}
+
+/// The options of this command line; `None` when it is that of a child of keepalived-rs.
+///
+/// # Errors
+/// Help, or what is wrong with the options.
+pub fn options() -> Option<Result<Options, EarlyExit>> {
+    let words: Vec<String> = env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let of_a_child = |word: &String| {
+        word.starts_with("--log=") || word == "--log-file" || word == "--unconfined"
+    };
+    if words.iter().all(of_a_child) {
+        return None;
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Some(Options::from_args(&["checkerd"], &words))
+}
+
+/// Runs until `SIGTERM` or `SIGINT`. `SIGHUP` reads the file again.
+///
+/// # Errors
+/// When the configuration cannot run at start, or a system call that nothing works without fails.
+pub fn run(options: &Options) -> Result<(), AloneError> {
+    let settings = Settings {
+        ident: "checkerd".to_owned(),
+        detail: if options.log_detail {
+            Detail::Detailed
+        } else {
+            Detail::Normal
+        },
+        syslog: None,
+        console: true,
+    };
+    kr_log::start(settings, None).map_err(|_| AloneError::Log)?;
+    let mut alone = Alone::new(options)?;
+    while alone.turn()? {}
+    log::info!("told to end");
+    Ok(())
+}
+
+struct Alone<'o> {
+    options: &'o Options,
+    clock: Clock,
+    events: EventLoop,
+    signals: Signals,
+    allocator: IdAllocator,
+    config: Config,
+    generation: u64,
+    engine: Engine,
+    scripts: Scripts,
+    listener: Option<Listener>,
+    directory: Directory,
+}
+
+impl<'o> Alone<'o> {
+    fn new(options: &'o Options) -> Result<Self, AloneError> {
+        let mut allocator = IdAllocator::default();
+        let loaded = load::load(&options.file, None, &mut allocator);
+        let Loaded { config, runnable } =
+            loaded.into_startable().ok_or(AloneError::Configuration)?;
+        let events = EventLoop::new().map_err(AloneError::Loop)?;
+        let signals = [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT];
+        let signals = Signals::new(&signals).map_err(AloneError::Signals)?;
+        events
+            .register_for(signals.as_fd(), SIGNALS, Interest::READABLE)
+            .map_err(AloneError::Loop)?;
+        let listen = |address| {
+            Listener::open(address, LISTENER.0, FIRST_CLIENT_TOKEN, &events)
+                .map_err(|error| AloneError::Listen(address, error))
+        };
+        let listener = options.listen.map(listen).transpose()?;
+        if let Some(address) = listener
+            .as_ref()
+            .and_then(|listener| listener.address().ok())
+        {
+            log::info!("listening on {address} for /metrics, /status and /healthz");
+        }
+        // A program that runs takes a descriptor for itself and one for the news of its start.
+        let running = raise_descriptor_limit().saturating_sub(RESERVED) / 2;
+        let running = usize::try_from(running.min(MAX_RUNNING)).unwrap_or(usize::MAX);
+        let clock = Clock::new();
+        let seed = clock.now().as_micros() ^ u64::from(std::process::id());
+        let mut alone = Self {
+            options,
+            clock,
+            events,
+            signals,
+            allocator,
+            engine: Engine::new(running, Rng::new(seed), FIRST_PROBE_TOKEN),
+            scripts: Scripts::new(FIRST_SCRIPT_TOKEN),
+            listener,
+            directory: Directory::default(),
+            generation: 0,
+            config: config.clone(),
+        };
+        alone.configure(Loaded { config, runnable });
+        Ok(alone)
+    }
+
+    /// One wake-up. False: told to end.
+    fn turn(&mut self) -> Result<bool, AloneError> {
+        let deadline = self.deadline();
+        let ready = self.events.wait(deadline).map_err(AloneError::Loop)?;
+        let now = self.clock.now();
+        for ready in ready {
+            match ready.token {
+                SIGNALS => {
+                    if !self.read_signals()? {
+                        self.scripts.kill_all();
+                        return Ok(false);
+                    }
+                }
+                LISTENER => self.listener.iter_mut().for_each(Listener::knocked),
+                Token(token) => self.ready(token, now),
+            }
+        }
+        self.engine.pass(now);
+        self.carry_out(now);
+        self.scripts.handle_timeout(now);
+        if let Some(listener) = &mut self.listener {
+            listener.pass(&self.events, &self.directory, self.engine.checks(), now);
+        }
+        Ok(true)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let listener = self.listener.as_ref().and_then(Listener::poll_timeout);
+        let all = [
+            self.engine.poll_timeout(),
+            self.scripts.poll_timeout(),
+            listener,
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    fn ready(&mut self, token: usize, now: Instant) {
+        if let Some(listener) = &mut self.listener
+            && listener.ready(token)
+        {
+            return;
+        }
+        if token < FIRST_SCRIPT_TOKEN {
+            self.engine.ready(token, now);
+        } else if let Some((checker, run, outcome)) = self.scripts.collect(Token(token)) {
+            self.engine.script_ended(checker, run, outcome, now);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        while let Some(request) = self.engine.poll_request(&self.events, now) {
+            match request {
+                Request::RunScript { checker, run } => {
+                    if !self.scripts.start(checker, run, &self.events, now) {
+                        let outcome = ScriptOutcome::NotStarted;
+                        self.engine.script_ended(checker, run, outcome, now);
+                    }
+                }
+                // There is no table to keep and no successor.
+                Request::Verdict { .. } | Request::Snapshot(_) => {}
+            }
+        }
+    }
+
+    /// False: told to end.
+    fn read_signals(&mut self) -> Result<bool, AloneError> {
+        while let Some(number) = self.signals.read().map_err(AloneError::Signals)? {
+            if number != Signal::SIGHUP as i32 {
+                return Ok(false);
+            }
+            log::info!("reading {} again", self.options.file.display());
+            let running = Some(&self.config);
+            let loaded = load::load(&self.options.file, running, &mut self.allocator);
+            match loaded.into_reloadable() {
+                Some(loaded) => self.configure(loaded),
+                None => log::error!(
+                    "the reload is refused because of the errors above: the old checks go on"
+                ),
+            }
+        }
+        Ok(true)
+    }
+
+    fn configure(&mut self, loaded: Loaded) {
+        let Loaded { config, runnable } = loaded;
+        let now = self.clock.now();
+        self.generation = self.generation.saturating_add(1);
+        let checkers: Vec<_> = config
+            .checkers
+            .values()
+            .map(|entry| entry.checker.clone())
+            .collect();
+        self.directory = Directory::new(&checkers);
+        self.scripts.replace(runnable, now);
+        let configuration = Configuration {
+            generation: Generation(self.generation),
+            checkers,
+            resume: Vec::new(),
+        };
+        self.engine
+            .configure(config.checker.clone(), configuration, now);
+        self.config = config;
+    }
+}

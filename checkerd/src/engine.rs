@@ -1,0 +1,227 @@
+//! The checks with their sockets: what the child of keepalived-rs ([`crate::daemon`]) and the program that
+//! runs alone ([`crate::alone`]) have in common. What each does about scripts and verdicts is its own
+//! ([`Request`]).
+
+use kr_check::checks::{Configuration, Input};
+use kr_check::outcome::{LocalStep, Seconds};
+use kr_check::tls::TlsContext;
+use kr_check::{Action, Checks, Event, Rng};
+use kr_event::EventLoop;
+use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
+use kr_model::lvs::Verdict;
+use kr_model::script::ScriptOutcome;
+use kr_model::{CheckerId, Generation, Instant};
+
+use crate::probe_io::{Ended, Probes};
+
+/// What only the owner of the checks can do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Run the program of a `MISC_CHECK`.
+    RunScript { checker: CheckerId, run: u64 },
+    /// A verdict is new or changed.
+    Verdict {
+        generation: Generation,
+        verdict: Verdict,
+    },
+    /// What a successor must know.
+    Snapshot(CheckerSnapshot),
+}
+
+/// Checks, their sockets and their log lines.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    checks: Checks,
+    probes: Probes,
+    global: CheckerGlobal,
+    said_unverified: bool,
+    said_mark: bool,
+}
+
+impl Engine {
+    /// No checks; later at most `running` at a time, with tokens from `first_token` up.
+    pub(crate) fn new(running: usize, rng: Rng, first_token: usize) -> Self {
+        let global = CheckerGlobal::default();
+        Self {
+            checks: Checks::new(running, rng),
+            probes: Probes::new(first_token, TlsContext::new(&global)),
+            global,
+            said_unverified: false,
+            said_mark: false,
+        }
+    }
+
+    /// These checks from now on.
+    pub(crate) fn configure(
+        &mut self,
+        global: CheckerGlobal,
+        configuration: Configuration,
+        now: Instant,
+    ) {
+        if global != self.global {
+            let tls = TlsContext::new(&global);
+            if let Err(error) = &tls {
+                log::error!("no SSL_GET can run: {error}");
+            }
+            self.probes.set_tls(tls);
+            self.global = global;
+        }
+        let unverified = self.global.trusted_authorities.is_none()
+            && configuration.checkers.iter().any(uses_tls);
+        if unverified && !std::mem::replace(&mut self.said_unverified, true) {
+            log::warn!(
+                "SSL_GET accepts any certificate, as keepalived does; with `SSL {{ ca FILE }}` certificates are verified"
+            );
+        }
+        log::info!(
+            "configuration {}: {} checkers",
+            configuration.generation,
+            configuration.checkers.len()
+        );
+        self.checks.handle(Input::Configure(configuration), now);
+    }
+
+    /// The checks, to look at.
+    pub(crate) const fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// Every verdict is wanted again.
+    pub(crate) fn announce(&mut self, now: Instant) {
+        self.checks.handle(Input::Announce, now);
+    }
+
+    /// A program ended.
+    pub(crate) fn script_ended(
+        &mut self,
+        checker: CheckerId,
+        run: u64,
+        outcome: ScriptOutcome,
+        now: Instant,
+    ) {
+        let ended = Input::ScriptEnded {
+            checker,
+            run,
+            outcome,
+        };
+        self.checks.handle(ended, now);
+    }
+
+    /// Serves the connection of an event.
+    pub(crate) fn ready(&mut self, token: usize, now: Instant) {
+        let ended = self.probes.ready(token, now);
+        self.finish(ended, now);
+    }
+
+    /// Goes on with connections that have more to read, ends those that are late and starts what is due.
+    pub(crate) fn pass(&mut self, now: Instant) {
+        let ended = self.probes.serve_backlog(now);
+        self.finish(ended, now);
+        while let Some(ended) = self.probes.expire(now) {
+            self.finish(Some(ended), now);
+        }
+        self.checks.handle(Input::Tick, now);
+    }
+
+    /// Carries out what the checks ask for, up to the next thing that the caller has to do.
+    pub(crate) fn poll_request(&mut self, events: &EventLoop, now: Instant) -> Option<Request> {
+        loop {
+            match self.checks.poll_action()? {
+                Action::Start { checker, run } => self.start(events, checker, run, now),
+                Action::RunScript { checker, run } => {
+                    return Some(Request::RunScript { checker, run });
+                }
+                Action::Cancel { run } => self.probes.cancel(run),
+                Action::Verdict {
+                    generation,
+                    verdict,
+                } => {
+                    return Some(Request::Verdict {
+                        generation,
+                        verdict,
+                    });
+                }
+                Action::Snapshot(snapshot) => return Some(Request::Snapshot(snapshot)),
+                Action::Overloaded { running, late } => log::warn!(
+                    "{running} checks run, which is all that may; others start {} late",
+                    Seconds(late)
+                ),
+                Action::Log { checker, event } => self.log(checker, &event),
+            }
+        }
+    }
+
+    /// When [`pass`](Self::pass) is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.probes.has_backlog() {
+            return Some(Instant::ZERO);
+        }
+        let both = [self.checks.poll_timeout(), self.probes.poll_timeout()];
+        both.into_iter().flatten().min()
+    }
+
+    /// Drops every attempt that runs.
+    pub(crate) fn clear(&mut self) {
+        self.probes.clear();
+    }
+
+    fn finish(&mut self, ended: impl IntoIterator<Item = Ended>, now: Instant) {
+        for Ended {
+            checker,
+            run,
+            outcome,
+        } in ended
+        {
+            let finished = Input::Finished {
+                checker,
+                run,
+                outcome,
+            };
+            self.checks.handle(finished, now);
+        }
+    }
+
+    fn start(&mut self, events: &EventLoop, checker: CheckerId, run: u64, now: Instant) {
+        let outcome = match self.checks.attempt(checker) {
+            Some(attempt) => self.probes.start(events, (checker, run), &attempt, now),
+            // Cancelled since by the same wake-up.
+            None => None,
+        };
+        if let Some(outcome) = outcome {
+            let ended = Ended {
+                checker,
+                run,
+                outcome,
+            };
+            self.finish(Some(ended), now);
+        }
+    }
+
+    fn log(&mut self, checker: CheckerId, event: &Event) {
+        let Some(checker) = self.checks.checker(checker) else {
+            return;
+        };
+        let label = checker.label();
+        match event {
+            Event::Up { .. } | Event::Weight(_) => log::info!("{label} {event}"),
+            Event::Down(_) | Event::Retrying { .. } | Event::StillDown(_) => {
+                log::warn!("{label} {event}");
+            }
+            Event::Unable(fault) => {
+                // Every check with a mark fails in the same way: one line tells it all.
+                if fault.step == LocalStep::Mark && std::mem::replace(&mut self.said_mark, true) {
+                    log::debug!("{label} {event}");
+                } else {
+                    log::error!("{label} {event}");
+                }
+            }
+        }
+    }
+}
+
+fn uses_tls(checker: &Checker) -> bool {
+    match &checker.probe {
+        Probe::Http(http) => http.tls.is_some(),
+        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => false,
+    }
+}
