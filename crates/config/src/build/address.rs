@@ -125,6 +125,11 @@ impl Build<'_> {
                     word.text
                 ),
             ),
+            other if is_address(other) => error(
+                word.span,
+                format!("a second address in one line, `{other}`, is ignored"),
+            )
+            .help("give each address a line of its own"),
             other => error(
                 word.span,
                 format!("unknown option `{other}` of an address is ignored"),
@@ -276,6 +281,12 @@ impl Build<'_> {
             None => default,
         }
     }
+}
+
+/// True for an address, with or without the length of its prefix.
+fn is_address(word: &str) -> bool {
+    let address = word.split('/').next().unwrap_or_default();
+    address.parse::<IpAddr>().is_ok()
 }
 
 /// Sets what a word without value says. False when the word is none.

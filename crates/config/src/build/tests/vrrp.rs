@@ -181,6 +181,20 @@ fn a_wrong_address_option_is_named_and_the_address_stays() {
 }
 
 #[test]
+fn a_second_address_in_a_line_is_told_apart_from_an_option() {
+    let text = instance_with("virtual_ipaddress_excluded {\n 10.0.1.9/24 10.0.1.10/24\n}");
+    let found = loaded(&text).diagnostics;
+    assert_eq!(
+        found[0].message,
+        "a second address in one line, `10.0.1.10/24`, is ignored"
+    );
+    assert_eq!(
+        found[0].help.as_deref(),
+        Some("give each address a line of its own")
+    );
+}
+
+#[test]
 fn an_unknown_interface_is_fatal_unless_it_may_come_later() {
     let text = instance_with("").replace("eth0", "eth7");
     let found = loaded(&text);
