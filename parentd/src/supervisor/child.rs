@@ -248,10 +248,10 @@ impl<E: Edge> Child<E> {
         }
     }
 
-    /// Its process id, while it runs.
-    pub(crate) const fn pid(&self) -> Option<Pid> {
+    /// Its process id and when it was started, while it runs.
+    pub(crate) const fn running_since(&self) -> Option<(Pid, Instant)> {
         match &self.state {
-            State::Running(running) => Some(running.process.pid()),
+            State::Running(running) => Some((running.process.pid(), running.since)),
             State::Absent | State::Waiting { .. } => None,
         }
     }

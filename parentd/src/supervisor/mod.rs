@@ -244,24 +244,29 @@ impl Supervisor {
                     log::info!("stopping: {signal} came");
                     self.stop(0);
                 }
-                Ok(Signal::SIGUSR1) => {
-                    let data = dump::Data {
-                        config: &self.config,
-                        generation: self.generation,
-                        published: &self.published,
-                        children: &[
-                            (Role::Vrrpd, self.vrrpd.pid()),
-                            (Role::Checkerd, self.checkerd.pid()),
-                            (Role::Ipvsd, self.ipvsd.pid()),
-                        ],
-                        now: self.now,
-                    };
-                    dump::write_data(&data);
-                }
+                Ok(Signal::SIGUSR1) => self.dump(),
                 Ok(Signal::SIGUSR2) => dump::write_statistics(&self.config, &self.published),
                 Ok(_) | Err(_) => log::debug!("signal {number} means nothing here"),
             }
         }
+    }
+
+    fn dump(&self) {
+        let children = [
+            (Role::Vrrpd, self.vrrpd.running_since()),
+            (Role::Checkerd, self.checkerd.running_since()),
+            (Role::Ipvsd, self.ipvsd.running_since()),
+        ];
+        dump::write_data(&dump::Data {
+            config: &self.config,
+            generation: self.generation,
+            published: &self.published,
+            children: &children,
+            moment: dump::Moment {
+                now: self.now,
+                unix_seconds: self.clock.unix_seconds(),
+            },
+        });
     }
 
     /// Ends the daemon with `code`, unless it is ending already.

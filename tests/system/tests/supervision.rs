@@ -146,3 +146,25 @@ fn dumps_and_statistics_are_written_for_root_alone() {
     );
     assert!(statistics.contains("  Became master: 1\n"), "{statistics}");
 }
+
+#[test]
+fn dumps_go_to_a_run_directory_for_root_alone_and_hold_no_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let text = WHOLE.replace(
+        "    priority 255\n",
+        "    priority 255\n    authentication {\n        auth_type PASS\n        auth_pass topsecret\n    }\n",
+    );
+    let rig = Rig::new(&text);
+    let mut command = rig.command(&["-nlDG"]);
+    command.env_remove("TMPDIR");
+    let daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process");
+    daemon.signal(Signal::SIGUSR1).unwrap();
+    rig.wait_for(&daemon, "wrote /run/keepalived-rs/keepalived_check.data");
+    let directory = std::path::Path::new("/run/keepalived-rs");
+    let mode = directory.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let dump = std::fs::read_to_string(directory.join("keepalived.data")).unwrap();
+    assert!(dump.contains("   Virtual Router ID = 55\n"), "{dump}");
+    assert!(dump.contains("password = ********\n") && !dump.contains("topsecre"));
+}

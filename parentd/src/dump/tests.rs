@@ -1,0 +1,185 @@
+use std::net::IpAddr;
+
+use kr_model::vrrp::{Cause, Role as InstanceRole};
+
+use super::*;
+use crate::sample::{config, config_with, published};
+
+const MOMENT: Moment = Moment {
+    now: Instant::from_micros(65_000_000),
+    unix_seconds: 1_000_000,
+};
+
+fn data<'a>(
+    config: &'a Config,
+    published: &'a Published,
+    children: &'a [(Role, Option<(Pid, Instant)>)],
+) -> Data<'a> {
+    Data {
+        config,
+        generation: Generation(3),
+        published,
+        children,
+        moment: MOMENT,
+    }
+}
+
+/// Asserts that each line stands in the text, in this order.
+fn assert_lines(text: &str, expected: &[&str]) {
+    let mut lines = text.lines();
+    for line in expected {
+        assert!(lines.any(|found| found == *line), "no `{line}` in:\n{text}");
+    }
+}
+
+#[test]
+fn a_master_is_shown_with_its_cause_timers_and_addresses() {
+    let config = config_with(
+        "    smtp_alert\n    virtual_ip",
+        "    authentication {\n        auth_type PASS\n        auth_pass topsecret\n    }\n    virtual_ip",
+    );
+    let published = published(&config);
+    let text = vrrp::topology(&data(&config, &published, &[])).into_string();
+    assert_lines(
+        &text,
+        &[
+            "------< VRRP Topology >------",
+            " VRRP Instance = VI_1",
+            "   State = MASTER",
+            "   Because = the instance starts",
+            "   Effective priority = 100",
+            "   Next advert = now",
+            "   Interface = eth0",
+            "   Virtual Router ID = 1",
+            "   Priority = 100",
+            "   Advert interval = 1 s",
+            "   Authentication = PASS, password = ********",
+            "   Virtual IP = 1",
+            "     Address = 192.0.2.1/32 dev eth0 scope global",
+            "   Using smtp notification = no",
+            "     Adverts received = 0",
+        ],
+    );
+    let since = text.lines().find(|line| line.starts_with("   Since = "));
+    assert!(since.unwrap().ends_with(", 65 s ago"), "{since:?}");
+    assert!(!text.contains("topsecret") && !text.contains("topsecre"));
+}
+
+#[test]
+fn a_backup_names_the_master_it_hears() {
+    let config = config();
+    let mut published = published(&config);
+    for snapshot in published.instances.values_mut() {
+        let source = IpAddr::from([192, 0, 2, 9]);
+        snapshot.cause = Cause::BetterMaster {
+            source,
+            priority: 200,
+        };
+        snapshot.role = InstanceRole::Backup {
+            master_down_at: Instant::from_micros(68_250_000),
+            master: Some((source, 200)),
+            interval: kr_model::units::AdvertInterval::DEFAULT,
+            preempt_at: None,
+        };
+    }
+    let text = vrrp::topology(&data(&config, &published, &[])).into_string();
+    assert_lines(
+        &text,
+        &[
+            "   State = BACKUP",
+            "   Because = 192.0.2.9 is master with priority 200",
+            "   Master router = 192.0.2.9",
+            "   Master priority = 200",
+            "   Master advert interval = 1 s",
+            "   Master down = in 3.250 s",
+        ],
+    );
+}
+
+#[test]
+fn a_service_is_shown_with_servers_and_checkers() {
+    let config = config();
+    let mut published = published(&config);
+    for id in config.real_servers.keys() {
+        published.servers_up.insert(*id, false);
+    }
+    for snapshot in published.checkers.values_mut() {
+        snapshot.up = false;
+        snapshot.failures = 2;
+        snapshot.next_at = Instant::from_micros(66_500_000);
+        snapshot.attempts = 7;
+        snapshot.failed_attempts = 4;
+    }
+    let text = services::topology(&data(&config, &published, &[])).into_string();
+    assert_lines(
+        &text,
+        &[
+            " Smtp server = 192.0.2.25 port 25",
+            " IPVS of the kernel usable = not known yet",
+            "------< LVS Topology >------",
+            " Virtual server = [192.0.2.1]:tcp:80",
+            "   Quorum state = up",
+            "   Total weight of living servers = 1",
+            "   lb_algo = rr",
+            "   Quorum = 3",
+            "   Hysteresis = 1",
+            "   Real server = [192.0.2.2]:tcp:80",
+            "     Health = down",
+            "     Weight = 5",
+            "     Forwarding method = NAT",
+            "     Checker = TCP_CHECK",
+            "       State = down",
+            "       Last result = failed",
+            "       Failures in a row = 2",
+            "       Next check = in 1.500 s",
+            "       Checks made = 7",
+            "       Checks failed = 4",
+            "       Connection dest = 192.0.2.2:80",
+            "       Connection timeout = 3 s",
+            "       Delay loop = 6 s",
+        ],
+    );
+}
+
+#[test]
+fn children_are_shown_with_their_process_and_age() {
+    let config = config();
+    let published = Published::default();
+    let children = [
+        (
+            Role::Vrrpd,
+            Some((Pid::from_raw(42), Instant::from_micros(60_000_000))),
+        ),
+        (Role::Checkerd, None),
+    ];
+    let text = parent(&data(&config, &published, &children)).into_string();
+    assert_lines(
+        &text,
+        &[
+            " Configuration number = 3",
+            " Router ID = R1",
+            "------< Processes >------",
+            " vrrpd = 42",
+            " checkerd = not running",
+        ],
+    );
+    let age = text.lines().find(|line| line.starts_with("   Started = "));
+    assert!(age.unwrap().ends_with(", 5 s ago"), "{age:?}");
+}
+
+#[test]
+fn nothing_is_shown_in_the_form_of_the_program_s_own_types() {
+    let config = config();
+    let published = published(&config);
+    let data = data(&config, &published, &[]);
+    for text in [
+        parent(&data),
+        vrrp::topology(&data),
+        services::topology(&data),
+    ] {
+        let text = text.into_string();
+        for mark in ["{", "Some(", "None", "Ok("] {
+            assert!(!text.contains(mark), "`{mark}` in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `keepalived.data`: the instances, and `keepalived.stats`: their counters.
+
+use kr_config::typed::{Config, InstanceEntry};
+use kr_model::ScriptId;
+use kr_model::vrrp::{
+    Announce, Authentication, Counters, Instance, Preemption, Role, Snapshot, Transport, Version,
+    VirtualAddress, WantedState,
+};
+
+use crate::dump::Data;
+use crate::dump::text::{Future, Moment, Past, Seconds, Text};
+use crate::published::Published;
+
+/// The state of every instance with its settings.
+pub(super) fn topology(data: &Data<'_>) -> Text {
+    let mut text = Text::default();
+    text.title("Global definitions");
+    let global = &data.config.vrrp;
+    text.value("Startup delay", Seconds(global.startup_delay));
+    text.flag("Keep addresses at exit", global.keep_addresses_at_exit);
+    text.flag("Dynamic interfaces", global.dynamic_interfaces);
+    text.title("VRRP Topology");
+    for (id, entry) in &data.config.instances {
+        text.value("VRRP Instance", &entry.instance.name);
+        text.under(|text| {
+            match data.published.instances.get(id) {
+                Some(snapshot) => state(text, snapshot, data.moment),
+                None => text.value("State", "not known yet"),
+            }
+            settings(text, &entry.instance);
+            scripts(text, data.config, entry);
+            if let Some(snapshot) = data.published.instances.get(id) {
+                text.value("Counters", "");
+                text.under(|text| counters(text, &snapshot.counters));
+            }
+        });
+    }
+    text
+}
+
+fn state(text: &mut Text, snapshot: &Snapshot, moment: Moment) {
+    text.value("State", snapshot.role.state().word());
+    text.value("Since", Past(snapshot.since, moment));
+    text.value("Because", snapshot.cause);
+    text.value("Effective priority", snapshot.priority);
+    match snapshot.role {
+        Role::Init | Role::Fault => {}
+        Role::Master { advert_at } => text.value("Next advert", Future(advert_at, moment)),
+        Role::Backup {
+            master_down_at,
+            master,
+            interval,
+            preempt_at,
+        } => {
+            match master {
+                Some((address, priority)) => {
+                    text.value("Master router", address);
+                    text.value("Master priority", priority);
+                }
+                None => text.value("Master router", "none heard"),
+            }
+            text.value("Master advert interval", Seconds(interval.as_duration()));
+            text.value("Master down", Future(master_down_at, moment));
+            text.optional("Preempts", preempt_at.map(|at| Future(at, moment)));
+        }
+    }
+}
+
+fn settings(text: &mut Text, instance: &Instance) {
+    let version = match instance.version {
+        Version::V2 => 2,
+        Version::V3 => 3,
+    };
+    text.value("VRRP Version", version);
+    let wanted = match instance.wanted {
+        WantedState::Master => "MASTER",
+        WantedState::Backup => "BACKUP",
+    };
+    text.value("Wantstate", wanted);
+    text.value("Interface", &instance.interface);
+    text.value("Virtual Router ID", instance.vrid);
+    text.value("Priority", instance.priority);
+    let interval = instance.advert_interval.as_duration();
+    text.value("Advert interval", Seconds(interval));
+    text.value("Down timer adverts", instance.down_timer_adverts);
+    transport(text, &instance.transport);
+    let authentication = match &instance.authentication {
+        Authentication::None => "none",
+        Authentication::Password(_) => "PASS, password = ********",
+        Authentication::Header(_) => "AH, password = ********",
+    };
+    text.value("Authentication", authentication);
+    match instance.preemption {
+        Preemption::Immediate => text.value("Preempt", "enabled"),
+        Preemption::Delayed(delay) => {
+            text.value("Preempt", format_args!("after {}", Seconds(delay)));
+        }
+        Preemption::Never => text.value("Preempt", "disabled"),
+    }
+    text.flag("Track primary interface", instance.track_primary);
+    announce(text, &instance.announce);
+    addresses(text, "Virtual IP", instance, &instance.addresses);
+    addresses(text, "Virtual IP Excluded", instance, &instance.excluded);
+}
+
+fn transport(text: &mut Text, transport: &Transport) {
+    match transport {
+        Transport::Multicast { group, source } => {
+            text.value("Multicast address", group);
+            text.optional("Source address", *source);
+        }
+        Transport::Unicast { source, peers, .. } => {
+            text.optional("Source address", *source);
+            for peer in peers {
+                text.value("Unicast peer", peer.address);
+            }
+        }
+    }
+}
+
+fn announce(text: &mut Text, announce: &Announce) {
+    text.value("Gratuitous ARP repeat", announce.repeat);
+    text.value("Gratuitous ARP delay", Seconds(announce.delay));
+    text.value("Gratuitous ARP refresh", Seconds(announce.refresh));
+    text.value("Gratuitous ARP refresh repeat", announce.refresh_repeat);
+    text.value(
+        "Gratuitous ARP lower priority repeat",
+        announce.lower_priority_repeat,
+    );
+    text.value(
+        "Gratuitous ARP lower priority delay",
+        Seconds(announce.lower_priority_delay),
+    );
+}
+
+fn addresses(text: &mut Text, label: &str, instance: &Instance, addresses: &[VirtualAddress]) {
+    text.value(label, addresses.len());
+    text.under(|text| {
+        for address in addresses {
+            text.value("Address", address_line(instance, address));
+        }
+    });
+}
+
+/// An address in the form of its configuration line.
+pub(super) fn address_line(instance: &Instance, address: &VirtualAddress) -> String {
+    let device = address.device.as_ref().unwrap_or(&instance.interface);
+    let scope = match address.scope {
+        0 => "global".to_owned(),
+        200 => "site".to_owned(),
+        253 => "link".to_owned(),
+        254 => "host".to_owned(),
+        255 => "nowhere".to_owned(),
+        other => other.to_string(),
+    };
+    let mut line = format!("{} dev {device} scope {scope}", address.address);
+    if let Some(peer) = address.peer {
+        line.push_str(&format!(" peer {peer}"));
+    }
+    if let Some(broadcast) = address.broadcast {
+        line.push_str(&format!(" brd {broadcast}"));
+    }
+    if let Some(label) = &address.label {
+        line.push_str(&format!(" label {label}"));
+    }
+    line
+}
+
+fn scripts(text: &mut Text, config: &Config, entry: &InstanceEntry) {
+    let notify = &entry.notify;
+    for (label, script) in [
+        ("Master state transition script", notify.master),
+        ("Backup state transition script", notify.backup),
+        ("Fault state transition script", notify.fault),
+        ("Stop state transition script", notify.stop),
+        ("Generic state transition script", notify.any),
+    ] {
+        text.optional(label, command(config, script));
+    }
+    text.flag("Using smtp notification", entry.mail);
+}
+
+/// The command line of a script.
+pub(super) fn command(config: &Config, script: Option<ScriptId>) -> Option<String> {
+    let script = config.scripts.get(&script?)?;
+    let program = script.program.to_string_lossy().into_owned();
+    let words: Vec<String> = [program]
+        .into_iter()
+        .chain(script.arguments.iter().cloned())
+        .collect();
+    Some(words.join(" "))
+}
+
+fn counters(text: &mut Text, counters: &Counters) {
+    let c = counters;
+    for (label, number) in [
+        ("Adverts received", c.advert_received),
+        ("Adverts sent", c.advert_sent),
+        ("Became master", c.become_master),
+        ("Released master", c.release_master),
+        ("Length errors", c.packet_length_errors),
+        ("TTL errors", c.ttl_errors),
+        ("Version errors", c.version_errors),
+        ("Checksum errors", c.checksum_errors),
+        ("Invalid types", c.invalid_type_received),
+        ("Advert interval errors", c.advert_interval_errors),
+        ("Address list errors", c.address_list_errors),
+        ("Invalid authentication types", c.invalid_auth_type),
+        ("Authentication type mismatches", c.auth_type_mismatch),
+        ("Authentication failures", c.auth_failures),
+        ("Priority zero received", c.priority_zero_received),
+        ("Priority zero sent", c.priority_zero_sent),
+    ] {
+        text.value(label, number);
+    }
+}
+
+/// `keepalived.stats`, with the labels and layout that tools read.
+pub(super) fn statistics(config: &Config, published: &Published) -> Text {
+    let mut text = Text::default();
+    for (id, entry) in &config.instances {
+        let snapshot = published.instances.get(id);
+        let c = snapshot.map_or_else(Counters::default, |snapshot| snapshot.counters);
+        text.raw(format_args!("VRRP Instance: {}", entry.instance.name));
+        block(
+            &mut text,
+            "Advertisements",
+            &[("Received", c.advert_received), ("Sent", c.advert_sent)],
+        );
+        text.raw(format_args!("  Became master: {}", c.become_master));
+        text.raw(format_args!("  Released master: {}", c.release_master));
+        block(
+            &mut text,
+            "Packet Errors",
+            &[
+                ("Length", c.packet_length_errors),
+                ("TTL", c.ttl_errors),
+                ("Invalid Type", c.invalid_type_received),
+                ("Advertisement Interval", c.advert_interval_errors),
+                ("Address List", c.address_list_errors),
+            ],
+        );
+        block(
+            &mut text,
+            "Authentication Errors",
+            &[
+                ("Invalid Type", c.invalid_auth_type),
+                ("Type Mismatch", c.auth_type_mismatch),
+                ("Failure", c.auth_failures),
+            ],
+        );
+        block(
+            &mut text,
+            "Priority Zero",
+            &[
+                ("Received", c.priority_zero_received),
+                ("Sent", c.priority_zero_sent),
+            ],
+        );
+    }
+    text
+}
+
+fn block(text: &mut Text, title: &str, rows: &[(&str, u64)]) {
+    text.raw(format_args!("  {title}:"));
+    for (label, number) in rows {
+        text.raw(format_args!("    {label}: {number}"));
+    }
+}
