@@ -149,7 +149,8 @@ pub fn emit(header: &Header, payload: &[u8]) -> Result<Vec<u8>, TooLong> {
     Ok([head.as_slice(), payload].concat())
 }
 
-fn fill(bytes: &mut [u8; HEADER_LEN], header: &Header, total: u16, sum: u16) {
+/// The bytes of the header of a packet without options, with any total length and checksum.
+pub(crate) fn fill(bytes: &mut [u8; HEADER_LEN], header: &Header, total: u16, sum: u16) {
     let [t0, t1] = total.to_be_bytes();
     let [i0, i1] = header.id.to_be_bytes();
     let [c0, c1] = sum.to_be_bytes();

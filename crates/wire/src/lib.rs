@@ -2,6 +2,7 @@
 //! takes any bytes without panic, and an `emit` whose bytes parse to the same value.
 
 pub mod advert;
+pub mod ah;
 pub mod arp;
 pub mod checksum;
 pub mod ipv4;
