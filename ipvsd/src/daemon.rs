@@ -300,13 +300,12 @@ impl Daemon {
                 }
                 Action::Notify(notice) => self.say(&message(notice))?,
                 Action::Log(event) => write_log(&event),
-                Action::Publish(snapshot) => match self.parent.send(&FromIpvsd::Snapshot(snapshot))
-                {
-                    Err(ChannelError::Unsendable(error)) => log::warn!(
-                        "a virtual server has too many checkers to be resumed after a crash: {error}"
-                    ),
-                    result => self.heard(result)?,
-                },
+                Action::Publish(snapshot) => self.say(&FromIpvsd::Snapshot(snapshot))?,
+                Action::ReadTimeouts => {
+                    let answer = self.with_kernel(|kernel| kernel.timeouts().map(Input::Timeouts));
+                    self.input(answer);
+                }
+                Action::PublishTimeouts(values) => self.say(&FromIpvsd::Timeouts(values))?,
                 Action::Installed(generation) => self.say(&FromIpvsd::Ready(generation))?,
                 Action::Finished => self.finished = true,
             }

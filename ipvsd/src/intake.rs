@@ -1,13 +1,16 @@
 //! What the parent says, checked before anything acts on it: a configuration is taken whole, from `Begin`
 //! to `Commit`, or not at all.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
-use kr_lvs::Configuration;
+use kr_lvs::{Configuration, Resume};
 use kr_model::ipvs::plain;
-use kr_model::lvs::{IpvsGlobal, PoolSnapshot, RealServer, VirtualServer};
+use kr_model::lvs::{
+    ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
+};
 use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
 
 /// Longest persistence in seconds (31 days), the bound of `persistence_timeout`.
@@ -79,6 +82,8 @@ struct Building {
     known: BTreeSet<RealServerId>,
     checkers: BTreeSet<CheckerId>,
     resume: BTreeMap<VirtualServerId, PoolSnapshot>,
+    former: Vec<ServiceKey>,
+    timeouts: Option<ConnectionTimeouts>,
 }
 
 impl Intake {
@@ -97,6 +102,12 @@ impl Intake {
             ToIpvsd::VirtualServer(server) => self.building()?.virtual_server(*server)?,
             ToIpvsd::RealServer(server) => self.building()?.real_server(*server)?,
             ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
+            ToIpvsd::Former(key) => self.building()?.former.push(key),
+            ToIpvsd::OriginalTimeouts(values) => {
+                if self.building()?.timeouts.replace(values).is_some() {
+                    return Err(Fault::Twice("the state of the timeouts".to_owned()));
+                }
+            }
             ToIpvsd::Commit(generation) => {
                 let building = self.building.take().ok_or(Fault::NotBegun)?;
                 let configuration = building.commit(generation)?;
@@ -129,6 +140,8 @@ impl Intake {
             known: BTreeSet::new(),
             checkers: BTreeSet::new(),
             resume: BTreeMap::new(),
+            former: Vec::new(),
+            timeouts: None,
         });
         Ok(())
     }
@@ -160,7 +173,7 @@ impl Building {
         }
         let mut keys = BTreeSet::new();
         for key in &mut server.services {
-            if let kr_model::lvs::ServiceKey::Address { address, .. } = key {
+            if let ServiceKey::Address { address, .. } = key {
                 *address = plain(*address);
             }
             if !keys.insert(*key) {
@@ -191,16 +204,18 @@ impl Building {
         Ok(())
     }
 
-    /// Verdicts of checkers that are gone meanwhile are no fault; the pool has to be there.
+    /// Verdicts of checkers that are gone meanwhile are no fault; the pool has to be there. A pool with many
+    /// verdicts comes in parts.
     fn resume(&mut self, pool: PoolSnapshot) -> Result<(), Fault> {
         let id = pool.id;
         if !self.virtual_servers.contains_key(&id) {
             return Err(Fault::Unknown(format!("the state of virtual server {id}")));
         }
-        match self.resume.insert(id, pool) {
-            None => Ok(()),
-            Some(_) => Err(Fault::Twice(format!("the state of virtual server {id}"))),
+        match self.resume.entry(id) {
+            Entry::Vacant(entry) => drop(entry.insert(pool)),
+            Entry::Occupied(mut entry) => entry.get_mut().verdicts.extend(pool.verdicts),
         }
+        Ok(())
     }
 
     fn commit(mut self, generation: Generation) -> Result<Configuration, Fault> {
@@ -217,7 +232,11 @@ impl Building {
             global: self.global.ok_or(Fault::Global)?,
             virtual_servers,
             real_servers: self.real_servers,
-            resume: self.resume.into_values().collect(),
+            resume: Resume {
+                pools: self.resume.into_values().collect(),
+                former: self.former,
+                timeouts: self.timeouts,
+            },
         })
     }
 }

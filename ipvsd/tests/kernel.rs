@@ -53,6 +53,7 @@ fn last_snapshot(said: &[FromIpvsd]) -> Option<PoolSnapshot> {
     said.iter().rev().find_map(|message| match message {
         FromIpvsd::Snapshot(pool) => Some((**pool).clone()),
         FromIpvsd::Ready(_)
+        | FromIpvsd::Timeouts(_)
         | FromIpvsd::RealServerChanged { .. }
         | FromIpvsd::CheckerChanged { .. }
         | FromIpvsd::QuorumChanged { .. }

@@ -1,10 +1,10 @@
 //! What the children last said of their objects: given back to a successor, and shown in dumps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kr_config::typed::Config;
 use kr_model::check::CheckerSnapshot;
-use kr_model::lvs::PoolSnapshot;
+use kr_model::lvs::{ConnectionTimeouts, PoolSnapshot, ServiceKey, Verdict};
 use kr_model::vrrp::Snapshot;
 use kr_model::{CheckerId, InstanceId, RealServerId, VirtualServerId};
 
@@ -15,8 +15,14 @@ pub(crate) struct Published {
     pub(crate) instances: BTreeMap<InstanceId, Snapshot>,
     /// Checkers, from the checker process.
     pub(crate) checkers: BTreeMap<CheckerId, CheckerSnapshot>,
-    /// Pools, from the IPVS process.
+    /// Pools, from the IPVS process; their verdicts are kept apart.
     pub(crate) pools: BTreeMap<VirtualServerId, PoolSnapshot>,
+    /// What the IPVS process last took for the state of each checker.
+    pub(crate) verdicts: BTreeMap<CheckerId, Verdict>,
+    /// Services that an IPVS process was told of and may have put into the kernel.
+    pub(crate) services: BTreeSet<ServiceKey>,
+    /// The kernel's own connection timeouts, while they are changed.
+    pub(crate) timeouts: Option<ConnectionTimeouts>,
     /// Real servers, as the IPVS process last announced them.
     pub(crate) servers_up: BTreeMap<RealServerId, bool>,
     /// Whether the kernel's IPVS can be programmed, once it was said.
@@ -24,6 +30,26 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    /// Keeps what the IPVS process said of a pool: its verdicts come one by one.
+    pub(crate) fn keep_pool(&mut self, mut pool: PoolSnapshot) {
+        let verdicts = std::mem::take(&mut pool.verdicts);
+        let verdicts = verdicts
+            .into_iter()
+            .map(|verdict| (verdict.checker, verdict));
+        self.verdicts.extend(verdicts);
+        self.pools.insert(pool.id, pool);
+    }
+
+    /// The IPVS process was told of these services.
+    pub(crate) fn add_services(&mut self, config: &Config) {
+        self.services.extend(services(config));
+    }
+
+    /// The IPVS process has put this configuration into force, and removed everything else of ours.
+    pub(crate) fn set_services(&mut self, config: &Config) {
+        self.services = services(config).collect();
+    }
+
     /// Forgets the objects that `config` does not hold.
     pub(crate) fn retain(&mut self, config: &Config) {
         self.instances
@@ -32,7 +58,15 @@ impl Published {
             .retain(|id, _| config.checkers.contains_key(id));
         self.pools
             .retain(|id, _| config.virtual_servers.contains_key(id));
+        self.verdicts
+            .retain(|id, _| config.checkers.contains_key(id));
         self.servers_up
             .retain(|id, _| config.real_servers.contains_key(id));
     }
+}
+
+/// Every service of a configuration.
+pub(crate) fn services(config: &Config) -> impl Iterator<Item = ServiceKey> {
+    let servers = config.virtual_servers.values();
+    servers.flat_map(|entry| entry.virtual_server.services.iter().copied())
 }

@@ -3,13 +3,16 @@
 //! A child gets its own slice and nothing else: the checker process never sees a VRRP password, no child
 //! sees a script. What a predecessor published goes along when the child is new.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kr_config::typed::Config;
 use kr_ipc::edge::parentd_checkerd::ToCheckerd;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
-use kr_model::Generation;
+use kr_model::lvs::Verdict;
+use kr_model::{Generation, VirtualServerId};
 
-use crate::published::Published;
+use crate::published::{Published, services};
 
 /// The slice of the VRRP process.
 pub(crate) fn to_vrrpd(
@@ -69,17 +72,40 @@ pub(crate) fn to_ipvsd(
     for entry in config.real_servers.values() {
         out.push(ToIpvsd::RealServer(Box::new(entry.real_server.clone())));
     }
-    for id in config.virtual_servers.keys() {
-        if let Some(snapshot) = resume.and_then(|published| published.pools.get(id)) {
-            out.push(ToIpvsd::Resume(Box::new(snapshot.clone())));
-        }
+    if let Some(published) = resume {
+        resume_ipvsd(config, published, &mut out);
     }
     out.push(ToIpvsd::Commit(generation));
     out
 }
 
+/// What a new IPVS process must know of the kernel and of the pools.
+fn resume_ipvsd(config: &Config, published: &Published, out: &mut Vec<ToIpvsd>) {
+    let mut verdicts: BTreeMap<VirtualServerId, Vec<Verdict>> = BTreeMap::new();
+    for entry in config.real_servers.values() {
+        let server = &entry.real_server;
+        let known = server.checkers.iter();
+        let known = known.filter_map(|checker| published.verdicts.get(&checker.id));
+        let list = verdicts.entry(server.virtual_server).or_default();
+        list.extend(known);
+    }
+    for id in config.virtual_servers.keys() {
+        if let Some(pool) = published.pools.get(id) {
+            let known = verdicts.get(id).map_or(&[][..], Vec::as_slice);
+            let parts = pool.parts(known).into_iter();
+            out.extend(parts.map(|part| ToIpvsd::Resume(Box::new(part))));
+        }
+    }
+    let present: BTreeSet<_> = services(config).collect();
+    let former = published.services.difference(&present);
+    out.extend(former.copied().map(ToIpvsd::Former));
+    out.extend(published.timeouts.map(ToIpvsd::OriginalTimeouts));
+}
+
 #[cfg(test)]
 mod tests {
+    use kr_model::lvs::ConnectionTimeouts;
+
     use super::*;
     use crate::sample::{config, published};
 
@@ -152,6 +178,65 @@ mod tests {
         config.checkers.clear();
         config.virtual_servers.clear();
         assert_eq!(resumed(&config), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_new_ipvs_process_learns_what_its_predecessor_left_in_the_kernel() {
+        let mut config = config();
+        let mut published = published(&config);
+        let values = ConnectionTimeouts {
+            tcp: 900,
+            tcp_fin: 120,
+            udp: 300,
+        };
+        published.timeouts = Some(values);
+        published.add_services(&config);
+        let key = services(&config).next().unwrap();
+        let left = |config: &Config| {
+            let mut messages = to_ipvsd(config, G, Some(&published));
+            messages.retain(|m| matches!(m, ToIpvsd::Former(_) | ToIpvsd::OriginalTimeouts(_)));
+            messages
+        };
+        assert_eq!(left(&config), [ToIpvsd::OriginalTimeouts(values)]);
+        config.virtual_servers.clear();
+        assert_eq!(
+            left(&config),
+            [ToIpvsd::Former(key), ToIpvsd::OriginalTimeouts(values)]
+        );
+        // Once a process said that it runs this configuration, nothing is left.
+        published.set_services(&config);
+        assert!(published.services.is_empty());
+    }
+
+    #[test]
+    fn verdicts_are_gathered_and_given_back_to_their_pool() {
+        let config = config();
+        let mut published = published(&config);
+        let (&id, &checker) = (
+            config.virtual_servers.keys().next().unwrap(),
+            config.checkers.keys().next().unwrap(),
+        );
+        for up in [false, true] {
+            let mut pool = published.pools[&id].clone();
+            pool.verdicts = vec![Verdict {
+                checker,
+                up,
+                weight: None,
+            }];
+            published.keep_pool(pool);
+        }
+        let mut resumed = Vec::new();
+        for message in to_ipvsd(&config, G, Some(&published)) {
+            if let ToIpvsd::Resume(pool) = message {
+                resumed.push(pool.verdicts);
+            }
+        }
+        let expected = Verdict {
+            checker,
+            up: true,
+            weight: None,
+        };
+        assert_eq!(resumed, [vec![expected]]);
     }
 
     #[test]

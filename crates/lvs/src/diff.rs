@@ -79,6 +79,7 @@ pub fn service(
 pub fn note(present: &mut Present, operation: &Operation) {
     match *operation {
         Operation::Flush => present.clear(),
+        Operation::SetTimeouts(_) => {}
         Operation::AddService { key, service } | Operation::SetService { key, service } => {
             present.entry(key).or_default().service = Some(service);
         }

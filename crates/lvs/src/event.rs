@@ -205,9 +205,15 @@ impl fmt::Display for Event {
             Self::Refused { operation, reason } => {
                 write!(f, "the kernel refused to {operation}: {reason}")?;
                 // The table is emptied once, at the start; everything else is compared for ever.
-                match operation.service() {
-                    Some(_) => f.write_str("; tried again at every reading"),
-                    None => Ok(()),
+                match operation {
+                    Operation::Flush => Ok(()),
+                    Operation::AddService { .. }
+                    | Operation::SetService { .. }
+                    | Operation::RemoveService { .. }
+                    | Operation::AddDestination { .. }
+                    | Operation::SetDestination { .. }
+                    | Operation::RemoveDestination { .. }
+                    | Operation::SetTimeouts(_) => f.write_str("; tried again at every reading"),
                 }
             }
             Self::Drifted { service } => write!(

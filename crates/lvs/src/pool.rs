@@ -1,7 +1,7 @@
 //! One virtual server's pool: which real servers are alive, their weights, and the quorum
 //! (`quorum`, `hysteresis`, `alpha`, dynamic weights). It knows nothing of the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kr_model::lvs::{PoolSnapshot, RealServer, Verdict, VirtualServer};
 use kr_model::units::Weight;
@@ -55,6 +55,22 @@ impl Server {
             }
         }
         server
+    }
+
+    /// What its checkers said; also what a successor would otherwise take for failed.
+    fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        self.config.checkers.iter().filter_map(|binding| {
+            let verdict = |up, weight| Verdict {
+                checker: binding.id,
+                up,
+                weight,
+            };
+            match self.health.get(&binding.id)? {
+                Health::Told { up, weight } => Some(verdict(*up, *weight)),
+                Health::Assumed { up: true } if binding.alpha => Some(verdict(true, None)),
+                Health::Assumed { .. } => None,
+            }
+        })
     }
 
     /// Alive: no checker fails. A server without checkers always is.
@@ -160,32 +176,33 @@ impl Pool {
         }
     }
 
-    /// What a successor of this process needs to go on.
-    pub(crate) fn snapshot(&self) -> PoolSnapshot {
-        let mut verdicts = Vec::new();
-        for server in self.servers.values() {
-            for binding in &server.config.checkers {
-                let verdict = |up, weight| Verdict {
-                    checker: binding.id,
-                    up,
-                    weight,
-                };
-                match server.health.get(&binding.id) {
-                    Some(Health::Told { up, weight }) => verdicts.push(verdict(*up, *weight)),
-                    // A successor would take this one as failed.
-                    Some(Health::Assumed { up: true }) if binding.alpha => {
-                        verdicts.push(verdict(true, None));
-                    }
-                    Some(Health::Assumed { .. }) | None => {}
-                }
-            }
-        }
-        PoolSnapshot {
+    /// The checkers whose state a successor of this process must be told.
+    pub(crate) fn known_checkers(&self) -> BTreeSet<CheckerId> {
+        let servers = self.servers.values();
+        servers
+            .flat_map(Server::verdicts)
+            .map(|verdict| verdict.checker)
+            .collect()
+    }
+
+    /// What a successor of this process needs to go on, with the verdicts of these checkers alone; in parts.
+    pub(crate) fn publication(&self, checkers: &BTreeSet<CheckerId>) -> Vec<PoolSnapshot> {
+        let snapshot = PoolSnapshot {
             id: self.config.id,
             quorum: Some(self.quorum),
             weight: self.living_weight(),
-            verdicts,
+            verdicts: Vec::new(),
+        };
+        if checkers.is_empty() {
+            return vec![snapshot];
         }
+        let verdicts: Vec<_> = self
+            .servers
+            .values()
+            .flat_map(Server::verdicts)
+            .filter(|verdict| checkers.contains(&verdict.checker))
+            .collect();
+        snapshot.parts(&verdicts)
     }
 
     /// Takes a verdict for one of its servers; `None` when the server or the checker is not here.

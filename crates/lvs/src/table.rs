@@ -8,6 +8,7 @@
 mod configure;
 mod kernel;
 mod patrol;
+mod timeouts;
 
 pub use patrol::{RECONCILE, ROUND, SHARE, SLICE};
 
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use kr_model::ipvs::Operation;
 use kr_model::lvs::{
-    IpvsGlobal, PoolSnapshot, RealServer, Removal, ServiceKey, Verdict, VirtualServer,
+    ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, Removal, ServiceKey, TimeoutSettings,
+    Verdict, VirtualServer,
 };
 use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
@@ -25,6 +27,7 @@ use crate::diff::Present;
 use crate::event::{Event, Notice, Reason};
 use crate::pool::{Decision, Pool};
 use patrol::Patrol;
+use timeouts::Timeouts;
 
 /// Time between two attempts while the kernel's IPVS cannot be used.
 pub const RETRY: Duration = Duration::from_secs(5);
@@ -45,8 +48,19 @@ pub struct Configuration {
     pub virtual_servers: Vec<VirtualServer>,
     /// Real servers.
     pub real_servers: Vec<RealServer>,
-    /// What a predecessor of this process published; empty when there was none.
-    pub resume: Vec<PoolSnapshot>,
+    /// What a predecessor of this process left behind.
+    pub resume: Resume,
+}
+
+/// What a predecessor of this process published; empty when there was none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// Pools, with all verdicts of each.
+    pub pools: Vec<PoolSnapshot>,
+    /// Services that it may have left in the kernel and the configuration does not have.
+    pub former: Vec<ServiceKey>,
+    /// The kernel's own connection timeouts, when it had changed them.
+    pub timeouts: Option<ConnectionTimeouts>,
 }
 
 /// What became of an operation.
@@ -67,6 +81,8 @@ pub enum Input {
     Verdict(Verdict),
     /// Answer to [`Action::Read`].
     Read(Present),
+    /// Answer to [`Action::ReadTimeouts`].
+    Timeouts(ConnectionTimeouts),
     /// Answer to [`Action::Read`] or [`Action::Apply`]: IPVS cannot be used, for this reason.
     Unusable(String),
     /// Answer to [`Action::Apply`]: one outcome per operation.
@@ -85,6 +101,8 @@ pub enum Action {
         /// Which; those that do not exist are left out of the answer.
         services: Vec<ServiceKey>,
     },
+    /// Read the connection timeouts.
+    ReadTimeouts,
     /// Carry these out, in order.
     Apply(Vec<Operation>),
     /// Tell the parent.
@@ -93,6 +111,9 @@ pub enum Action {
     Log(Event),
     /// Tell the parent what a successor will need.
     Publish(Box<PoolSnapshot>),
+    /// Tell the parent what connection timeouts the kernel had, before anything else is done; `None` once
+    /// they are in force again.
+    PublishTimeouts(Option<ConnectionTimeouts>),
     /// This configuration is in force, as far as the kernel took it.
     Installed(Generation),
     /// Everything is cleaned up; exit.
@@ -126,6 +147,7 @@ enum InFlight {
         /// When, if it is a look after services that are known: what differs is somebody else's doing.
         since: Option<Instant>,
     },
+    ReadingTimeouts,
     Applying,
 }
 
@@ -156,7 +178,9 @@ pub struct Table {
     patrol: Patrol,
     in_flight: InFlight,
     queue: VecDeque<Action>,
-    publish: BTreeSet<VirtualServerId>,
+    /// Pools to be published, with the checkers whose verdicts are new.
+    publish: BTreeMap<VirtualServerId, BTreeSet<CheckerId>>,
+    timeouts: Timeouts,
     /// A configuration whose operations are not all answered, and how many there were.
     installing: Option<usize>,
     /// Operations of the stop.
@@ -181,6 +205,7 @@ impl Table {
                 keep_at_exit: false,
                 removal: Removal::OneByOne,
                 announce_at_start: false,
+                timeouts: TimeoutSettings::NONE,
             },
             pools: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -195,7 +220,8 @@ impl Table {
             patrol: Patrol::new(),
             in_flight: InFlight::Nothing,
             queue: VecDeque::new(),
-            publish: BTreeSet::new(),
+            publish: BTreeMap::new(),
+            timeouts: Timeouts::new(),
             installing: None,
             last: Vec::new(),
         }
@@ -224,6 +250,7 @@ impl Table {
                 Input::Configure(_)
                 | Input::Verdict(_)
                 | Input::Read(_)
+                | Input::Timeouts(_)
                 | Input::Timer
                 | Input::Shutdown,
             )
@@ -232,6 +259,10 @@ impl Table {
                 Input::Configure(configuration) => self.configure(*configuration),
                 Input::Verdict(verdict) => self.verdict(&verdict),
                 Input::Read(reading) => self.read(reading, now),
+                Input::Timeouts(values) => {
+                    self.in_flight = InFlight::Nothing;
+                    self.timeouts.found(values);
+                }
                 Input::Unusable(reason) => self.unusable(reason, now),
                 Input::Applied(outcomes) => self.applied(outcomes),
                 Input::Timer => self.timer(now),
@@ -250,9 +281,13 @@ impl Table {
         if let Some(action) = self.queue.pop_front() {
             return Some(action);
         }
-        if let Some(id) = self.publish.pop_first() {
-            let snapshot = self.pools.get(&id)?.snapshot();
-            return Some(Action::Publish(Box::new(snapshot)));
+        if let Some((id, checkers)) = self.publish.pop_first() {
+            let parts = self.pools.get(&id)?.publication(&checkers);
+            let actions = parts
+                .into_iter()
+                .map(|part| Action::Publish(Box::new(part)));
+            self.queue.extend(actions);
+            return self.queue.pop_front();
         }
         if self.in_flight != InFlight::Nothing {
             return None;
@@ -295,7 +330,7 @@ impl Table {
             return;
         };
         if change.publish {
-            self.publish.insert(id);
+            self.publish.entry(id).or_default().insert(verdict.checker);
         }
         if let Some(up) = change.server {
             self.announce_server(id, server_id, up, Reason::Checks);
@@ -375,7 +410,7 @@ impl Table {
         };
         if let Some(decision) = pool.decide() {
             self.touch(id);
-            self.publish.insert(id);
+            self.publish.entry(id).or_default();
             self.announce_quorum(id, decision, Some(reason));
         }
     }
@@ -416,11 +451,19 @@ impl Table {
         self.dirty.clear();
         self.publish.clear();
         self.installing = None;
-        if !running || self.global.keep_at_exit {
+        if !running {
+            return;
+        }
+        // The timeouts are no part of the table that `-I` keeps.
+        let timeouts = self.timeouts.last().map(Operation::SetTimeouts);
+        if self.kernel == Kernel::Usable {
+            self.last.extend(timeouts);
+        }
+        if self.global.keep_at_exit {
             return;
         }
         if self.kernel == Kernel::Usable {
-            self.last = self.farewell();
+            self.last.extend(self.farewell());
         }
         let ids: Vec<_> = self
             .pools

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::lvs::{Forwarding, Persistence, Scheduler, ServiceFlags, ServiceKey};
+use crate::lvs::{
+    ConnectionTimeouts, Forwarding, Persistence, Scheduler, ServiceFlags, ServiceKey,
+};
 use crate::units::Weight;
 
 /// Settings of a service.
@@ -101,14 +103,16 @@ pub enum Operation {
         /// Its address and port.
         address: SocketAddr,
     },
+    /// Changes when idle connections are forgotten.
+    SetTimeouts(ConnectionTimeouts),
 }
 
 impl Operation {
-    /// The service it is about; `None` for the whole table.
+    /// The service it is about; `None` for what concerns all.
     #[must_use]
     pub const fn service(&self) -> Option<ServiceKey> {
         match self {
-            Self::Flush => None,
+            Self::Flush | Self::SetTimeouts(_) => None,
             Self::AddService { key, .. }
             | Self::SetService { key, .. }
             | Self::RemoveService { key }
@@ -162,6 +166,12 @@ impl fmt::Display for Operation {
             }
             Self::RemoveDestination { key, address } => {
                 write!(f, "remove {address} from {key}")
+            }
+            Self::SetTimeouts(ConnectionTimeouts { tcp, tcp_fin, udp }) => {
+                write!(
+                    f,
+                    "set the connection timeouts to tcp {tcp} tcpfin {tcp_fin} udp {udp}"
+                )
             }
         }
     }

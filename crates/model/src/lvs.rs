@@ -331,6 +331,47 @@ pub struct Verdict {
     pub weight: Option<Weight>,
 }
 
+/// Times without a packet after which the kernel forgets a connection, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionTimeouts {
+    /// Open TCP connections.
+    pub tcp: u32,
+    /// TCP connections after a FIN.
+    pub tcp_fin: u32,
+    /// UDP.
+    pub udp: u32,
+}
+
+/// `lvs_timeouts`, in seconds above 0; `None` leaves the kernel's value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutSettings {
+    /// `tcp`.
+    pub tcp: Option<u32>,
+    /// `tcpfin`.
+    pub tcp_fin: Option<u32>,
+    /// `udp`.
+    pub udp: Option<u32>,
+}
+
+impl TimeoutSettings {
+    /// Every value is the kernel's.
+    pub const NONE: Self = Self {
+        tcp: None,
+        tcp_fin: None,
+        udp: None,
+    };
+
+    /// These settings where there are some, the kernel's values elsewhere.
+    #[must_use]
+    pub fn over(self, kernel: ConnectionTimeouts) -> ConnectionTimeouts {
+        ConnectionTimeouts {
+            tcp: self.tcp.unwrap_or(kernel.tcp),
+            tcp_fin: self.tcp_fin.unwrap_or(kernel.tcp_fin),
+            udp: self.udp.unwrap_or(kernel.udp),
+        }
+    }
+}
+
 /// Settings of the IPVS process that belong to no service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpvsGlobal {
@@ -342,6 +383,8 @@ pub struct IpvsGlobal {
     pub removal: Removal,
     /// `rs_init_notifies`: servers put into service at start are announced too.
     pub announce_at_start: bool,
+    /// `lvs_timeouts`.
+    pub timeouts: TimeoutSettings,
 }
 
 /// `lvs_flush_on_stop`.
@@ -364,8 +407,27 @@ pub struct PoolSnapshot {
     pub quorum: Option<bool>,
     /// Weight of its living real servers.
     pub weight: u64,
-    /// Last verdict of each of its checkers that gave one.
+    /// Last verdicts of its checkers. What is published holds those that are new since the last time; a pool
+    /// with many comes in several parts, of at most [`PoolSnapshot::MOST_VERDICTS`] each.
     pub verdicts: Vec<Verdict>,
+}
+
+impl PoolSnapshot {
+    /// Verdicts in one message, which so stays far below the longest one.
+    pub const MOST_VERDICTS: usize = 2048;
+
+    /// The same pool with some of its verdicts, cut to messages; at least one.
+    #[must_use]
+    pub fn parts(&self, verdicts: &[Verdict]) -> Vec<Self> {
+        let part = |verdicts: &[Verdict]| Self {
+            verdicts: verdicts.to_vec(),
+            ..*self
+        };
+        if verdicts.is_empty() {
+            return vec![part(&[])];
+        }
+        verdicts.chunks(Self::MOST_VERDICTS).map(part).collect()
+    }
 }
 
 /// The address part of a socket address with its family, for tables keyed by family.

@@ -18,8 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kr_model::ipvs::{Destination, Operation, PresentService, Service};
 use kr_model::lvs::{
-    Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceFlags,
-    ServiceKey, Tunnel,
+    ConnectionTimeouts, Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol,
+    Scheduler, ServiceFlags, ServiceKey, Tunnel,
 };
 use kr_model::net::Family;
 use kr_model::units::Weight;
@@ -351,6 +351,25 @@ fn every_tunnel_and_the_sip_engine_are_what_ipvsadm_sees() {
     let reading = ipvs.read(&[key, phone]).unwrap();
     assert_eq!(reading[&phone].service, Some(plain));
     assert_eq!(reading[&key].destinations[&address], Some(ipip));
+}
+
+#[test]
+fn timeouts_are_what_ipvsadm_sees() {
+    let (mut ipvs, _guard) = empty_table();
+    let before = ipvs.timeouts().unwrap();
+    let ours = ConnectionTimeouts {
+        tcp: 1_234,
+        tcp_fin: 56,
+        udp: 78,
+    };
+    done(&mut ipvs, &[Operation::SetTimeouts(ours)]);
+    assert_eq!(
+        ipvsadm("-L --timeout"),
+        ["Timeout (tcp tcpfin udp): 1234 56 78"]
+    );
+    assert_eq!(ipvs.timeouts().unwrap(), ours);
+    done(&mut ipvs, &[Operation::SetTimeouts(before)]);
+    assert_eq!(ipvs.timeouts().unwrap(), before);
 }
 
 #[test]

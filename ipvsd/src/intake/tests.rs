@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
 
 use kr_model::lvs::{
-    CheckerBinding, Forwarding, Persistence, Protocol, Removal, Scheduler, ServiceFlags, ServiceKey,
+    CheckerBinding, Forwarding, Persistence, Protocol, Removal, Scheduler, ServiceFlags,
+    ServiceKey, TimeoutSettings, Verdict,
 };
 use kr_model::units::Weight;
 
@@ -49,6 +50,7 @@ fn global() -> ToIpvsd {
         keep_at_exit: false,
         removal: Removal::OneByOne,
         announce_at_start: false,
+        timeouts: TimeoutSettings::NONE,
     })
 }
 
@@ -57,7 +59,11 @@ fn snapshot(id: u32) -> PoolSnapshot {
         id: VirtualServerId(id),
         quorum: Some(true),
         weight: 1,
-        verdicts: Vec::new(),
+        verdicts: vec![Verdict {
+            checker: CheckerId(1),
+            up: true,
+            weight: None,
+        }],
     }
 }
 
@@ -105,7 +111,43 @@ fn a_whole_configuration_is_handed_over_at_its_commit() {
     assert_eq!(configuration.generation, Generation(1));
     assert_eq!(configuration.virtual_servers, [virtual_server(1)]);
     assert_eq!(configuration.real_servers, [real_server(1, 1, 1)]);
-    assert_eq!(configuration.resume, [snapshot(1)]);
+    assert_eq!(configuration.resume.pools, [snapshot(1)]);
+}
+
+#[test]
+fn what_a_predecessor_left_is_handed_over_whole() {
+    let key = virtual_server(1).services[0];
+    let values = ConnectionTimeouts {
+        tcp: 900,
+        tcp_fin: 120,
+        udp: 300,
+    };
+    let mut second = snapshot(1);
+    second.verdicts[0].checker = CheckerId(2);
+    let taken = last(vec![
+        begin(1),
+        global(),
+        vs(virtual_server(1)),
+        ToIpvsd::Resume(Box::new(snapshot(1))),
+        ToIpvsd::Resume(Box::new(second)),
+        ToIpvsd::Former(key),
+        ToIpvsd::OriginalTimeouts(values),
+        commit(1),
+    ]);
+    let Ok(Taken::Configuration(configuration)) = taken else {
+        panic!("{taken:?}")
+    };
+    let resume = configuration.resume;
+    let verdicts = resume.pools[0].verdicts.iter();
+    let checkers: Vec<_> = verdicts.map(|verdict| verdict.checker.0).collect();
+    assert_eq!(checkers, [1, 2]);
+    assert_eq!((resume.former, resume.timeouts), (vec![key], Some(values)));
+    let twice = vec![
+        begin(1),
+        ToIpvsd::OriginalTimeouts(values),
+        ToIpvsd::OriginalTimeouts(values),
+    ];
+    assert!(last(twice).is_err());
 }
 
 #[test]

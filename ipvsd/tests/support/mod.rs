@@ -18,7 +18,7 @@ use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::{Channel, ChannelError, channel};
 use kr_model::lvs::{
     CheckerBinding, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer, Removal, Scheduler,
-    ServiceFlags, ServiceKey, Verdict, VirtualServer,
+    ServiceFlags, ServiceKey, TimeoutSettings, Verdict, VirtualServer,
 };
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
@@ -85,6 +85,7 @@ impl Ipvsd {
                 keep_at_exit: false,
                 removal: Removal::OneByOne,
                 announce_at_start: false,
+                timeouts: TimeoutSettings::NONE,
             }),
         ];
         let boxed = |server: &VirtualServer| ToIpvsd::VirtualServer(Box::new(server.clone()));

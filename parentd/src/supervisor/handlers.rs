@@ -160,6 +160,9 @@ impl Supervisor {
             FromIpvsd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.ipvsd.set_ready(generation);
+                if generation == self.generation {
+                    self.published.set_services(&self.config);
+                }
             }
             FromIpvsd::Snapshot(snapshot) => {
                 let id = snapshot.id;
@@ -170,8 +173,9 @@ impl Supervisor {
                     self.find(|config| config.checkers.get(&verdict.checker))
                         .ok_or(Misbehaviour::Checker(verdict.checker))?;
                 }
-                self.published.pools.insert(id, *snapshot);
+                self.published.keep_pool(*snapshot);
             }
+            FromIpvsd::Timeouts(values) => self.published.timeouts = values,
             FromIpvsd::RealServerChanged {
                 real_server,
                 up,

@@ -293,7 +293,9 @@ impl Supervisor {
                     || self.options.all_children && self.options.checkers
             }
             Role::Ipvsd => {
+                // Also while services of a former configuration may be in the kernel, which only it removes.
                 !config.virtual_servers.is_empty()
+                    || !self.published.services.is_empty()
                     || self.options.all_children && self.options.checkers
             }
         }

@@ -96,6 +96,7 @@ impl Supervisor {
         for message in transfer::to_ipvsd(&self.config, self.generation, resume) {
             self.ipvsd.send(&message);
         }
+        self.published.add_services(&self.config);
     }
 
     /// No needed child is missing, so that a reload on its way will come to its end.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use kr_model::global::{Accounts, Global};
-use kr_model::lvs::{IpvsGlobal, Removal};
+use kr_model::lvs::{IpvsGlobal, Removal, TimeoutSettings};
 use kr_model::script::ScriptUser;
 use kr_model::units::Port;
 use kr_model::vrrp::{MULTICAST_V4, Version, VrrpGlobal};
@@ -55,6 +55,7 @@ pub(super) struct Globals {
     pub(super) vrrp: VrrpDefaults,
     flush_at_start: bool,
     removal: Option<Removal>,
+    timeouts: TimeoutSettings,
     announce_at_start: bool,
     script_user: Option<ScriptUser>,
     pub(super) script_security: bool,
@@ -261,6 +262,7 @@ impl Build<'_> {
                 globals.log_all_failures = self.switch(statement).unwrap_or(false)
             }
             "lvs_flush" => globals.flush_at_start = true,
+            "lvs_timeouts" => globals.timeouts = self.timeouts(statement),
             "lvs_flush_on_stop" | "lvs_flush_onstop" => {
                 if name == "lvs_flush_onstop" {
                     self.renamed(statement, "lvs_flush_on_stop");
@@ -406,6 +408,7 @@ impl Build<'_> {
                 flush_at_start: globals.flush_at_start,
                 keep_at_exit: false,
                 removal: globals.removal.unwrap_or(Removal::OneByOne),
+                timeouts: globals.timeouts,
                 announce_at_start: globals.announce_at_start,
             },
             instances: Default::default(),

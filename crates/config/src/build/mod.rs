@@ -17,6 +17,7 @@ mod real_server;
 mod script;
 mod server_finish;
 mod service_finish;
+mod timeouts;
 mod tls;
 mod value;
 mod virtual_server;

@@ -1,6 +1,8 @@
 //! Parent and IPVS process.
 
-use kr_model::lvs::{IpvsGlobal, PoolSnapshot, RealServer, VirtualServer};
+use kr_model::lvs::{
+    ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
+};
 use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +17,14 @@ pub enum ToIpvsd {
     VirtualServer(Box<VirtualServer>),
     /// One real server.
     RealServer(Box<RealServer>),
-    /// What a predecessor of this process last published of a pool of this configuration.
+    /// What a predecessor of this process last published of a pool of this configuration; one with many
+    /// checkers in several parts.
     Resume(Box<PoolSnapshot>),
+    /// A service that a predecessor of this process may have left in the kernel, and this configuration does
+    /// not have: a reload took it away while no process was there to remove it.
+    Former(ServiceKey),
+    /// What a predecessor of this process published with [`FromIpvsd::Timeouts`].
+    OriginalTimeouts(ConnectionTimeouts),
     /// The configuration is complete.
     Commit(Generation),
     /// The end of the channel to the checker process comes with this message and replaces an older
@@ -31,8 +39,11 @@ pub enum ToIpvsd {
 pub enum FromIpvsd {
     /// The configuration is in force in the kernel, as far as the kernel took it.
     Ready(Generation),
-    /// A pool as it is now; the parent keeps the latest for a successor and for dumps.
+    /// A pool as it is now, with the verdicts that are new. The parent keeps them for a successor and for
+    /// dumps.
     Snapshot(Box<PoolSnapshot>),
+    /// The kernel's own connection timeouts, before they are changed; `None` once they are in force again.
+    Timeouts(Option<ConnectionTimeouts>),
     /// A real server went up or down: scripts are due.
     RealServerChanged {
         /// The real server.

@@ -158,7 +158,7 @@ fn refused(table: &Present, operation: &Operation) -> Option<&'static str> {
         .service()
         .is_none_or(|key| table.contains_key(&key));
     match operation {
-        Operation::Flush => None,
+        Operation::Flush | Operation::SetTimeouts(_) => None,
         Operation::AddService { .. } => exists.then_some("exists"),
         Operation::SetService { .. }
         | Operation::RemoveService { .. }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kr_model::lvs::RealServer;
 use kr_model::{RealServerId, VirtualServerId};
 
-use super::{Action, Configuration, Phase, Table};
+use super::{Action, Configuration, Phase, Resume, Table};
 use crate::event::{Notice, Reason};
 use crate::pool::Pool;
 
@@ -22,7 +22,8 @@ impl Table {
         } = configuration;
         if self.phase == Phase::Waiting {
             // A predecessor that crashed has flushed already, and the table is full of our services.
-            self.flush = global.flush_at_start && resume.is_empty();
+            self.flush = global.flush_at_start && resume == Resume::default();
+            self.unread.extend(resume.former);
         }
         self.phase = Phase::Running;
         self.generation = generation;
@@ -35,7 +36,10 @@ impl Table {
                 .or_default()
                 .push(server);
         }
-        let resume: BTreeMap<_, _> = resume.into_iter().map(|pool| (pool.id, pool)).collect();
+        self.timeouts
+            .configure(self.global.timeouts, resume.timeouts);
+        let pools = resume.pools.into_iter();
+        let resume: BTreeMap<_, _> = pools.map(|pool| (pool.id, pool)).collect();
         let mut before = std::mem::take(&mut self.pools);
         self.owners.clear();
         self.checkers.clear();
@@ -66,7 +70,8 @@ impl Table {
                 None if resumed => self.decide(id, Reason::Checks),
                 None => self.say_started(id),
             }
-            self.publish.insert(id);
+            let checkers = self.pools.get(&id).map(Pool::known_checkers);
+            self.publish.insert(id, checkers.unwrap_or_default());
         }
         // Services that a reload takes away are still in `present` and wanted by nobody.
         self.dirty

@@ -8,6 +8,7 @@ use kr_model::Instant;
 use kr_model::ipvs::{Operation, PresentService};
 use kr_model::lvs::{Removal, ServiceKey};
 
+use super::timeouts::Step;
 use super::{Action, BATCH, InFlight, Kernel, Object, Outcome, Phase, RETRY, Table};
 use crate::diff;
 use crate::event::{Event, Notice};
@@ -33,6 +34,9 @@ impl Table {
         }
         if self.kernel != Kernel::Usable {
             return None;
+        }
+        if let Some(step) = self.timeouts.step() {
+            return Some(self.timeout_action(step));
         }
         if std::mem::take(&mut self.flush) {
             self.in_flight = InFlight::Applying;
@@ -60,6 +64,20 @@ impl Table {
         Some(Action::Apply(operations))
     }
 
+    fn timeout_action(&mut self, step: Step) -> Action {
+        match step {
+            Step::Publish(values) => Action::PublishTimeouts(values),
+            Step::Read => {
+                self.in_flight = InFlight::ReadingTimeouts;
+                Action::ReadTimeouts
+            }
+            Step::Set(values) => {
+                self.in_flight = InFlight::Applying;
+                Action::Apply(vec![Operation::SetTimeouts(values)])
+            }
+        }
+    }
+
     fn operations_for(&self, key: ServiceKey) -> Vec<Operation> {
         let owners = self.owners.get(&key).map_or(&[][..], Vec::as_slice);
         let wanted = wanted(key, owners.iter().filter_map(|id| self.pools.get(id)));
@@ -73,6 +91,7 @@ impl Table {
             return;
         }
         self.next_read = None;
+        self.timeouts.forget();
         if self.kernel != Kernel::Usable {
             self.unread = self.owners.keys().copied().collect();
             return;
@@ -142,6 +161,7 @@ impl Table {
     pub(super) fn unusable(&mut self, reason: String, now: Instant) {
         self.in_flight = InFlight::Nothing;
         self.present.clear();
+        self.timeouts.forget();
         self.dirty.extend(self.owners.keys().copied());
         self.next_read = Some(now.saturating_add(RETRY));
         if self.kernel != Kernel::Unusable {
@@ -162,6 +182,9 @@ impl Table {
             let object = object(&operation);
             let Some(reason) = refused else {
                 diff::note(&mut self.present, &operation);
+                if let Operation::SetTimeouts(values) = operation {
+                    self.timeouts.wrote(values);
+                }
                 self.refused.remove(&object);
                 continue;
             };
@@ -175,6 +198,7 @@ impl Table {
                 }
                 Operation::AddDestination { .. }
                 | Operation::Flush
+                | Operation::SetTimeouts(_)
                 | Operation::SetService { .. }
                 | Operation::RemoveService { .. }
                 | Operation::SetDestination { .. }
@@ -216,7 +240,7 @@ impl Table {
 /// What an operation is about, whatever it does to it.
 const fn object(operation: &Operation) -> Object {
     match operation {
-        Operation::Flush => (None, None),
+        Operation::Flush | Operation::SetTimeouts(_) => (None, None),
         Operation::AddService { key, .. }
         | Operation::SetService { key, .. }
         | Operation::RemoveService { key } => (Some(*key), None),

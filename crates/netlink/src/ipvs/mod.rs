@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kr_model::ipvs::{Operation, PresentService};
-use kr_model::lvs::ServiceKey;
+use kr_model::lvs::{ConnectionTimeouts, ServiceKey};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
@@ -195,6 +195,23 @@ impl Ipvs {
             }
         }
         Ok(())
+    }
+
+    /// Reads the connection timeouts.
+    ///
+    /// # Errors
+    /// When the exchange fails.
+    pub fn timeouts(&mut self) -> Result<ConnectionTimeouts, IpvsError> {
+        let mut timeouts = None;
+        self.ask(
+            REQUEST | ACK,
+            command::GET_CONFIG,
+            |_| {},
+            |body| {
+                timeouts = wire::read_timeouts(body);
+            },
+        )?;
+        timeouts.ok_or(IpvsError::Netlink(NetlinkError::Malformed))
     }
 
     /// Carries operations out, in order, and returns what became of each. Something to be added that
@@ -389,7 +406,8 @@ const fn instead(operation: &Operation, result: Result<(), Errno>) -> Option<Ope
             | Operation::RemoveService { .. }
             | Operation::AddDestination { .. }
             | Operation::SetDestination { .. }
-            | Operation::RemoveDestination { .. },
+            | Operation::RemoveDestination { .. }
+            | Operation::SetTimeouts(_),
             _,
         ) => None,
     }
@@ -409,7 +427,8 @@ const fn settle(operation: &Operation, result: Result<(), Errno>) -> Result<(), 
             | Operation::RemoveService { .. }
             | Operation::AddDestination { .. }
             | Operation::SetDestination { .. }
-            | Operation::RemoveDestination { .. },
+            | Operation::RemoveDestination { .. }
+            | Operation::SetTimeouts(_),
             other,
         ) => other,
     }

@@ -8,8 +8,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use kr_model::ipvs::{Destination, Operation, Service};
 use kr_model::lvs::{
-    Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceFlags,
-    ServiceKey, Tunnel,
+    ConnectionTimeouts, Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol,
+    Scheduler, ServiceFlags, ServiceKey, Tunnel,
 };
 use kr_model::net::Family;
 use kr_model::units::Weight;
@@ -29,6 +29,8 @@ pub(super) mod command {
     pub(in crate::ipvs) const SET_DEST: u8 = 6;
     pub(in crate::ipvs) const DEL_DEST: u8 = 7;
     pub(in crate::ipvs) const GET_DEST: u8 = 8;
+    pub(in crate::ipvs) const SET_CONFIG: u8 = 12;
+    pub(in crate::ipvs) const GET_CONFIG: u8 = 13;
     pub(in crate::ipvs) const GET_INFO: u8 = 15;
     pub(in crate::ipvs) const FLUSH: u8 = 17;
 }
@@ -36,6 +38,9 @@ pub(super) mod command {
 /// Attributes of a request.
 const SERVICE: u16 = 1;
 const DEST: u16 = 2;
+const TIMEOUT_TCP: u16 = 4;
+const TIMEOUT_TCP_FIN: u16 = 5;
+const TIMEOUT_UDP: u16 = 6;
 /// Attribute of the answer to `GET_INFO`.
 const INFO_VERSION: u16 = 1;
 
@@ -90,6 +95,7 @@ pub(super) const fn command_of(operation: &Operation) -> u8 {
         Operation::AddDestination { .. } => command::NEW_DEST,
         Operation::SetDestination { .. } => command::SET_DEST,
         Operation::RemoveDestination { .. } => command::DEL_DEST,
+        Operation::SetTimeouts(_) => command::SET_CONFIG,
     }
 }
 
@@ -123,6 +129,11 @@ pub(super) fn write_operation(writer: &mut Writer, operation: &Operation) {
         Operation::RemoveDestination { key, address } => {
             write_service_key(writer, *key);
             writer.nest(DEST, |w| write_destination_key(w, *address));
+        }
+        Operation::SetTimeouts(timeouts) => {
+            writer.attribute(TIMEOUT_TCP, &timeouts.tcp.to_ne_bytes());
+            writer.attribute(TIMEOUT_TCP_FIN, &timeouts.tcp_fin.to_ne_bytes());
+            writer.attribute(TIMEOUT_UDP, &timeouts.udp.to_ne_bytes());
         }
     }
 }
@@ -345,6 +356,20 @@ fn read_tunnel<'a>(get: impl Fn(u16) -> Option<Attribute<'a>>) -> Option<Tunnel>
         }),
         _ => None,
     }
+}
+
+/// The answer to `GET_CONFIG`.
+pub(super) fn read_timeouts(attrs: &[u8]) -> Option<ConnectionTimeouts> {
+    let get = |kind| {
+        attributes(attrs)
+            .find(|attribute| attribute.kind == kind)
+            .and_then(|attribute| attribute.u32())
+    };
+    Some(ConnectionTimeouts {
+        tcp: get(TIMEOUT_TCP)?,
+        tcp_fin: get(TIMEOUT_TCP_FIN)?,
+        udp: get(TIMEOUT_UDP)?,
+    })
 }
 
 /// The version in the answer to `GET_INFO`: major, minor and patch in one byte each.

@@ -172,3 +172,21 @@ fn a_range_of_ipv6_addresses_is_walked_over_all_its_bits() {
     let many = "`2001:db8::/64` brings the group above 1024 members and is left out";
     assert!(messages(&text("2001:db8::/64")).contains(&many.to_owned()));
 }
+
+#[test]
+fn connection_timeouts_are_pairs() {
+    let timeouts = |words: &str| {
+        let text = format!("global_defs {{\n lvs_timeouts {words}\n}}\n");
+        loaded(&text).config.unwrap().ipvs.timeouts
+    };
+    let all = timeouts("udp 200 tcp 1000 tcpfin 0");
+    assert_eq!(
+        (all.tcp, all.tcp_fin, all.udp),
+        (Some(1_000), None, Some(200))
+    );
+    assert_eq!(timeouts("tcp 2678400").tcp, Some(2_678_400));
+    assert_eq!(timeouts("tcp 2678401").tcp, None);
+    let found = |words: &str| messages(&format!("global_defs {{\n lvs_timeouts {words}\n}}\n"));
+    assert_eq!(found("icmp 5"), ["`icmp` is not a connection timeout"]);
+    assert_eq!(found("tcp 5 udp"), ["`udp` lacks its seconds"]);
+}

@@ -66,8 +66,8 @@ keywords! {
         "Writes 0 to net.ipv4.igmp_link_local_mcast_reports at start (old value put back at stop), so the kernel sends no IGMP report for 224.0.0.x groups and the firewall rules that move IGMP of IPv4 VMACs are not made.";
     SUPPORTED (0, 0) "v3_checksum_as_v2" "v3_checksum_as_v2" ["off"] [""]
         "Default for the instance keyword of the same name.";
-    PLANNED (0, MANY) "lvs_timeouts" "lvs_timeouts [tcp S] [tcpfin S] [udp S]" ["kernel values"] ["0..2678400 seconds each"]
-        "IPVS connection timers, set with one system-wide call.";
+    SUPPORTED (2, 6) "lvs_timeouts" "lvs_timeouts [tcp S] [tcpfin S] [udp S]" ["kernel values"] ["0..2678400 seconds each"]
+        "Times after which the kernel forgets an idle connection; its own values, also meant by 0, are put back at the stop.";
     SUPPORTED (0, 0) "lvs_flush" "lvs_flush" ["off"] [""]
         "Remove the whole kernel IPVS table when starting.";
     SUPPORTED (0, 1) "lvs_flush_on_stop" "lvs_flush_on_stop [VS]" ["off"] ["VS or nothing"]

@@ -13,15 +13,24 @@ use std::time::Duration;
 
 use kr_model::ipvs::Operation;
 use kr_model::lvs::{
-    CheckerBinding, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer, Removal, Scheduler,
-    ServiceFlags, ServiceKey, SorryServer, Verdict, VirtualServer,
+    CheckerBinding, ConnectionTimeouts, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer,
+    Removal, Scheduler, ServiceFlags, ServiceKey, SorryServer, TimeoutSettings, Verdict,
+    VirtualServer,
 };
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
-use super::{Action, BATCH, Configuration, Input, Outcome, RECONCILE, RETRY, ROUND, SLICE, Table};
+use super::{
+    Action, BATCH, Configuration, Input, Outcome, RECONCILE, RETRY, ROUND, Resume, SLICE, Table,
+};
 use crate::diff::{Present, note};
 use crate::event::{Event, Notice, Reason};
+
+const DEFAULT_TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
+    tcp: 900,
+    tcp_fin: 120,
+    udp: 300,
+};
 
 const VS: VirtualServerId = VirtualServerId(1);
 
@@ -84,6 +93,7 @@ fn global() -> IpvsGlobal {
         keep_at_exit: false,
         removal: Removal::OneByOne,
         announce_at_start: false,
+        timeouts: TimeoutSettings::NONE,
     }
 }
 
@@ -93,7 +103,7 @@ fn configuration(vs: VirtualServer, servers: Vec<RealServer>) -> Configuration {
         global: global(),
         virtual_servers: vec![vs],
         real_servers: servers,
-        resume: Vec::new(),
+        resume: Resume::default(),
     }
 }
 
@@ -110,6 +120,12 @@ struct Lab {
     notices: Vec<Notice>,
     events: Vec<Event>,
     snapshots: BTreeMap<VirtualServerId, PoolSnapshot>,
+    /// The kernel's connection timeouts.
+    timeouts: ConnectionTimeouts,
+    /// What was published of them.
+    original_timeouts: Option<ConnectionTimeouts>,
+    /// Services of configurations that were not known to be in force.
+    former: Vec<ServiceKey>,
     installed: Vec<Generation>,
     finished: bool,
 }
@@ -126,6 +142,9 @@ impl Lab {
             notices: Vec::new(),
             events: Vec::new(),
             snapshots: BTreeMap::new(),
+            timeouts: DEFAULT_TIMEOUTS,
+            original_timeouts: None,
+            former: Vec::new(),
             installed: Vec::new(),
             finished: false,
         }
@@ -168,13 +187,30 @@ impl Lab {
                 }
                 Action::Notify(notice) => self.notices.push(notice),
                 Action::Log(event) => self.events.push(event),
-                Action::Publish(snapshot) => {
-                    self.snapshots.insert(snapshot.id, *snapshot);
+                Action::Publish(snapshot) => self.keep(*snapshot),
+                Action::ReadTimeouts => {
+                    let answer = Input::Timeouts(self.timeouts);
+                    self.table.handle(answer, self.now);
                 }
+                Action::PublishTimeouts(values) => self.original_timeouts = values,
                 Action::Installed(generation) => self.installed.push(generation),
                 Action::Finished => self.finished = true,
             }
         }
+    }
+
+    /// Keeps what was published as the parent does.
+    fn keep(&mut self, mut snapshot: PoolSnapshot) {
+        assert!(snapshot.verdicts.len() <= PoolSnapshot::MOST_VERDICTS);
+        if let Some(known) = self.snapshots.remove(&snapshot.id) {
+            let is_new = |verdict: &Verdict| {
+                let mut new = snapshot.verdicts.iter();
+                new.all(|new| new.checker != verdict.checker)
+            };
+            let old: Vec<_> = known.verdicts.into_iter().filter(is_new).collect();
+            snapshot.verdicts.extend(old);
+        }
+        self.snapshots.insert(snapshot.id, snapshot);
     }
 
     fn reading(&self, keys: &[ServiceKey]) -> Present {
@@ -186,6 +222,9 @@ impl Lab {
         let refused = operation.service().is_some() && operation.service() == self.refuses;
         if !refused {
             note(&mut self.kernel, &operation);
+            if let Operation::SetTimeouts(values) = operation {
+                self.timeouts = values;
+            }
         }
         Outcome {
             operation,
@@ -228,9 +267,16 @@ impl Lab {
 
     /// A successor of this machine, over the same kernel.
     fn restarted(&self, mut configuration: Configuration) -> Self {
-        configuration.resume = self.snapshots.values().cloned().collect();
+        configuration.resume = Resume {
+            pools: self.snapshots.values().cloned().collect(),
+            former: self.former.clone(),
+            timeouts: self.original_timeouts,
+        };
         let mut successor = Self::new();
         successor.kernel = self.kernel.clone();
+        successor.snapshots = self.snapshots.clone();
+        successor.timeouts = self.timeouts;
+        successor.original_timeouts = self.original_timeouts;
         successor.input(Input::Configure(Box::new(configuration)));
         successor
     }

@@ -109,3 +109,98 @@ fn a_restarted_process_writes_nothing_and_says_nothing_twice() {
     assert_eq!(without_quorum.operations, []);
     assert_eq!(without_quorum.notices, [Notice::Kernel { usable: true }]);
 }
+
+#[test]
+fn a_service_that_a_reload_took_away_while_no_process_ran_is_removed_by_the_successor() {
+    let mut config = configuration(virtual_server(), vec![real_server(1)]);
+    let mut lab = Lab::started(config.clone());
+    let (mut vs, mut server) = (virtual_server(), real_server(1));
+    (vs.id, vs.services) = (VirtualServerId(2), vec![vip(81)]);
+    server.virtual_server = vs.id;
+    (config.virtual_servers, config.real_servers) = (vec![vs], vec![server]);
+    lab.former = vec![vip(80), vip(7)];
+    let successor = lab.restarted(config);
+    assert_eq!(successor.kernel.keys().collect::<Vec<_>>(), [&vip(81)]);
+    assert_eq!(
+        successor.operations[0],
+        Operation::RemoveService { key: vip(80) }
+    );
+}
+
+#[test]
+fn a_pool_with_many_checkers_is_published_in_parts_and_resumed_whole() {
+    let server = |n: u32| {
+        let mut server = real_server(1);
+        server.id = RealServerId(n);
+        server.address = SocketAddr::from((std::net::Ipv4Addr::from(0x0a00_0000 + n), 80));
+        server.checkers[0].id = CheckerId(n);
+        server
+    };
+    let config = configuration(virtual_server(), (1..=5_000).map(server).collect());
+    let mut lab = Lab::started(config.clone());
+    for checker in 1..=5_000 {
+        let (up, weight) = (checker != 77, None);
+        let verdict = Verdict {
+            checker: CheckerId(checker),
+            up,
+            weight,
+        };
+        lab.table.handle(Input::Verdict(verdict), lab.now);
+    }
+    lab.drain();
+    assert_eq!(lab.snapshots[&VS].verdicts.len(), 5_000);
+    let successor = lab.restarted(config);
+    assert_eq!(successor.operations, []);
+}
+
+#[test]
+fn only_new_verdicts_are_published() {
+    let mut lab = Lab::started(configuration(
+        virtual_server(),
+        vec![real_server(1), real_server(2)],
+    ));
+    lab.tell(1, false);
+    let verdict = Verdict {
+        checker: CheckerId(2),
+        up: false,
+        weight: None,
+    };
+    lab.table.handle(Input::Verdict(verdict), lab.now);
+    lab.snapshots.clear();
+    lab.drain();
+    assert_eq!(lab.snapshots[&VS].verdicts, [verdict]);
+}
+
+#[test]
+fn timeouts_survive_a_crash_and_end_with_the_stop() {
+    let mut config = configuration(virtual_server(), vec![real_server(1)]);
+    config.global.timeouts.tcp = Some(1_000);
+    let lab = Lab::started(config.clone());
+    let ours = ConnectionTimeouts {
+        tcp: 1_000,
+        ..DEFAULT_TIMEOUTS
+    };
+    assert_eq!(lab.timeouts, ours);
+    assert_eq!(lab.original_timeouts, Some(DEFAULT_TIMEOUTS));
+    let mut successor = lab.restarted(config.clone());
+    assert_eq!(successor.operations, []);
+    // Others change them: they are back at the next reading.
+    successor.timeouts = DEFAULT_TIMEOUTS;
+    successor.tick();
+    assert_eq!(successor.timeouts, ours);
+    // A reload without the keyword gives them back, one with it takes them again.
+    let mut without = config.clone();
+    without.global.timeouts = TimeoutSettings::NONE;
+    successor.input(Input::Configure(Box::new(without)));
+    assert_eq!(
+        (successor.timeouts, successor.original_timeouts),
+        (DEFAULT_TIMEOUTS, None)
+    );
+    config.global.keep_at_exit = true;
+    successor.input(Input::Configure(Box::new(config)));
+    assert_eq!(successor.timeouts, ours);
+    successor.forget();
+    successor.input(Input::Shutdown);
+    let back = Operation::SetTimeouts(DEFAULT_TIMEOUTS);
+    assert_eq!(successor.operations, [back]);
+}

@@ -55,6 +55,11 @@ fn operations_have_the_kernels_layout() {
     #[rustfmt::skip]
     let table: &[(Operation, &[u8])] = &[
         (Operation::Flush, &[]),
+        (Operation::SetTimeouts(ConnectionTimeouts { tcp: 900, tcp_fin: 120, udp: 300 }), &[
+            8, 0, 4, 0,  0x84, 0x03, 0, 0,
+            8, 0, 5, 0,  0x78, 0, 0, 0,
+            8, 0, 6, 0,  0x2c, 0x01, 0, 0,
+        ]),
         (Operation::RemoveService { key: web() }, &[
             48, 0, 1, 0x80,
                 6, 0, 1, 0,  2, 0, 0, 0,
@@ -132,6 +137,18 @@ fn operations_have_the_kernels_layout() {
     for (operation, bytes) in table {
         assert_eq!(written(operation), *bytes, "{operation}");
     }
+}
+
+#[test]
+fn timeouts_are_read_as_they_were_written() {
+    let timeouts = ConnectionTimeouts {
+        tcp: 900,
+        tcp_fin: 120,
+        udp: u32::MAX,
+    };
+    let bytes = written(&Operation::SetTimeouts(timeouts));
+    assert_eq!(read_timeouts(&bytes), Some(timeouts));
+    assert_eq!(read_timeouts(&bytes[..16]), None);
 }
 
 #[test]
