@@ -266,6 +266,7 @@ impl Daemon {
             }
             ToCheckerd::Mail(mail) => self.mailer.push(*mail, now),
             ToCheckerd::Stop => self.leave(now),
+            ToCheckerd::Ping { nonce } => self.parent.send(&FromCheckerd::Pong { nonce })?,
         }
         Ok(())
     }

@@ -174,10 +174,14 @@ impl Daemon {
             match (self.intake.take(received.message)?, received.descriptor) {
                 (Taken::Checkerd, Some(descriptor)) => self.meet_checkerd(descriptor)?,
                 (Taken::Checkerd, None)
-                | (Taken::Part | Taken::Configuration(_) | Taken::Stop, Some(_)) => {
+                | (
+                    Taken::Part | Taken::Configuration(_) | Taken::Stop | Taken::Ping { .. },
+                    Some(_),
+                ) => {
                     return Err(End::Descriptor);
                 }
                 (Taken::Part, None) => {}
+                (Taken::Ping { nonce }, None) => self.say(&FromIpvsd::Pong { nonce })?,
                 (Taken::Configuration(configuration), None) => {
                     let generation = configuration.generation;
                     self.input(Input::Configure(configuration));

@@ -27,6 +27,11 @@ pub(crate) enum Taken {
     Checkerd,
     /// Leave cleanly.
     Stop,
+    /// A ping, to be answered with its number.
+    Ping {
+        /// The number.
+        nonce: u64,
+    },
 }
 
 /// Why a message is refused: the parent has a fault, and this process ends.
@@ -116,6 +121,7 @@ impl Intake {
             }
             ToIpvsd::Checkerd => return Ok(Taken::Checkerd),
             ToIpvsd::Stop => return Ok(Taken::Stop),
+            ToIpvsd::Ping { nonce } => return Ok(Taken::Ping { nonce }),
         }
         Ok(Taken::Part)
     }

@@ -58,7 +58,8 @@ fn last_snapshot(said: &[FromIpvsd]) -> Option<PoolSnapshot> {
         | FromIpvsd::CheckerChanged { .. }
         | FromIpvsd::QuorumChanged { .. }
         | FromIpvsd::Kernel { .. }
-        | FromIpvsd::CheckerdMisbehaved => None,
+        | FromIpvsd::CheckerdMisbehaved
+        | FromIpvsd::Pong { .. } => None,
     })
 }
 

@@ -279,6 +279,7 @@ impl Daemon {
             };
             match self.intake.take(message).map_err(DaemonError::Intake)? {
                 Order::Wait => {}
+                Order::Answer { nonce } => self.channel.send(&FromVrrpd::Pong { nonce })?,
                 Order::Apply(configuration) => self.apply(*configuration)?,
                 Order::Stop => {
                     log::info!("told to stop");

@@ -34,6 +34,11 @@ pub(crate) enum Order {
     Apply(Box<Configuration>),
     /// Leave cleanly.
     Stop,
+    /// Answer a ping with its number.
+    Answer {
+        /// The number.
+        nonce: u64,
+    },
 }
 
 /// What the parent did wrong.
@@ -135,6 +140,7 @@ impl Intake {
             }
             ToVrrpd::Commit(generation) => self.commit(generation),
             ToVrrpd::Stop => Ok(Order::Stop),
+            ToVrrpd::Ping { nonce } => Ok(Order::Answer { nonce }),
         }
     }
 

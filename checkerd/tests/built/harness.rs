@@ -113,6 +113,7 @@ impl Checkerd {
                 FromCheckerd::Snapshot(snapshot) => self.snapshots.push(snapshot),
                 FromCheckerd::RunScript { checker, run } => self.scripts.push((checker, run)),
                 FromCheckerd::IpvsdMisbehaved => self.misbehaved = true,
+                FromCheckerd::Pong { .. } => {}
             }
         }
         while let Ok(Some(ToIpvsd::Verdict { verdict, .. })) = self.ipvsd.recv() {

@@ -23,9 +23,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::supervisor::backoff::Backoff;
+use crate::supervisor::heartbeat::{Beat, Heartbeat, StrayPong};
 
 /// Messages taken from a child before others get their turn.
 const MESSAGES_PER_TURN: usize = 256;
+
+/// Patience with a child that puts a configuration into force, which may be a large one.
+const PATIENCE_WITH_WORK: Duration = Duration::from_secs(30);
 
 /// Time for a child that closed its channel to end.
 const CUT_WAIT: Duration = Duration::from_secs(1);
@@ -40,6 +44,10 @@ pub(crate) trait Edge {
     const ROLE: Role;
     /// Asks the child to leave.
     const STOP: Self::To;
+    /// How long a child that runs its configuration may leave a ping unanswered.
+    const PATIENCE: Duration;
+    /// Asks the child whether it still turns its loop.
+    fn ping(nonce: u64) -> Self::To;
 }
 
 /// Edge to the VRRP process.
@@ -51,6 +59,12 @@ impl Edge for Vrrpd {
     type From = FromVrrpd;
     const ROLE: Role = Role::Vrrpd;
     const STOP: ToVrrpd = ToVrrpd::Stop;
+    // Well below the master-down time with the usual interval of one second (3 s and the skew).
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn ping(nonce: u64) -> ToVrrpd {
+        ToVrrpd::Ping { nonce }
+    }
 }
 
 /// Edge to the checker process.
@@ -62,6 +76,11 @@ impl Edge for Checkerd {
     type From = FromCheckerd;
     const ROLE: Role = Role::Checkerd;
     const STOP: ToCheckerd = ToCheckerd::Stop;
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn ping(nonce: u64) -> ToCheckerd {
+        ToCheckerd::Ping { nonce }
+    }
 }
 
 /// Edge to the IPVS process.
@@ -73,6 +92,12 @@ impl Edge for Ipvsd {
     type From = FromIpvsd;
     const ROLE: Role = Role::Ipvsd;
     const STOP: ToIpvsd = ToIpvsd::Stop;
+    // A large table takes a while to be written.
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn ping(nonce: u64) -> ToIpvsd {
+        ToIpvsd::Ping { nonce }
+    }
 }
 
 /// What every child is started with.
@@ -136,6 +161,7 @@ struct Running<E: Edge> {
     since: Instant,
     ready: Option<Generation>,
     asked_at: Option<Instant>,
+    heartbeat: Heartbeat,
 }
 
 #[derive(Debug)]
@@ -197,6 +223,7 @@ impl<E: Edge> Child<E> {
             since: now,
             ready: None,
             asked_at: None,
+            heartbeat: Heartbeat::default(),
         });
         Ok(pid)
     }
@@ -338,6 +365,56 @@ impl<E: Edge> Child<E> {
         } else {
             self.end(error);
         }
+    }
+
+    /// Lets time pass between pings: asks it whether it is alive when that is due, and kills it when it
+    /// has been silent for too long.
+    pub(crate) fn beat(&mut self, beat: Beat, generation: Generation) {
+        let patience = if self.is_ready(generation) {
+            E::PATIENCE
+        } else {
+            PATIENCE_WITH_WORK
+        };
+        let State::Running(running) = &mut self.state else {
+            return;
+        };
+        if running.channel.is_none() || running.asked_at.is_some() {
+            return;
+        }
+        running.heartbeat.pass(beat.passed);
+        let silence = running.heartbeat.silence();
+        if silence >= patience {
+            self.end(&format_args!(
+                "it has not answered for {:.1} s (stopped, blocked or busy without end)",
+                silence.as_secs_f32()
+            ));
+        } else if beat.ping_is_due
+            && let Some(nonce) = running.heartbeat.ping()
+        {
+            self.send(&E::ping(nonce));
+        }
+    }
+
+    /// It answered a ping.
+    ///
+    /// # Errors
+    /// When nobody asked.
+    pub(crate) fn answered(&mut self, nonce: u64) -> Result<(), StrayPong> {
+        match &mut self.state {
+            State::Running(running) => running.heartbeat.answered(nonce),
+            State::Absent | State::Waiting { .. } => Ok(()),
+        }
+    }
+
+    /// True while it neither answers nor has ended: it was killed, and does not even notice that.
+    pub(crate) const fn is_lost(&self) -> bool {
+        matches!(
+            &self.state,
+            State::Running(Running {
+                cut_at: Some(_),
+                ..
+            })
+        )
     }
 
     /// Asks it to leave. What waits to be started again is forgotten.

@@ -14,6 +14,7 @@ use kr_model::{CheckerId, Generation, InstanceId, RealServerId, VirtualServerId}
 use crate::alert;
 use crate::scripts::CheckEnded;
 use crate::scripts::queue::{Job, Object};
+use crate::supervisor::heartbeat::StrayPong;
 use crate::supervisor::{MAILS_KEPT, Supervisor};
 
 /// A child said what it may not say.
@@ -25,6 +26,13 @@ enum Misbehaviour {
     VirtualServer(VirtualServerId),
     Generation(Generation),
     NotAScript(CheckerId),
+    Pong,
+}
+
+impl From<StrayPong> for Misbehaviour {
+    fn from(StrayPong: StrayPong) -> Self {
+        Self::Pong
+    }
 }
 
 impl fmt::Display for Misbehaviour {
@@ -38,6 +46,7 @@ impl fmt::Display for Misbehaviour {
             Self::NotAScript(id) => {
                 return write!(f, "it asks for a script of checker {id}, which has none");
             }
+            Self::Pong => return f.write_str("it answers what nobody asked"),
         };
         write!(f, "it speaks of {kind} {number}, which it was not given")
     }
@@ -83,6 +92,7 @@ impl Supervisor {
 
     fn hear_vrrpd(&mut self, message: FromVrrpd) -> Result<(), Misbehaviour> {
         match message {
+            FromVrrpd::Pong { nonce } => self.vrrpd.answered(nonce)?,
             FromVrrpd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.vrrpd.set_ready(generation);
@@ -119,6 +129,7 @@ impl Supervisor {
 
     fn hear_checkerd(&mut self, message: FromCheckerd) -> Result<(), Misbehaviour> {
         match message {
+            FromCheckerd::Pong { nonce } => self.checkerd.answered(nonce)?,
             FromCheckerd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.checkerd.set_ready(generation);
@@ -157,6 +168,7 @@ impl Supervisor {
 
     fn hear_ipvsd(&mut self, message: FromIpvsd) -> Result<(), Misbehaviour> {
         match message {
+            FromIpvsd::Pong { nonce } => self.ipvsd.answered(nonce)?,
             FromIpvsd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.ipvsd.set_ready(generation);

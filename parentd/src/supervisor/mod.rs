@@ -7,7 +7,9 @@
 mod backoff;
 pub(crate) mod child;
 mod handlers;
+mod heartbeat;
 mod reload;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,6 +35,8 @@ use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
 use crate::scripts::Scripts;
 use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
+use crate::supervisor::heartbeat::Pace;
+use crate::supervisor::watchdog::Watchdog;
 
 const SIGNALS: Token = Token(0);
 const VRRPD: Token = Token(1);
@@ -113,6 +117,8 @@ pub(crate) struct Supervisor {
     /// A reload was asked for while one was on its way.
     reload_again: bool,
     started_at: Instant,
+    pace: Pace,
+    watchdog: Watchdog,
 }
 
 impl Supervisor {
@@ -156,6 +162,8 @@ impl Supervisor {
             more_to_read: false,
             reload_again: false,
             started_at: clock.now(),
+            pace: Pace::new(clock.now()),
+            watchdog: Watchdog::from_environment(clock.now()),
         };
         supervisor.look_up_accounts();
         Ok(supervisor)
@@ -168,7 +176,8 @@ impl Supervisor {
                 return code;
             }
             let deadline = self.poll_timeout();
-            let ready = match self.events.wait(deadline) {
+            self.pace.sleep(self.clock.now(), deadline);
+            let ready = match self.events.wait(Some(deadline)) {
                 Ok(ready) => ready,
                 Err(error) => {
                     log::error!("waiting for events failed, the daemon cannot go on: {error}");
@@ -183,6 +192,20 @@ impl Supervisor {
             if self.more_to_read {
                 self.read_children();
             }
+            self.beat();
+        }
+    }
+
+    /// After what the children said was heard: asks whether they are alive, and tells systemd.
+    fn beat(&mut self) {
+        let beat = self.pace.woke(self.now);
+        let generation = self.generation;
+        self.vrrpd.beat(beat, generation);
+        self.checkerd.beat(beat, generation);
+        self.ipvsd.beat(beat, generation);
+        let lost = self.vrrpd.is_lost() || self.checkerd.is_lost() || self.ipvsd.is_lost();
+        if !lost && self.watchdog.is_due(self.now) {
+            tell_systemd(&[NotifyState::Watchdog]);
         }
     }
 
@@ -483,9 +506,10 @@ impl Supervisor {
         self.stop(code);
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    /// When the loop must turn again: never later than the next question to the children.
+    fn poll_timeout(&self) -> Instant {
         if self.more_to_read {
-            return Some(self.now);
+            return self.now;
         }
         let wait: Duration = self.config.global.child_wait_time;
         let finishing = match self.phase {
@@ -506,7 +530,7 @@ impl Supervisor {
         ]
         .into_iter()
         .flatten()
-        .min()
+        .fold(self.pace.poll_timeout(), Instant::min)
     }
 }
 

@@ -91,3 +91,23 @@ fn systemd_hears_of_readiness_reload_and_stop() {
     daemon.terminate(SOON).unwrap();
     assert_eq!(next(), "STOPPING=1");
 }
+
+#[test]
+fn the_watchdog_of_systemd_is_fed_while_the_children_answer() {
+    let rig = Rig::new(WHOLE);
+    let socket = UnixDatagram::bind(rig.path("notify")).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let mut command = rig.command(&["-nlG"]);
+    command
+        .env("NOTIFY_SOCKET", rig.path("notify"))
+        .env("WATCHDOG_USEC", "900000");
+    let _daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
+    let mut fed = 0;
+    while fed < 5 {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        if buffer[..length].starts_with(b"WATCHDOG=1") {
+            fed += 1;
+        }
+    }
+}

@@ -86,7 +86,7 @@ fn a_child_that_cannot_run_its_configuration_stops_the_start_with_its_code() {
 #[test]
 fn a_child_that_does_not_hear_the_stop_is_killed_after_child_wait_time() {
     let rig = Rig::new(WHOLE);
-    let mut daemon = start(&rig, "deaf");
+    let mut daemon = start(&rig, "does not leave");
     rig.wait_for(&daemon, "up: every process");
     let begin = Instant::now();
     let status = daemon.terminate(SOON).unwrap();
@@ -96,4 +96,23 @@ fn a_child_that_does_not_hear_the_stop_is_killed_after_child_wait_time() {
         took >= Duration::from_secs(5) && took < Duration::from_secs(8),
         "{took:?}"
     );
+}
+
+#[test]
+fn a_child_that_answers_no_ping_is_replaced() {
+    let rig = Rig::new(WHOLE);
+    let daemon = start(&rig, "silent");
+    rig.wait_for(&daemon, "up: every process");
+    let begin = Instant::now();
+    rig.wait_for(&daemon, "killing vrrpd: it has not answered for 1.");
+    rig.wait_for(&daemon, "starting it again now");
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_child_that_answers_what_nobody_asked_is_replaced() {
+    let rig = Rig::new(WHOLE);
+    let daemon = start(&rig, "stray answer");
+    rig.wait_for(&daemon, "killing vrrpd: it answers what nobody asked");
+    rig.wait_for(&daemon, "starting it again now");
 }

@@ -43,6 +43,37 @@ fn a_killed_child_is_back_at_once_and_the_address_stays() {
 }
 
 #[test]
+fn a_stopped_child_is_replaced_within_its_deadline_and_the_address_stays() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    eventually(SOON, "the address", || rig.host.has_address("10.9.0.9")).unwrap();
+    for (name, deadline) in [("vrrpd", 1), ("checkerd", 3), ("ipvsd", 3)] {
+        let old = child_named(daemon.pid(), name).unwrap();
+        let ready = format!("{name} runs configuration 1");
+        let before = daemon.log().matches(&ready).count();
+        let start = Instant::now();
+        nix::sys::signal::kill(old, Signal::SIGSTOP).unwrap();
+        let back = eventually(SOON, name, || daemon.log().matches(&ready).count() > before);
+        assert!(back.is_ok(), "{name} is not back:\n{}", daemon.log());
+        let took = start.elapsed();
+        // A question every 250 ms, the deadline, the start of the successor on a busy machine.
+        assert!(
+            took < Duration::from_secs(deadline) + Duration::from_millis(1500),
+            "{name}: {took:?}"
+        );
+        let line = format!("killing {name}: it has not answered for {deadline}.");
+        assert!(daemon.log().contains(&line), "{}", daemon.log());
+        assert!(rig.host.has_address("10.9.0.9"), "{name}");
+    }
+    let notes = rig.notes();
+    assert_eq!(
+        notes.iter().filter(|note| *note == "master").count(),
+        1,
+        "{notes:?}"
+    );
+}
+
+#[test]
 fn children_leave_within_a_second_when_the_parent_is_killed() {
     let rig = Rig::new(WHOLE);
     let daemon = rig.start_and_wait();

@@ -212,7 +212,7 @@ impl Vrrpd {
                             self.snapshots.insert(snapshot.id, (**snapshot).clone());
                         }
                         FromVrrpd::Transition { to, .. } => self.transitions.push(*to),
-                        FromVrrpd::Ready(_) => {}
+                        FromVrrpd::Ready(_) | FromVrrpd::Pong { .. } => {}
                     }
                     said.push(message);
                 }

@@ -33,6 +33,11 @@ pub enum ToCheckerd {
     Mail(Box<Mail>),
     /// Deliver the mail that waits, then exit.
     Stop,
+    /// Answer with the same number, to show that the process still turns its loop.
+    Ping {
+        /// Number of the question.
+        nonce: u64,
+    },
 }
 
 /// What the checker process says.
@@ -51,4 +56,9 @@ pub enum FromCheckerd {
     },
     /// The IPVS process broke the protocol of its channel, which is closed.
     IpvsdMisbehaved,
+    /// The answer to a ping.
+    Pong {
+        /// Number of the question.
+        nonce: u64,
+    },
 }

@@ -32,6 +32,11 @@ pub enum ToIpvsd {
     Checkerd,
     /// Leave cleanly: the table is removed as configured, exit.
     Stop,
+    /// Answer with the same number, to show that the process still turns its loop.
+    Ping {
+        /// Number of the question.
+        nonce: u64,
+    },
 }
 
 /// What the IPVS process says.
@@ -80,6 +85,11 @@ pub enum FromIpvsd {
     },
     /// The checker process broke the protocol of its channel, which is closed.
     CheckerdMisbehaved,
+    /// The answer to a ping.
+    Pong {
+        /// Number of the question.
+        nonce: u64,
+    },
 }
 
 /// Why a change of a server or a quorum is said.

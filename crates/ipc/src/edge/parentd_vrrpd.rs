@@ -19,6 +19,11 @@ pub enum ToVrrpd {
     Commit(Generation),
     /// Leave cleanly: priority 0, addresses removed as configured, exit.
     Stop,
+    /// Answer with the same number, to show that the process still turns its loop.
+    Ping {
+        /// Number of the question.
+        nonce: u64,
+    },
 }
 
 /// What the VRRP process says.
@@ -38,5 +43,10 @@ pub enum FromVrrpd {
         priority: u8,
         /// Why.
         cause: Cause,
+    },
+    /// The answer to a ping.
+    Pong {
+        /// Number of the question.
+        nonce: u64,
     },
 }

@@ -46,7 +46,15 @@ fn main() -> ExitCode {
                 std::thread::park();
             }
         }
-        "deaf" => become_ready(&mut channel),
+        "silent" => become_ready(&mut channel),
+        "stray answer" => {
+            become_ready(&mut channel);
+            let _ = channel.send(&FromVrrpd::Pong { nonce: 4711 });
+        }
+        "does not leave" => {
+            become_ready(&mut channel);
+            answer_pings(&mut channel);
+        }
         _ => return ExitCode::FAILURE,
     }
     loop {
@@ -63,6 +71,19 @@ fn become_ready(channel: &mut Edge) {
             if let ToVrrpd::Commit(generation) = message {
                 let _ = channel.send(&FromVrrpd::Ready(generation));
                 return;
+            }
+        }
+    }
+}
+
+/// Hears everything and does nothing but prove that it lives.
+fn answer_pings(channel: &mut Edge) {
+    loop {
+        let mut fds = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, PollTimeout::NONE);
+        while let Ok(Some(message)) = channel.recv() {
+            if let ToVrrpd::Ping { nonce } = message {
+                let _ = channel.send(&FromVrrpd::Pong { nonce });
             }
         }
     }
