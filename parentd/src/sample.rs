@@ -75,6 +75,7 @@ pub(crate) fn published(config: &Config) -> Published {
             },
             priority: entry.instance.priority,
             counters: Counters::default(),
+            sequence: 0,
             since: Instant::ZERO,
             cause: Cause::Start,
         };

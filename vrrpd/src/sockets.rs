@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use kr_event::EventLoop;
 use kr_model::net::Family;
 use kr_model::units::{IfIndex, Vrid};
-use kr_model::vrrp::{Instance, Transport};
+use kr_model::vrrp::{Authentication, Instance, Transport};
 use kr_sys::packet::PacketSender;
+use kr_wire::ipv4::{PROTOCOL_AH, PROTOCOL_VRRP};
 use kr_wire::{arp, ndisc};
 use mio::{Interest, Token};
 use nix::errno::Errno;
@@ -25,13 +26,15 @@ pub(crate) use port::Received;
 /// below 1200 bytes, and over IPv6 below 4200; what is cut here is refused for its length later.
 pub(crate) const PACKET: usize = 4608;
 
-/// Which socket: the adverts of one family on one interface.
+/// Which socket: the adverts of one family and IP protocol on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PortId {
     /// The interface.
     pub(crate) link: IfIndex,
     /// The family.
     pub(crate) family: Family,
+    /// IP protocol of the packets: VRRP, or an authentication header in front of it.
+    pub(crate) protocol: u8,
 }
 
 /// What a socket is needed for.
@@ -54,6 +57,10 @@ pub(crate) fn needs<'a>(
         let id = PortId {
             link: link.index,
             family: instance.family,
+            protocol: match instance.authentication {
+                Authentication::Header(_) => PROTOCOL_AH,
+                Authentication::None | Authentication::Password(_) => PROTOCOL_VRRP,
+            },
         };
         let need = needs.entry(id).or_default();
         need.vrids.insert(instance.vrid);
@@ -114,7 +121,7 @@ impl Sockets {
 
     fn add(&mut self, id: PortId, need: &Need, events: &EventLoop, name: &str) -> io::Result<()> {
         let token = Token(self.next_token);
-        let mut port = Port::open(name, id.family)?;
+        let mut port = Port::open(name, id)?;
         port.change(id.link, need)?;
         events.register_for(port.as_fd(), token, Interest::READABLE)?;
         self.next_token = self.next_token.wrapping_add(1);
@@ -136,7 +143,7 @@ impl Sockets {
         }
     }
 
-    /// Sends a packet with its header.
+    /// Sends a packet with its header, through any socket of its interface and family.
     pub(crate) fn send(
         &self,
         link: IfIndex,
@@ -144,8 +151,10 @@ impl Sockets {
         packet: &[u8],
     ) -> Result<(), Errno> {
         let family = Family::of(destination);
-        let port = self.ports.get(&PortId { link, family });
-        port.ok_or(Errno::ENODEV)?.send(link, destination, packet)
+        let mut ports = self.ports.iter();
+        let port = ports.find(|(id, _)| (id.link, id.family) == (link, family));
+        let (_, port) = port.ok_or(Errno::ENODEV)?;
+        port.send(link, destination, packet)
     }
 
     /// Tells the segment that `address` is at the interface's own hardware address: by gratuitous ARP, or
@@ -169,6 +178,7 @@ impl Sockets {
 
 #[cfg(test)]
 mod tests {
+    use kr_model::vrrp::Secret;
     use kr_netlink::route::{Event, Link};
 
     use super::*;
@@ -200,10 +210,14 @@ mod tests {
             check_source: false,
         };
         let missing = instance(11, "eth1", &[]);
-        let all = [instance(8, "eth0", &[]), other_group, inet6, missing];
-        let id = |family| PortId {
+        let mut all = vec![instance(8, "eth0", &[]), other_group, inet6, missing];
+        let mut sealed = instance(12, "eth0", &[]);
+        sealed.authentication = Authentication::Header(Secret(*b"11111111"));
+        all.push(sealed);
+        let id = |family, protocol| PortId {
             link: index(2),
             family,
+            protocol,
         };
         let inet = Need {
             groups: [[224, 0, 0, 18].into(), [224, 0, 0, 99].into()].into(),
@@ -213,7 +227,15 @@ mod tests {
             groups: BTreeSet::new(),
             vrids: vrids([10]),
         };
-        let expected = [(id(Family::Inet), inet), (id(Family::Inet6), inet6)];
+        let header = Need {
+            groups: [[224, 0, 0, 18].into()].into(),
+            vrids: vrids([12]),
+        };
+        let expected = [
+            (id(Family::Inet, 51), header),
+            (id(Family::Inet, 112), inet),
+            (id(Family::Inet6, 112), inet6),
+        ];
         assert_eq!(needs(&all, &kernel), expected.into());
     }
 }

@@ -340,6 +340,9 @@ pub struct Snapshot {
     pub priority: Priority,
     /// Counters.
     pub counters: Counters,
+    /// With `auth_type AH`: no advert of this virtual router had a larger sequence number yet, and a successor
+    /// of a master goes on from here. 0 otherwise.
+    pub sequence: u32,
     /// When the state was entered.
     pub since: Instant,
     /// Why the state was entered.

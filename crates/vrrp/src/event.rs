@@ -61,11 +61,6 @@ pub enum EventKind {
         /// How late the advert was.
         late: Duration,
     },
-    /// The instance needs something that is not built; it does not run.
-    NotSupported {
-        /// What it needs.
-        what: &'static str,
-    },
 }
 
 /// Who has to look at a log line.
@@ -88,8 +83,7 @@ impl Event {
             | EventKind::TwoOwners { .. }
             | EventKind::GaveWayToOwner { .. }
             | EventKind::TimerLate { .. }
-            | EventKind::SilentTooLong { .. }
-            | EventKind::NotSupported { .. } => Severity::Warning,
+            | EventKind::SilentTooLong { .. } => Severity::Warning,
         }
     }
 }
@@ -130,9 +124,6 @@ impl fmt::Display for Event {
                  the addresses again",
                 late.as_millis()
             ),
-            EventKind::NotSupported { what } => {
-                write!(f, "not started: {what} is not supported yet")
-            }
         }
     }
 }

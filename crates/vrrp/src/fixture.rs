@@ -83,6 +83,7 @@ pub(crate) fn header(source: u8) -> PacketHeader {
         destination: IpAddr::V4(MULTICAST_V4),
         ttl: 255,
         protocol: PROTOCOL_VRRP,
+        id: 0,
     }
 }
 

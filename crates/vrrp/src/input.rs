@@ -64,6 +64,8 @@ pub struct PacketHeader {
     pub ttl: u8,
     /// 112 for VRRP, 51 for an authentication header.
     pub protocol: u8,
+    /// Identification of an IPv4 packet, which an authentication header covers; 0 for IPv6.
+    pub id: u16,
 }
 
 /// Whether a link can be used.

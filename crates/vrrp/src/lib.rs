@@ -4,7 +4,7 @@
 //! time, carries out every [`Action`] that [`Router::poll_action`] has, and sleeps until
 //! [`Router::poll_timeout`]. Version 2 follows RFC 3768, with the passwords of RFC 2338 and the
 //! extensions of keepalived.conf; version 3 follows RFC 9568. Both run over IPv4 and IPv6, to a multicast
-//! group or to unicast peers. An instance that needs an authentication header is refused with an [`Event`].
+//! group or to unicast peers.
 //!
 //! What a driver has to keep:
 //! * [`Input::Link`] and [`Input::Source`] of every interface come before the first

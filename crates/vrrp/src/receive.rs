@@ -11,6 +11,7 @@ use kr_wire::advert::{
     Malformed,
 };
 use kr_wire::ipv4::{PROTOCOL_AH, PROTOCOL_VRRP};
+use kr_wire::{ah, ipv4};
 
 use crate::input::PacketHeader;
 
@@ -20,6 +21,8 @@ pub(crate) struct Heard {
     pub(crate) source: IpAddr,
     pub(crate) priority: u8,
     pub(crate) interval: AdvertInterval,
+    /// Of the authentication header, when the instance asks for one.
+    pub(crate) sequence: Option<u32>,
 }
 
 /// What is wrong with a received packet, or strange about it.
@@ -39,6 +42,10 @@ pub enum Complaint {
     AuthTypeDiffers(u8),
     /// Another password than ours.
     Password,
+    /// The authentication header is not right.
+    Header(ah::Refused),
+    /// The sequence number of the authentication header was used before.
+    Replayed(u32),
     /// Another advert interval than ours, in hundredths of a second.
     Interval {
         /// Of the sender.
@@ -83,7 +90,7 @@ impl Complaint {
             ) => &mut counters.packet_length_errors,
             Self::Ttl(_) | Self::PeerTtl(_) => &mut counters.ttl_errors,
             Self::AuthTypeUnknown(_) => &mut counters.invalid_auth_type,
-            Self::Password => &mut counters.auth_failures,
+            Self::Password | Self::Header(_) | Self::Replayed(_) => &mut counters.auth_failures,
             Self::Interval { .. } => &mut counters.advert_interval_errors,
             Self::Type(_) => &mut counters.invalid_type_received,
             Self::Checksum => &mut counters.checksum_errors,
@@ -116,6 +123,13 @@ impl fmt::Display for Complaint {
                 )
             }
             Self::Password => f.write_str("the password is not the auth_pass set here"),
+            Self::Header(refused) => refused.fmt(f),
+            Self::Replayed(sequence) => {
+                write!(
+                    f,
+                    "sequence number {sequence} of the authentication header is not new"
+                )
+            }
             Self::Interval { theirs, ours } => write!(
                 f,
                 "advert interval {}.{:02} s, but advert_int here is {}.{:02} s",
@@ -169,13 +183,19 @@ pub(crate) fn check(
     if header.protocol != protocol {
         return Err(Complaint::Protocol(header.protocol));
     }
+    let sealed = unseal(&instance.authentication, header, payload);
+    // One that is not authentic is told from one that is no advert at all.
+    let message = match sealed {
+        Ok((_, message)) => message,
+        Err(_) => payload.get(ah::HEADER_LEN..).unwrap_or_default(),
+    };
     let ends = Ends {
         source: header.source,
         destination: header.destination,
     };
     // Unicast adverts may cross routers.
     let multicast = matches!(instance.transport, Transport::Multicast { .. });
-    let parsed = match advert::parse_covered(payload, ends, coverage(instance)) {
+    let parsed = match advert::parse_covered(message, ends, coverage(instance)) {
         Err(
             malformed @ (Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. }),
         ) => return Err(Complaint::Malformed(malformed)),
@@ -186,6 +206,7 @@ pub(crate) fn check(
         Ok(parsed) => parsed,
     };
     let interval = check_body(instance, parsed.advert.body)?;
+    let (sequence, _) = sealed?;
     if parsed.advert.kind != ADVERTISEMENT {
         return Err(Complaint::Type(parsed.advert.kind));
     }
@@ -200,8 +221,34 @@ pub(crate) fn check(
         source: header.source,
         priority: parsed.advert.priority,
         interval,
+        sequence,
     };
     Ok((parsed.advert, heard))
+}
+
+/// The sequence number and the message of a packet with an authentication header that the instance can
+/// check, and the whole payload where it asks for none.
+fn unseal<'a>(
+    authentication: &Authentication,
+    header: PacketHeader,
+    payload: &'a [u8],
+) -> Result<(Option<u32>, &'a [u8]), Complaint> {
+    let Authentication::Header(key) = authentication else {
+        return Ok((None, payload));
+    };
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (header.source, header.destination) else {
+        return Err(Complaint::Protocol(header.protocol));
+    };
+    let ip = ipv4::Header {
+        tos: 0,
+        id: header.id,
+        ttl: header.ttl,
+        protocol: header.protocol,
+        source,
+        destination,
+    };
+    let (sequence, message) = ah::open(&key.0, &ip, payload).map_err(Complaint::Header)?;
+    Ok((Some(sequence), message))
 }
 
 /// What the checksums of an instance cover, in both directions.
@@ -336,6 +383,7 @@ mod tests {
             source: v4(9),
             priority: 100,
             interval: AdvertInterval::DEFAULT,
+            sequence: None,
         };
         let plain = bytes(&advert(100), header(9));
         assert_eq!(

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 use kr_model::net::Family;
 use kr_model::units::IfName;
-use kr_model::vrrp::{Authentication, Cause, Instance, Snapshot, State, Transport, VrrpGlobal};
+use kr_model::vrrp::{Cause, Instance, Snapshot, State, Transport, VrrpGlobal};
 use kr_model::{InstanceId, Instant};
-use kr_wire::advert;
+use kr_wire::ipv4::PROTOCOL_AH;
+use kr_wire::{advert, ah};
 
 use crate::action::Action;
 use crate::announce::Pace;
-use crate::event::{Event, EventKind};
 use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{Surroundings, Turn, VirtualRouter};
 
@@ -135,13 +135,6 @@ impl Router {
     }
 
     fn add(&mut self, config: Instance, resume: Option<&Snapshot>, now: Instant) {
-        if let Some(what) = unsupported(&config) {
-            self.actions.push_back(Action::Event(Event {
-                name: config.name,
-                kind: EventKind::NotSupported { what },
-            }));
-            return;
-        }
         let id = config.id;
         self.receivers
             .entry(config.interface.clone())
@@ -195,7 +188,7 @@ impl Router {
         header: PacketHeader,
         payload: &[u8],
     ) -> Option<InstanceId> {
-        let key = (Family::of(header.source), advert::peek_vrid(payload)?);
+        let key = (Family::of(header.source), peek_vrid(header, payload)?);
         let sharers = self.receivers.get(interface)?.get(&key)?;
         let claim = |id: &InstanceId| Some(self.instances.get(id)?.router.claim(header));
         sharers.iter().copied().min_by_key(|id| Reverse(claim(id)))
@@ -293,6 +286,15 @@ impl Kernel {
     }
 }
 
+/// The virtual router id of a packet, behind the authentication header if there is one.
+fn peek_vrid(header: PacketHeader, payload: &[u8]) -> Option<u8> {
+    if header.protocol == PROTOCOL_AH {
+        advert::peek_vrid(payload.get(ah::HEADER_LEN..)?)
+    } else {
+        advert::peek_vrid(payload)
+    }
+}
+
 /// True for a unicast instance without peers.
 const fn is_lonely(config: &Instance) -> bool {
     match &config.transport {
@@ -314,14 +316,6 @@ fn tracked_devices(config: &Instance) -> impl Iterator<Item = &IfName> {
 
 fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
     std::iter::once(&config.interface).chain(tracked_devices(config))
-}
-
-/// What the machine cannot run.
-fn unsupported(config: &Instance) -> Option<&'static str> {
-    match config.authentication {
-        Authentication::Header(_) => Some("auth_type AH"),
-        Authentication::None | Authentication::Password(_) => None,
-    }
 }
 
 #[cfg(test)]

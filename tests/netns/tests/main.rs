@@ -13,3 +13,4 @@ mod adverts;
 mod crash;
 mod election;
 mod hostile;
+mod transports;

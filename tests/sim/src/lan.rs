@@ -302,6 +302,7 @@ impl Lan {
             destination: IpAddr::V4(header.destination),
             ttl: header.ttl,
             protocol: header.protocol,
+            id: header.id,
         };
         let input = Input::Packet {
             interface: &interface(),

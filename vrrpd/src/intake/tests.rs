@@ -25,6 +25,7 @@ fn resume(id: u32) -> ToVrrpd {
         role: Role::Fault,
         priority: Priority::DEFAULT,
         counters: Counters::default(),
+        sequence: 0,
         since: Instant::ZERO,
         cause: Cause::Start,
     }))

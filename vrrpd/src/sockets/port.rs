@@ -1,4 +1,4 @@
-//! One raw socket for the adverts of one family on one interface, in both directions.
+//! One raw socket for the adverts of one family and IP protocol on one interface, in both directions.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut};
@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
-use super::{Need, PACKET};
+use super::{Need, PACKET, PortId};
 
 /// `TC_PRIO_INTERACTIVE`.
 const PRIORITY: u32 = 6;
@@ -40,22 +40,22 @@ pub(crate) enum Received<'b> {
 #[derive(Debug)]
 pub(super) struct Port {
     socket: Socket,
-    family: Family,
+    id: PortId,
     need: Need,
 }
 
 impl Port {
     /// A raw socket that is bound to an interface and holds no packet of another one.
-    pub(super) fn open(name: &str, family: Family) -> io::Result<Self> {
-        let protocol = Protocol::from(i32::from(ipv4::PROTOCOL_VRRP));
-        let domain = match family {
+    pub(super) fn open(name: &str, id: PortId) -> io::Result<Self> {
+        let protocol = Protocol::from(i32::from(id.protocol));
+        let domain = match id.family {
             Family::Inet => Domain::IPV4,
             Family::Inet6 => Domain::IPV6,
         };
         let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol))?;
         socket.bind_device(Some(name.as_bytes()))?;
         // Groups that others joined on this interface are not for us, though the kernel would give them.
-        match family {
+        match id.family {
             Family::Inet => {
                 socket.set_header_included_v4(true)?;
                 socket.set_multicast_loop_v4(false)?;
@@ -82,7 +82,7 @@ impl Port {
         }
         Ok(Self {
             socket,
-            family,
+            id,
             need: Need::default(),
         })
     }
@@ -102,8 +102,7 @@ impl Port {
         for group in need.groups.difference(&self.need.groups) {
             self.join(link, *group)?;
         }
-        self.socket
-            .attach_filter(&filter(self.family, &need.vrids))?;
+        self.socket.attach_filter(&filter(self.id, &need.vrids))?;
         self.need = need.clone();
         Ok(())
     }
@@ -133,7 +132,7 @@ impl Port {
     /// The next packet that waits.
     pub(super) fn receive<'b>(&self, buffer: &'b mut [u8; PACKET]) -> Received<'b> {
         let outcome = loop {
-            let outcome = match self.family {
+            let outcome = match self.id.family {
                 Family::Inet => self.receive_v4(buffer),
                 Family::Inet6 => self.receive_v6(buffer),
             };
@@ -149,7 +148,7 @@ impl Port {
         let Some(bytes) = buffer.get(..length) else {
             return Received::Useless;
         };
-        match (self.family, header) {
+        match (self.id.family, header) {
             (Family::Inet6, Some(header)) => Received::Packet(header, bytes),
             (Family::Inet6, None) => Received::Useless,
             (Family::Inet, _) => match ipv4::parse(bytes) {
@@ -159,6 +158,7 @@ impl Port {
                         destination: header.destination.into(),
                         ttl: header.ttl,
                         protocol: header.protocol,
+                        id: header.id,
                     },
                     payload,
                 ),
@@ -205,7 +205,8 @@ impl Port {
                 source: source.into(),
                 destination: destination.into(),
                 ttl,
-                protocol: ipv4::PROTOCOL_VRRP,
+                protocol: self.id.protocol,
+                id: 0,
             });
         Ok((header, message.bytes))
     }
@@ -239,17 +240,22 @@ impl Port {
 
 /// A filter (bpf(4)) that drops in the kernel what is of no router id of ours. The data of an IPv4 socket
 /// begins with the IP header, that of an IPv6 socket behind it.
-fn filter(family: Family, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
+fn filter(id: PortId, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
     /// `ldxb 4*([0]&0xf)`: the length of the IPv4 header.
     const HEADER_LENGTH: SockFilter = SockFilter::new(0xb1, 0, 0, 0);
     /// `ldb [x+1]`: the router id behind the header.
     const ROUTER_ID_BEHIND: SockFilter = SockFilter::new(0x50, 0, 0, 1);
+    /// `ldb [x+25]`: the router id behind the header and an authentication header.
+    const ROUTER_ID_BEHIND_BOTH: SockFilter = SockFilter::new(0x50, 0, 0, 25);
     /// `ldb [1]`: the router id.
     const ROUTER_ID: SockFilter = SockFilter::new(0x30, 0, 0, 1);
     const TAKE: SockFilter = SockFilter::new(0x06, 0, 0, u32::MAX);
     const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
-    let mut program = match family {
+    let mut program = match id.family {
+        Family::Inet if id.protocol == ipv4::PROTOCOL_AH => {
+            vec![HEADER_LENGTH, ROUTER_ID_BEHIND_BOTH]
+        }
         Family::Inet => vec![HEADER_LENGTH, ROUTER_ID_BEHIND],
         Family::Inet6 => vec![ROUTER_ID],
     };
@@ -269,13 +275,18 @@ mod tests {
     use socket2::SockRef;
 
     use super::*;
-    use crate::samples::vrids;
+    use crate::samples::{index, vrids};
 
     /// Whether a socket with the filter for these router ids takes the packet.
-    fn takes(family: Family, ours: &BTreeSet<Vrid>, packet: &[u8]) -> bool {
+    fn takes(family: Family, protocol: u8, ours: &BTreeSet<Vrid>, packet: &[u8]) -> bool {
+        let id = PortId {
+            link: index(2),
+            family,
+            protocol,
+        };
         let (sender, receiver) = UnixDatagram::pair().unwrap();
         SockRef::from(&receiver)
-            .attach_filter(&filter(family, ours))
+            .attach_filter(&filter(id, ours))
             .unwrap();
         receiver.set_nonblocking(true).unwrap();
         sender.send(packet).unwrap();
@@ -301,7 +312,11 @@ mod tests {
             (packet(5, 7)[..21].to_vec(), false),
             (vec![0x45], false),
         ] {
-            assert_eq!(takes(Family::Inet, &ours, &packet), taken, "{packet:?}");
+            assert_eq!(
+                takes(Family::Inet, 112, &ours, &packet),
+                taken,
+                "{packet:?}"
+            );
         }
     }
 
@@ -313,13 +328,26 @@ mod tests {
             (&[0x31, 8, 7], false),
             (&[7], false),
         ] {
-            assert_eq!(takes(Family::Inet6, &ours, packet), taken, "{packet:?}");
+            assert_eq!(
+                takes(Family::Inet6, 112, &ours, packet),
+                taken,
+                "{packet:?}"
+            );
         }
     }
 
     #[test]
+    fn the_filter_looks_behind_an_authentication_header() {
+        let mut packet = packet(5, 8);
+        packet.extend([0; 20]);
+        packet.extend([0x21, 7, 100, 0]);
+        assert!(takes(Family::Inet, 51, &vrids([7]), &packet));
+        assert!(!takes(Family::Inet, 51, &vrids([8]), &packet));
+    }
+
+    #[test]
     fn the_filter_holds_every_router_id_there_is() {
-        assert!(takes(Family::Inet, &vrids(1..=255), &packet(5, 255)));
-        assert!(!takes(Family::Inet, &vrids(1..=254), &packet(5, 255)));
+        assert!(takes(Family::Inet, 112, &vrids(1..=255), &packet(5, 255)));
+        assert!(!takes(Family::Inet, 112, &vrids(1..=254), &packet(5, 255)));
     }
 }

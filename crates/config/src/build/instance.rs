@@ -480,16 +480,7 @@ impl Build<'_> {
     fn authentication_kind(&mut self, word: &Word) -> Option<AuthKind> {
         match word.text.as_str() {
             "PASS" => Some(AuthKind::Password),
-            "AH" => {
-                self.report(
-                    warning(
-                        word.span,
-                        "`auth_type AH` is known but not supported yet: the instance does not run",
-                    )
-                    .help("use `auth_type PASS` on all routers of this VRID"),
-                );
-                Some(AuthKind::Header)
-            }
+            "AH" => Some(AuthKind::Header),
             _ => {
                 self.report(
                     error(

@@ -6,7 +6,7 @@ use kr_model::Instant;
 use kr_model::units::{AdvertInterval, Priority};
 use kr_model::vrrp::{Cause, Preemption, Transport, Version};
 
-use super::{Backup, Master, Patience, Phase, Rival, Turn, VirtualRouter};
+use super::{Backup, Master, Patience, Phase, Rival, Turn, VirtualRouter, send};
 use crate::event::EventKind;
 use crate::input::PacketHeader;
 use crate::receive::{self, Complaint, Heard};
@@ -88,6 +88,12 @@ impl VirtualRouter {
                 Ok(good) => good,
                 Err(complaint) => return self.complain(header.source, complaint, turn),
             };
+        if let Some(sequence) = heard.sequence {
+            if !send::is_newer(sequence, self.sequence) {
+                return self.complain(header.source, Complaint::Replayed(sequence), turn);
+            }
+            self.sequence = sequence;
+        }
         self.counters.advert_received = self.counters.advert_received.saturating_add(1);
         if heard.interval != self.config.advert_interval {
             let (theirs, ours) = (heard.interval.get(), self.config.advert_interval.get());

@@ -65,6 +65,11 @@ pub(crate) struct VirtualRouter {
     since: Instant,
     cause: Cause,
     ip_id: u16,
+    /// The largest sequence number of an authentication header that was sent or taken: all routers of a
+    /// virtual router count together.
+    sequence: u32,
+    /// Up to where a successor of this process was told that sequence numbers are used.
+    reserved: u32,
     announcer: Announcer,
     /// Log points said since the last change of state or master.
     said: Vec<Discriminant<EventKind>>,
@@ -130,6 +135,8 @@ impl VirtualRouter {
             since: now,
             cause: Cause::Start,
             ip_id: 0,
+            sequence: 0,
+            reserved: 0,
             announcer: Announcer::default(),
             said: Vec::new(),
             complained: Vec::new(),
@@ -162,6 +169,7 @@ impl VirtualRouter {
     pub(crate) fn resume(&mut self, old: &Snapshot, around: Surroundings, turn: &mut Turn<'_>) {
         self.source = around.source.or(self.source);
         self.counters = old.counters;
+        self.sequence = old.sequence;
         self.since = old.since;
         self.cause = old.cause;
         self.gave_way = self.config.priority.is_owner() && !old.priority.is_owner();
@@ -425,6 +433,7 @@ impl VirtualRouter {
             role: self.role(),
             priority: self.priority(),
             counters: self.counters,
+            sequence: self.reservation(),
             since: self.since,
             cause: self.cause,
         }
@@ -432,6 +441,7 @@ impl VirtualRouter {
 
     fn publish(&mut self, turn: &mut Turn<'_>) {
         self.published_at = turn.now;
+        self.reserved = self.reservation();
         let snapshot = Box::new(self.snapshot());
         turn.actions.push_back(Action::Publish(snapshot));
     }

@@ -8,7 +8,8 @@ use kr_model::vrrp::{Authentication, Instance, Transport, Version};
 use kr_wire::advert::{
     self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends,
 };
-use kr_wire::ipv4::{self, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
+use kr_wire::ah;
+use kr_wire::ipv4::{self, PROTOCOL_AH, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
 use kr_wire::ipv6::{self, TRAFFIC_CLASS_INTERNETWORK_CONTROL};
 
 use super::{Patience, Phase, Turn, VirtualRouter};
@@ -19,6 +20,9 @@ use crate::receive;
 /// RFC 9568 section 5.1.1.3: a receiver believes nothing that passed a router.
 const LINK_TTL: u8 = 255;
 const UNICAST_HOP_LIMIT: u8 = 64;
+
+/// Sequence numbers that a published snapshot of a master is ahead: more than it sends until the next one.
+const RESERVE: u32 = 1000;
 
 /// The messages of the last advert, which are nearly always those of the next one too.
 #[derive(Debug)]
@@ -153,6 +157,7 @@ impl VirtualRouter {
             Some(same) if same.source == source && same.priority == priority => same,
             Some(_) | None => Messages::new(&self.config, source, priority),
         };
+        self.reserve_sequence(turn);
         let ttl = ttl(&self.config);
         for (destination, message) in &messages.of {
             self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
@@ -160,7 +165,16 @@ impl VirtualRouter {
                 source,
                 destination: *destination,
             };
-            let Some(packet) = packet(ends, ttl, self.ip_id, message) else {
+            let packet = match &self.config.authentication {
+                Authentication::Header(key) => {
+                    self.sequence = self.sequence.wrapping_add(1);
+                    sealed_packet(ends, ttl, self.ip_id, &key.0, self.sequence, message)
+                }
+                Authentication::None | Authentication::Password(_) => {
+                    packet(ends, ttl, self.ip_id, message)
+                }
+            };
+            let Some(packet) = packet else {
                 continue;
             };
             turn.actions.push_back(Action::SendAdvert {
@@ -173,6 +187,29 @@ impl VirtualRouter {
         self.messages = Some(messages);
         self.counters.advert_sent = self.counters.advert_sent.saturating_add(1);
         true
+    }
+
+    /// What a successor of this process may go on from: a master sends before it publishes again.
+    pub(super) fn reservation(&self) -> u32 {
+        match (&self.config.authentication, &self.phase) {
+            (Authentication::Header(_), Phase::Master(_)) => self.sequence.wrapping_add(RESERVE),
+            (Authentication::Header(_), Phase::Init | Phase::Backup(_) | Phase::Fault)
+            | (Authentication::None | Authentication::Password(_), _) => self.sequence,
+        }
+    }
+
+    /// Publishes anew before the reserved sequence numbers are used up.
+    fn reserve_sequence(&mut self, turn: &mut Turn<'_>) {
+        let packets = match &self.config.transport {
+            Transport::Multicast { .. } => 1,
+            Transport::Unicast { peers, .. } => u32::try_from(peers.len()).unwrap_or(u32::MAX),
+        };
+        if matches!(self.config.authentication, Authentication::Header(_))
+            && matches!(self.phase, Phase::Master(_))
+            && is_newer(self.sequence.wrapping_add(packets), self.reserved)
+        {
+            self.publish(turn);
+        }
     }
 
     /// The address that equal priorities are compared by.
@@ -229,6 +266,34 @@ const fn ttl(config: &Instance) -> u8 {
         }
         (Transport::Unicast { ttl: None, .. }, Family::Inet6) => UNICAST_HOP_LIMIT,
     }
+}
+
+/// True when a sequence number comes after another one, also across the wrap (RFC 1982 section 3.2).
+pub(super) const fn is_newer(sequence: u32, last: u32) -> bool {
+    let ahead = sequence.wrapping_sub(last);
+    ahead != 0 && ahead < 1 << 31
+}
+
+fn sealed_packet(
+    ends: Ends,
+    ttl: u8,
+    id: u16,
+    key: &[u8; 8],
+    sequence: u32,
+    message: &[u8],
+) -> Option<Vec<u8>> {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (ends.source, ends.destination) else {
+        return None;
+    };
+    let header = ipv4::Header {
+        tos: TOS_INTERNETWORK_CONTROL,
+        id,
+        ttl,
+        protocol: PROTOCOL_AH,
+        source,
+        destination,
+    };
+    ipv4::emit(&header, &ah::seal(key, &header, sequence, message)).ok()
 }
 
 fn packet(ends: Ends, ttl: u8, id: u16, message: &[u8]) -> Option<Vec<u8>> {

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use kr_model::vrrp::{Counters, Preemption, Role, Secret, Version};
+use kr_model::vrrp::{Authentication, Counters, Preemption, Role, Secret, Version};
 use kr_wire::advert::{Advert, Body};
 use kr_wire::{ipv4, ipv6};
 
 use super::*;
-use crate::event::Severity;
 use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 
+mod authentication;
 mod fault;
 mod reload;
 mod resume;
@@ -526,25 +526,6 @@ fn packets_of_other_interfaces_and_routers_are_nobodys() {
     };
     assert_eq!(bench.give(input), []);
     assert_eq!(bench.counters(), Counters::default());
-}
-
-#[test]
-fn what_is_not_supported_is_said_and_not_started() {
-    let mut bench = Bench::empty();
-    let config = Instance {
-        authentication: Authentication::Header(Secret(*b"1111\0\0\0\0")),
-        ..instance(100)
-    };
-    bench.router.handle(configure(config, None), bench.now);
-    let Some(Action::Event(event)) = bench.router.poll_action() else {
-        panic!("an event is expected");
-    };
-    assert_eq!(
-        event.to_string(),
-        "(VI_1) not started: auth_type AH is not supported yet"
-    );
-    assert_eq!(event.severity(), Severity::Warning);
-    assert_eq!(bench.router.poll_timeout(), None);
 }
 
 proptest::proptest! {

@@ -264,13 +264,22 @@ fn a_command_without_quotes_is_explained() {
 }
 
 #[test]
-fn what_the_router_cannot_run_yet_says_so() {
+fn both_kinds_of_authentication_run() {
+    let text = |kind| {
+        instance_with(&format!(
+            "authentication {{\n auth_type {kind}\n auth_pass a\n}}"
+        ))
+    };
+    let secret = Secret(*b"a\0\0\0\0\0\0\0");
     assert_eq!(
-        messages(&instance_with(
-            "authentication {\n auth_type AH\n auth_pass a\n}"
-        )),
-        ["`auth_type AH` is known but not supported yet: the instance does not run"]
+        instance(&text("AH")).authentication,
+        Authentication::Header(secret.clone())
     );
+    assert_eq!(
+        instance(&text("PASS")).authentication,
+        Authentication::Password(secret)
+    );
+    assert_eq!(messages(&text("AH")), [""; 0]);
 }
 
 fn ipv6_with(lines: &str) -> String {

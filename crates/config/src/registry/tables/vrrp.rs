@@ -151,7 +151,7 @@ keywords! {
     }
     in Authentication {
     SUPPORTED (1, 1) "auth_type" "auth_type PASS|AH" ["none"] ["PASS or AH"]
-        "PASS puts the password into each advert; AH is not built yet.";
+        "PASS puts the password into each advert; AH proves with HMAC-MD5 that the sender knows it, and that the advert is new.";
     SUPPORTED (1, 1) "auth_pass" "auth_pass TEXT" ["empty"] ["at most 8 bytes, longer is cut with a warning"]
         "Password; unused bytes are zero. Without it authentication is switched off.";
     }

@@ -109,6 +109,7 @@ fn version_3_over_ipv6_is_elected_like_any_other_and_sends_the_bytes_of_keepaliv
         destination: MULTICAST_V6.into(),
         ttl: 255,
         protocol: 112,
+        id: 0,
     };
     let theirs = Advert {
         vrid: 2.try_into().unwrap(),
