@@ -89,8 +89,9 @@ pub(crate) fn read(
     let settings = loaded.config.map(|config| {
         let mut config = adopt(previous, allocator, config);
         apply(options, &mut config);
-        let (scripts, findings) = Prepared::new(&config);
+        let (scripts, findings) = Prepared::new(&config, &loaded.script_places);
         diagnostics.extend(findings);
+        diagnostics.sort_by_key(|found| found.span);
         Settings { config, scripts }
     });
     Read {

@@ -36,6 +36,9 @@ pub enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Missing(_, error) if error.kind() == io::ErrorKind::NotFound => {
+                f.write_str("there is no such file")
+            }
             Self::Missing(_, error) => write!(f, "it cannot be found: {error}"),
             Self::NotExecutable(path) => write!(
                 f,

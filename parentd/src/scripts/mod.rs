@@ -5,9 +5,11 @@ pub(crate) mod queue;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kr_config::diagnostic::{Class, Diagnostic, Severity};
+use kr_config::source::Span;
 use kr_config::typed::Config;
 use kr_event::EventLoop;
 use kr_host::runner::{Launch, Purpose, Runner, command_line, environment};
@@ -38,10 +40,20 @@ pub(crate) struct Prepared(BTreeMap<ScriptId, Runnable>);
 impl Prepared {
     /// Looks up files and accounts, and checks who can change the files. A script that cannot run, or
     /// with `enable_script_security` must not, is left out.
-    pub(crate) fn new(config: &Config) -> (Self, Vec<Diagnostic>) {
+    pub(crate) fn new(
+        config: &Config,
+        places: &BTreeMap<PathBuf, Span>,
+    ) -> (Self, Vec<Diagnostic>) {
         let search = env::var("PATH").ok();
         let mut prepared = BTreeMap::new();
-        let mut findings = Vec::new();
+        // Scripts that differ in arguments only have the same faults.
+        let mut findings: BTreeMap<_, Diagnostic> = BTreeMap::new();
+        let mut add = |script: &Script, mut found: Diagnostic| {
+            found.span = places.get(&script.program).copied();
+            findings
+                .entry((found.span, found.message.clone()))
+                .or_insert(found);
+        };
         for (id, script) in &config.scripts {
             match prepare(script, config, search.as_deref()) {
                 Ok((runnable, None)) => {
@@ -49,15 +61,15 @@ impl Prepared {
                 }
                 Ok((runnable, Some(trouble))) => {
                     let refused = config.global.script_security;
-                    findings.push(finding(script, &trouble, refused));
+                    add(script, finding(script, &trouble, refused));
                     if !refused {
                         prepared.insert(*id, runnable);
                     }
                 }
-                Err(finding) => findings.push(finding),
+                Err(found) => add(script, found),
             }
         }
-        (Self(prepared), findings)
+        (Self(prepared), findings.into_values().collect())
     }
 }
 
@@ -100,7 +112,7 @@ fn finding(script: &Script, trouble: &Trouble, refused: bool) -> Diagnostic {
 }
 
 fn finding_of(script: &Script, text: &str, help: &str) -> Diagnostic {
-    let name = command_line(&script.program.to_string_lossy(), &script.arguments);
+    let name = script.program.display();
     Diagnostic {
         severity: Severity::Warning,
         class: Class::Configuration,

@@ -24,14 +24,14 @@ mod virtual_server;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kr_model::lvs::ServiceKey;
 
 use crate::diagnostic::{Class, Diagnostic, Severity};
 use crate::parse::{self, ParseOptions};
 use crate::registry::Block;
-use crate::source::{Host, Sources};
+use crate::source::{Host, Sources, Span};
 use crate::tree::Statement;
 use crate::typed::Config;
 
@@ -54,6 +54,8 @@ pub struct Built {
     pub config: Option<Config>,
     /// Every finding, in the order of the file as far as it has one.
     pub diagnostics: Vec<Diagnostic>,
+    /// Where each program of a script is named first, for what is found out about its file.
+    pub script_places: BTreeMap<PathBuf, Span>,
 }
 
 /// What reading a file gave; see [`Built`] for when there is a configuration.
@@ -65,6 +67,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// Every finding.
     pub diagnostics: Vec<Diagnostic>,
+    /// See [`Built::script_places`].
+    pub script_places: BTreeMap<PathBuf, Span>,
 }
 
 /// Reads a configuration file with everything it includes.
@@ -80,6 +84,7 @@ pub fn load(host: &dyn Host, path: &Path, options: &ParseOptions) -> Loaded {
         config: built.config.filter(|_| !fatal),
         sources: parsed.sources,
         diagnostics,
+        script_places: built.script_places,
     }
 }
 
@@ -119,6 +124,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
     Built {
         config: (!fatal).then_some(config),
         diagnostics: build.diagnostics,
+        script_places: build.scripts.places,
     }
 }
 
@@ -181,7 +187,7 @@ impl Build<'_> {
         }
         config.instances = self.finish_instances(&globals, drafts);
         self.check_script_security(&globals);
-        config.scripts = std::mem::take(&mut self.scripts).into_map();
+        config.scripts = self.scripts.take();
         config
     }
 

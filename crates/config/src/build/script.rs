@@ -12,6 +12,7 @@ use crate::tree::{Statement, Word};
 
 use super::Build;
 use super::finding::error;
+use super::value::{is_placeholder, placeholder};
 
 /// What makes two scripts one.
 type Key = (PathBuf, Vec<String>, Option<ScriptUser>);
@@ -22,11 +23,13 @@ pub(super) struct Scripts {
     known: BTreeMap<Key, ScriptId>,
     /// Where the first one is written.
     pub(super) first: Option<Span>,
+    /// Where each program is named first.
+    pub(super) places: BTreeMap<PathBuf, Span>,
 }
 
 impl Scripts {
-    /// The scripts by id.
-    pub(super) fn into_map(self) -> BTreeMap<ScriptId, Script> {
+    /// The scripts by id, to be asked for once.
+    pub(super) fn take(&mut self) -> BTreeMap<ScriptId, Script> {
         let script = |((program, arguments, user), id)| {
             (
                 id,
@@ -38,7 +41,10 @@ impl Scripts {
                 },
             )
         };
-        self.known.into_iter().map(script).collect()
+        std::mem::take(&mut self.known)
+            .into_iter()
+            .map(script)
+            .collect()
     }
 }
 
@@ -55,6 +61,11 @@ impl Build<'_> {
 
     /// A command word with the account that runs it.
     pub(super) fn command(&mut self, word: &Word, user: Option<ScriptUser>) -> Option<ScriptId> {
+        if is_placeholder(word) {
+            let finding = error(word.span, "there is no command");
+            self.report(placeholder(finding, word));
+            return None;
+        }
         let words = match split_command(&word.text) {
             Ok(words) => words,
             Err(why) => {
@@ -70,7 +81,10 @@ impl Build<'_> {
             return None;
         };
         self.scripts.first.get_or_insert(word.span);
-        let key = (PathBuf::from(program), arguments.to_vec(), user);
+        let program = PathBuf::from(program);
+        let places = &mut self.scripts.places;
+        places.entry(program.clone()).or_insert(word.span);
+        let key = (program, arguments.to_vec(), user);
         let next = ScriptId(u32::try_from(self.scripts.known.len()).unwrap_or(u32::MAX));
         Some(*self.scripts.known.entry(key).or_insert(next))
     }

@@ -287,3 +287,19 @@ fn words_too_many_are_not_repeated() {
     assert!(!found.diagnostics[0].message.contains("secret"));
     assert_eq!(exit_code(&found.diagnostics), 0);
 }
+
+#[test]
+fn a_placeholder_of_a_manual_is_no_text_and_no_command() {
+    let found = |check: &str| {
+        let text = service_with(&format!("real_server 10.0.0.2 80 {{\n{check}\n}}"));
+        loaded(&text).diagnostics.remove(0)
+    };
+    let helo = found("SMTP_CHECK {\n helo_name <STRING>|<QUOTED-STRING>\n}");
+    assert_eq!(helo.message, "`helo_name` lacks its value");
+    let path = found("MISC_CHECK {\n misc_path <STRING>\n}");
+    assert_eq!(path.message, "there is no command");
+    assert_eq!(
+        path.help.as_deref(),
+        Some("`<STRING>` is a placeholder of a manual: write a value")
+    );
+}

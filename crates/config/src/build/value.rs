@@ -147,6 +147,12 @@ impl Build<'_> {
             ));
             return None;
         }
+        if is_placeholder(word) {
+            let name = &statement.keyword.text;
+            let finding = error(word.span, format!("`{name}` lacks its value"));
+            self.report(placeholder(finding, word));
+            return None;
+        }
         if word.text.len() > MAX_TEXT {
             self.report(error(
                 word.span,
@@ -254,8 +260,17 @@ pub(super) fn decimal(time: Duration) -> String {
     format!("{}{point}{fraction}", time.as_secs())
 }
 
+/// True for `<STRING>` and the like; a mail address in such brackets is none.
+pub(super) fn is_placeholder(word: &Word) -> bool {
+    let text = &word.text;
+    !word.quoted && text.starts_with('<') && text.ends_with('>') && !text.contains('@')
+}
+
 /// Explains a placeholder that was copied from a manual.
-fn placeholder(finding: super::finding::Finding, word: &Word) -> super::finding::Finding {
+pub(super) fn placeholder(
+    finding: super::finding::Finding,
+    word: &Word,
+) -> super::finding::Finding {
     if word.text.starts_with('<') && word.text.len() > 1 {
         finding.help(format!(
             "`{}` is a placeholder of a manual: write a value",
