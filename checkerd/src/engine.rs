@@ -36,18 +36,21 @@ pub(crate) struct Engine {
     global: CheckerGlobal,
     said_unverified: bool,
     said_mark: bool,
+    said_ping: bool,
 }
 
 impl Engine {
     /// No checks; later at most `running` at a time, with tokens from `first_token` up.
-    pub(crate) fn new(running: usize, rng: Rng, first_token: usize) -> Self {
+    pub(crate) fn new(running: usize, mut rng: Rng, first_token: usize) -> Self {
         let global = CheckerGlobal::default();
+        let probe_rng = Rng::new(rng.next());
         Self {
             checks: Checks::new(running, rng),
-            probes: Probes::new(first_token, TlsContext::new(&global)),
+            probes: Probes::new(first_token, TlsContext::new(&global), probe_rng),
             global,
             said_unverified: false,
             said_mark: false,
+            said_ping: false,
         }
     }
 
@@ -208,8 +211,19 @@ impl Engine {
                 log::warn!("{label} {event}");
             }
             Event::Unable(fault) => {
-                // Every check with a mark fails in the same way: one line tells it all.
-                if fault.step == LocalStep::Mark && std::mem::replace(&mut self.said_mark, true) {
+                // Every check with a mark, and every ping, fails in the same way: one line tells it all.
+                let said = match fault.step {
+                    LocalStep::Mark => std::mem::replace(&mut self.said_mark, true),
+                    LocalStep::Ping => std::mem::replace(&mut self.said_ping, true),
+                    LocalStep::Socket
+                    | LocalStep::Interface
+                    | LocalStep::Source
+                    | LocalStep::Connect
+                    | LocalStep::Watch
+                    | LocalStep::Send
+                    | LocalStep::Tls => false,
+                };
+                if said {
                     log::debug!("{label} {event}");
                 } else {
                     log::error!("{label} {event}");
@@ -222,6 +236,11 @@ impl Engine {
 fn uses_tls(checker: &Checker) -> bool {
     match &checker.probe {
         Probe::Http(http) => http.tls.is_some(),
-        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => false,
+        Probe::Tcp(_)
+        | Probe::Smtp { .. }
+        | Probe::Dns { .. }
+        | Probe::Udp(_)
+        | Probe::Ping(_)
+        | Probe::Misc { .. } => false,
     }
 }

@@ -82,7 +82,11 @@ impl Intake {
         let empty = match &checker.probe {
             Probe::Http(http) => http.urls.is_empty(),
             Probe::Smtp { hosts, .. } => hosts.is_empty(),
-            Probe::Tcp(_) | Probe::Misc { .. } => false,
+            Probe::Tcp(_)
+            | Probe::Dns { .. }
+            | Probe::Udp(_)
+            | Probe::Ping(_)
+            | Probe::Misc { .. } => false,
         };
         if empty {
             return Err(IntakeError::Empty(checker.id));

@@ -4,6 +4,7 @@
 
 pub mod alone;
 pub mod daemon;
+mod datagram;
 mod engine;
 
 pub mod genhash;

@@ -24,6 +24,10 @@ pub const BLOCK: usize = 16 * 1024;
 /// less than a millisecond.
 const READ_BUDGET: usize = 16;
 
+/// Why the kernel refuses an ICMP socket, and what helps.
+const PING_GROUPS: &str = "net.ipv4.ping_group_range does not hold the group of the checker process; \
+                           `sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"` allows it to every group";
+
 /// What became of a connection that was served.
 #[derive(Debug)]
 pub enum Served<T> {
@@ -50,7 +54,7 @@ impl<C: Conversation> Link<C> {
     /// When it fails at once: a failed check, or one that this host cannot make.
     pub fn open(connection: &Connection, talk: Timed<C>) -> Result<Self, Outcome> {
         Ok(Self {
-            socket: connect(connection)?,
+            socket: connect(connection, Type::STREAM, Protocol::TCP)?,
             talk,
             open: false,
         })
@@ -146,11 +150,21 @@ fn go_on<T>(progress: ControlFlow<Result<T, Failure>>) -> Result<(), Result<T, F
 }
 
 /// Makes the socket in the order that keepalived uses: mark, device, source, connect.
-fn connect(connection: &Connection) -> Result<Socket, Outcome> {
+pub(crate) fn connect(
+    connection: &Connection,
+    kind: Type,
+    protocol: Protocol,
+) -> Result<Socket, Outcome> {
     let domain = Domain::for_address(connection.target);
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket =
-        Socket::new_raw(domain, kind, Some(Protocol::TCP)).map_err(fault(LocalStep::Socket))?;
+    let kind = kind.nonblocking().cloexec();
+    let socket = Socket::new_raw(domain, kind, Some(protocol)).map_err(|error| {
+        let icmp = protocol == Protocol::ICMPV4 || protocol == Protocol::ICMPV6;
+        if icmp && error.kind() == io::ErrorKind::PermissionDenied {
+            unable(LocalStep::Ping, PING_GROUPS.to_owned())
+        } else {
+            unable(LocalStep::Socket, error.to_string())
+        }
+    })?;
     if connection.mark != 0 {
         socket.set_mark(connection.mark).map_err(|error| {
             let text = if error.kind() == io::ErrorKind::PermissionDenied {
@@ -200,7 +214,7 @@ fn source_address(connection: &Connection) -> Option<SocketAddr> {
     }
 }
 
-fn unable(step: LocalStep, error: String) -> Outcome {
+pub(crate) fn unable(step: LocalStep, error: String) -> Outcome {
     Outcome::Unable(LocalFault { step, error })
 }
 
@@ -226,7 +240,7 @@ fn refused(error: &io::Error) -> Outcome {
     }
 }
 
-fn connection_failure(error: &io::Error) -> Failure {
+pub(crate) fn connection_failure(error: &io::Error) -> Failure {
     // The standard library has no word for this one.
     if error.raw_os_error() == Some(Errno::EHOSTDOWN as i32) {
         return Failure::Connection(io::ErrorKind::HostUnreachable);

@@ -1,17 +1,22 @@
 //! The network attempts that run: their sockets, their tokens, their deadlines.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd, BorrowedFd};
 
+use kr_check::checks::StreamAttempt;
 use kr_check::outcome::{LocalFault, LocalStep};
 use kr_check::talk::Talk;
 use kr_check::tls::{TlsConfigError, TlsContext};
-use kr_check::{Attempt, Failure, Outcome, Timed};
+use kr_check::{Attempt, Failure, Outcome, Rng, Timed};
 use kr_event::EventLoop;
 use kr_model::{CheckerId, Instant};
 use mio::Token;
 
+use crate::datagram::DatagramLink;
 use crate::link::{BLOCK, Link, Served};
+
+/// The longest reply that a `UDP_CHECK` may ask for has one byte less.
+const LARGEST_DATAGRAM: usize = 1 << 16;
 
 /// An attempt that ended.
 #[derive(Debug)]
@@ -25,8 +30,47 @@ pub(crate) struct Ended {
 struct Probe {
     checker: CheckerId,
     run: u64,
-    link: Link<Talk>,
+    line: Line,
     deadline: Instant,
+}
+
+/// The socket of an attempt.
+#[derive(Debug)]
+enum Line {
+    Stream(Box<Link<Talk>>),
+    Datagram(DatagramLink),
+}
+
+impl Line {
+    fn serve(&mut self, now: Instant, block: &mut [u8]) -> Served<()> {
+        match self {
+            Self::Stream(link) => link.serve(now, block.get_mut(..BLOCK).unwrap_or_default()),
+            Self::Datagram(link) => link.serve(block),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) -> Served<()> {
+        match self {
+            Self::Stream(link) => link.expire(now),
+            Self::Datagram(link) => link.expire(now),
+        }
+    }
+
+    fn poll_timeout(&self) -> Instant {
+        match self {
+            Self::Stream(link) => link.poll_timeout(),
+            Self::Datagram(link) => link.poll_timeout(),
+        }
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Stream(link) => link.as_fd(),
+            Self::Datagram(link) => link.as_fd(),
+        }
+    }
 }
 
 /// Every attempt that runs. Tokens count up and are not used again, so an event of a closed connection
@@ -40,12 +84,18 @@ pub(crate) struct Probes {
     first_token: usize,
     next_token: usize,
     tls: Result<TlsContext, TlsConfigError>,
+    /// Numbers what is asked in datagrams.
+    rng: Rng,
     block: Vec<u8>,
 }
 
 impl Probes {
     /// No attempts; their tokens will be `first_token` and above.
-    pub(crate) fn new(first_token: usize, tls: Result<TlsContext, TlsConfigError>) -> Self {
+    pub(crate) fn new(
+        first_token: usize,
+        tls: Result<TlsContext, TlsConfigError>,
+        rng: Rng,
+    ) -> Self {
         Self {
             running: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -53,7 +103,8 @@ impl Probes {
             first_token,
             next_token: first_token,
             tls,
-            block: vec![0; BLOCK],
+            rng,
+            block: vec![0; LARGEST_DATAGRAM],
         }
     }
 
@@ -70,44 +121,50 @@ impl Probes {
         attempt: &Attempt<'_>,
         now: Instant,
     ) -> Option<Outcome> {
-        let talk = match &self.tls {
-            Ok(context) => Talk::new(attempt, context),
-            Err(error) => {
-                return Some(Outcome::Unable(LocalFault {
-                    step: LocalStep::Tls,
-                    error: error.to_string(),
-                }));
+        let line = match attempt {
+            Attempt::Stream(attempt) => self.connect(attempt, now),
+            Attempt::Datagram(attempt) => {
+                DatagramLink::open(attempt, self.rng.next(), now).map(Line::Datagram)
             }
         };
-        let talk = match talk {
-            Ok(talk) => talk,
-            Err(failure) => return Some(Outcome::Failed(Failure::Tls(failure))),
-        };
-        let connection = attempt.connection();
-        let link = match Link::open(connection, Timed::new(talk, connection.timeout, now)) {
-            Ok(link) => link,
+        let line = match line {
+            Ok(line) => line,
             Err(outcome) => return Some(outcome),
         };
         let token = self.next_token;
         self.next_token = token.checked_add(1).unwrap_or(self.first_token);
-        if let Err(error) = events.register(link.as_fd(), Token(token)) {
+        if let Err(error) = events.register(line.as_fd(), Token(token)) {
             return Some(Outcome::Unable(LocalFault {
                 step: LocalStep::Watch,
                 error: error.to_string(),
             }));
         }
-        let deadline = link.poll_timeout();
+        let deadline = line.poll_timeout();
         self.deadlines.insert((deadline, token));
         self.running.insert(
             token,
             Probe {
                 checker,
                 run,
-                link,
+                line,
                 deadline,
             },
         );
         None
+    }
+
+    fn connect(&self, attempt: &StreamAttempt<'_>, now: Instant) -> Result<Line, Outcome> {
+        let context = self.tls.as_ref().map_err(|error| {
+            Outcome::Unable(LocalFault {
+                step: LocalStep::Tls,
+                error: error.to_string(),
+            })
+        })?;
+        let talk = Talk::new(attempt, context)
+            .map_err(|failure| Outcome::Failed(Failure::Tls(failure)))?;
+        let connection = attempt.connection();
+        let link = Link::open(connection, Timed::new(talk, connection.timeout, now))?;
+        Ok(Line::Stream(Box::new(link)))
     }
 
     /// Drops an attempt; its connection closes.
@@ -131,7 +188,7 @@ impl Probes {
     /// Serves the connection of an event.
     pub(crate) fn ready(&mut self, token: usize, now: Instant) -> Option<Ended> {
         let probe = self.running.get_mut(&token)?;
-        let served = probe.link.serve(now, &mut self.block);
+        let served = probe.line.serve(now, &mut self.block);
         if matches!(served, Served::Again) {
             self.backlog.insert(token);
         } else {
@@ -164,7 +221,7 @@ impl Probes {
             let Some(probe) = self.running.get_mut(&token) else {
                 continue;
             };
-            let served = probe.link.expire(now);
+            let served = probe.line.expire(now);
             let ended = self.after(token, served);
             if ended.is_some() {
                 return ended;
@@ -183,7 +240,7 @@ impl Probes {
         match served {
             Served::Wait | Served::Again => {
                 let probe = self.running.get_mut(&token)?;
-                let deadline = probe.link.poll_timeout();
+                let deadline = probe.line.poll_timeout();
                 if deadline != probe.deadline {
                     self.deadlines.remove(&(probe.deadline, token));
                     probe.deadline = deadline;

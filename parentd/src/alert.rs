@@ -58,6 +58,12 @@ pub(crate) fn of_checker(
         (Probe::Http(_) | Probe::Smtp { .. }, true) => "CHECK succeed on service",
         (Probe::Http(_), false) => "CHECK failed on service : HTTP/SSL request failed",
         (Probe::Smtp { .. }, false) => "CHECK failed on service : SMTP dialogue failed",
+        (Probe::Dns { .. }, true) => "DNS_CHECK: succeed on service",
+        (Probe::Dns { .. }, false) => "DNS_CHECK: failed on service",
+        (Probe::Udp(_), true) => "UDP CHECK succeed on service",
+        (Probe::Udp(_), false) => "UDP CHECK failed on service",
+        (Probe::Ping(_), true) => "ICMP CHECK succeed on service",
+        (Probe::Ping(_), false) => "ICMP CHECK failed on service",
         (Probe::Misc { .. }, true) => "MISC CHECK succeeded on service",
         (Probe::Misc { .. }, false) => "MISC CHECK failed on service",
     };

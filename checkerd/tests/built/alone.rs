@@ -21,8 +21,8 @@ use crate::harness::{PATIENCE, nobody};
 /// The usual number of the account `nobody`.
 const NOBODY: u32 = 65_534;
 
-struct Alone {
-    process: Process,
+pub(crate) struct Alone {
+    pub(crate) process: Process,
     address: SocketAddr,
     directory: tempfile::TempDir,
 }
@@ -33,16 +33,21 @@ fn configuration(directory: &tempfile::TempDir) -> PathBuf {
 
 impl Alone {
     fn start(text: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        fs::write(configuration(&directory), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_checkerd"));
-        command
-            .args(["-D", "--listen", "127.0.0.1:0", "-f"])
-            .arg(configuration(&directory));
         if geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
+        Self::start_by(command, text)
+    }
+
+    /// Starts it through a command that takes its arguments.
+    pub(crate) fn start_by(mut command: Command, text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(configuration(&directory), text).unwrap();
+        command
+            .args(["--listen", "127.0.0.1:0", "-f"])
+            .arg(configuration(&directory));
         let log = directory.path().join("log");
         let process = Process::spawn(&mut command, &log).unwrap();
         let listening = || {
@@ -80,10 +85,10 @@ impl Alone {
 
     fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         eventually(PATIENCE, what, || holds(self))
-            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.process.log(), self.status()));
+            .unwrap_or_else(|error| panic!("{error}: {}", self.process.log()));
     }
 
-    fn until_log(&self, text: &str) {
+    pub(crate) fn until_log(&self, text: &str) {
         self.until(text, |alone| alone.process.log().contains(text));
     }
 }
@@ -201,7 +206,10 @@ fn programs_run_as_this_user_and_end_with_their_group() {
     } else {
         geteuid().as_raw()
     };
-    assert_eq!(fs::read_to_string(who).unwrap(), format!("{expected}\n"));
+    // A run may have emptied the file just now.
+    alone.until("user of the program", |_| {
+        fs::read_to_string(&who).unwrap() == format!("{expected}\n")
+    });
     let pids = tree(alone.process.pid());
     alone.process.terminate(PATIENCE).unwrap();
     eventually(PATIENCE, "end of all programs", || {

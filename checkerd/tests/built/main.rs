@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests start programs and run in real time"
@@ -9,6 +10,7 @@
 
 mod alone;
 mod checks;
+mod datagram;
 mod genhash;
 mod harness;
 mod hostile;

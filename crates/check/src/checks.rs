@@ -25,7 +25,9 @@ use crate::outcome::{Failure, LocalFault, Outcome};
 use crate::rng::Rng;
 use entry::{Entry, Slot, delay, next_in_step, steps};
 
-pub use words::{Action, Attempt, Configuration, Event, Input, State};
+pub use words::{
+    Action, Attempt, Configuration, DatagramAttempt, Event, Input, State, StreamAttempt,
+};
 
 /// The fixed part of the time before a first run.
 const FIRST_RUN: Duration = Duration::from_secs(1);
@@ -141,17 +143,28 @@ impl Checks {
             return None;
         };
         match &entry.config.probe {
-            Probe::Tcp(connection) => Some(Attempt::Tcp(connection)),
-            Probe::Http(http) => Some(Attempt::Http {
+            Probe::Tcp(connection) => Some(Attempt::Stream(StreamAttempt::Tcp(connection))),
+            Probe::Http(http) => Some(Attempt::Stream(StreamAttempt::Http {
                 connection: &http.connection,
                 tls: http.tls.as_ref(),
                 version: http.version,
                 url: http.urls.get(usize::from(entry.health.step))?,
-            }),
-            Probe::Smtp { helo, hosts } => Some(Attempt::Smtp {
+            })),
+            Probe::Smtp { helo, hosts } => Some(Attempt::Stream(StreamAttempt::Smtp {
                 connection: hosts.get(usize::from(host))?,
                 helo,
-            }),
+            })),
+            Probe::Dns {
+                connection,
+                name,
+                record,
+            } => Some(Attempt::Datagram(DatagramAttempt::Dns {
+                connection,
+                name,
+                record: *record,
+            })),
+            Probe::Udp(probe) => Some(Attempt::Datagram(DatagramAttempt::Udp(probe))),
+            Probe::Ping(connection) => Some(Attempt::Datagram(DatagramAttempt::Ping(connection))),
             Probe::Misc { .. } => None,
         }
     }
@@ -282,9 +295,12 @@ impl Checks {
                     self.answers.insert((by, id));
                     (Action::RunScript { checker: id, run }, Some(by))
                 }
-                Probe::Tcp(_) | Probe::Http(_) | Probe::Smtp { .. } => {
-                    (Action::Start { checker: id, run }, None)
-                }
+                Probe::Tcp(_)
+                | Probe::Http(_)
+                | Probe::Smtp { .. }
+                | Probe::Dns { .. }
+                | Probe::Udp(_)
+                | Probe::Ping(_) => (Action::Start { checker: id, run }, None),
             };
             entry.slot = Slot::Running {
                 run,

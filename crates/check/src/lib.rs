@@ -1,5 +1,5 @@
 //! Health checks without any socket or clock: when a check is due and what its result means
-//! ([`Checks`]), what is said over one connection ([`conversation`], [`http`], [`tls`], [`smtp`]), and
+//! ([`Checks`]), what is said over one connection ([`conversation`], [`http`], [`tls`], [`smtp`]) or in one datagram ([`datagram`]), and
 //! the delivery of mail ([`mail`], [`outbox`], [`resolve`]), and the pages that monitoring reads
 //! ([`exporter`]).
 //!
@@ -8,6 +8,7 @@
 
 pub mod checks;
 pub mod conversation;
+pub mod datagram;
 pub mod exporter;
 pub mod health;
 pub mod http;

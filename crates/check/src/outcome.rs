@@ -72,6 +72,22 @@ pub enum Failure {
         /// The server asks not to try again (codes 500 to 599).
         permanent: bool,
     },
+    /// A name server answered with this error code (RFC 1035 section 4.1.1).
+    Dns(u8),
+    /// The reply to a datagram is too short or too long.
+    ReplyLength {
+        /// Bytes.
+        got: usize,
+        /// Fewest accepted.
+        min: u16,
+        /// Most accepted.
+        max: u16,
+    },
+    /// The reply to a datagram differs from the expected one.
+    ReplyContent {
+        /// Where first, counted from 0.
+        at: usize,
+    },
     /// The name of a mail server has no address.
     NoAddress,
     /// This host could not deliver a mail.
@@ -127,6 +143,10 @@ pub enum LocalStep {
     Watch,
     /// Using the `SSL` block.
     Tls,
+    /// Opening a socket for `PING_CHECK`.
+    Ping,
+    /// Sending a datagram, with an error that tells of this host.
+    Send,
 }
 
 impl fmt::Display for Failure {
@@ -149,6 +169,16 @@ impl fmt::Display for Failure {
             }
             Self::Tls(failure) => failure.fmt(f),
             Self::Reply { to, text, .. } => write!(f, "answer to {to}: {text}"),
+            Self::Dns(code) => match dns_error(*code) {
+                Some(name) => write!(f, "the name server answers {name}"),
+                None => write!(f, "the name server answers with error {code}"),
+            },
+            Self::ReplyLength { got, min, max } => {
+                write!(f, "reply of {got} bytes, expected {min} to {max}")
+            }
+            Self::ReplyContent { at } => {
+                write!(f, "reply differs from require_reply at byte {at}")
+            }
             Self::NoAddress => f.write_str("no address was found for its name"),
             Self::Local(fault) => fault.fmt(f),
             Self::Exit(code) => write!(f, "exit code {code}"),
@@ -183,8 +213,22 @@ impl fmt::Display for LocalFault {
             LocalStep::Connect => "cannot connect",
             LocalStep::Watch => "socket cannot be watched",
             LocalStep::Tls => "TLS cannot be used",
+            LocalStep::Ping => "no ICMP socket",
+            LocalStep::Send => "cannot send",
         };
         write!(f, "{step}: {}", self.error)
+    }
+}
+
+/// Names of the error codes of DNS.
+const fn dns_error(code: u8) -> Option<&'static str> {
+    match code {
+        1 => Some("FORMERR"),
+        2 => Some("SERVFAIL"),
+        3 => Some("NXDOMAIN"),
+        4 => Some("NOTIMP"),
+        5 => Some("REFUSED"),
+        _ => None,
     }
 }
 

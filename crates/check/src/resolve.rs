@@ -24,6 +24,9 @@ const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 const CLASS_IN: u16 = 1;
 
+/// Length of the fixed header of a message (RFC 1035 section 4.1.1).
+pub(crate) const DNS_HEADER: usize = 12;
+
 /// The first address that a text in the form of `/etc/hosts` gives for a name.
 #[must_use]
 pub fn from_hosts(text: &str, name: &str) -> Option<IpAddr> {
@@ -183,7 +186,7 @@ fn directives<'a>(text: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a s
 }
 
 /// Labels with their lengths; `None` when a label or the name is empty or too long.
-fn encode_name(name: &str) -> Option<Vec<u8>> {
+pub(crate) fn encode_name(name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for label in name.trim_end_matches('.').split('.') {
         let length = u8::try_from(label.len()).ok()?;
@@ -197,7 +200,7 @@ fn encode_name(name: &str) -> Option<Vec<u8>> {
     (bytes.len() <= 255).then_some(bytes)
 }
 
-fn question(id: u16, name: &[u8], kind: u16) -> Vec<u8> {
+pub(crate) fn question(id: u16, name: &[u8], kind: u16) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(name.len().saturating_add(16));
     // Flags: recursion desired. One question.
     for word in [id, 0x0100, 1, 0, 0, 0] {
@@ -223,7 +226,7 @@ fn parse(datagram: &[u8], id: u16, kind: u16) -> Option<Option<IpAddr>> {
         return Some(None);
     }
     let address = || -> Option<IpAddr> {
-        let mut at = 12;
+        let mut at = DNS_HEADER;
         for _ in 0..word(4)? {
             at = skip_name(datagram, at)?.checked_add(4)?;
         }

@@ -1,8 +1,8 @@
-//! The conversation of any network check, in one type for the checker process.
+//! The conversation of any check over a connection, in one type for the checker process.
 
 use std::ops::ControlFlow;
 
-use crate::checks::Attempt;
+use crate::checks::StreamAttempt;
 use crate::conversation::{Conversation, Progress};
 use crate::http::HttpCheck;
 use crate::outcome::{Failure, TlsFailure};
@@ -27,16 +27,16 @@ impl Talk {
     ///
     /// # Errors
     /// When the configured server name cannot be used.
-    pub fn new(attempt: &Attempt<'_>, context: &TlsContext) -> Result<Self, TlsFailure> {
+    pub fn new(attempt: &StreamAttempt<'_>, context: &TlsContext) -> Result<Self, TlsFailure> {
         Ok(match attempt {
-            Attempt::Tcp(_) => Self::Tcp,
-            Attempt::Http {
+            StreamAttempt::Tcp(_) => Self::Tcp,
+            StreamAttempt::Http {
                 tls: None,
                 version,
                 url,
                 ..
             } => Self::Http(HttpCheck::new(url, *version)),
-            Attempt::Http {
+            StreamAttempt::Http {
                 tls: Some(options),
                 version,
                 url,
@@ -48,7 +48,7 @@ impl Talk {
                 connection.target.ip(),
                 options.close_notify,
             )?)),
-            Attempt::Smtp { helo, .. } => Self::Smtp(SmtpCheck::new(helo)),
+            StreamAttempt::Smtp { helo, .. } => Self::Smtp(SmtpCheck::new(helo)),
         })
     }
 }

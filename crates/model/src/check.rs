@@ -66,6 +66,19 @@ pub enum Probe {
         /// The server itself, or the `host` blocks; at least one.
         hosts: Vec<Connection>,
     },
+    /// `DNS_CHECK`: a name server answers.
+    Dns {
+        /// How to reach it; the timeout is for the whole attempt.
+        connection: Connection,
+        /// `name`: what is asked for, at most 253 bytes; `.` is the root.
+        name: String,
+        /// `type`: number of the record type.
+        record: u16,
+    },
+    /// `UDP_CHECK`: no error comes back, or a reply does.
+    Udp(UdpProbe),
+    /// `PING_CHECK`: an echo reply comes back. The port says nothing.
+    Ping(Connection),
     /// `MISC_CHECK`: a program of the operator, run by the parent.
     Misc {
         /// `misc_dynamic`: exit codes 2 to 255 set the weight to the code less 2.
@@ -84,9 +97,43 @@ impl Probe {
             Self::Http(HttpProbe { tls: None, .. }) => "HTTP_GET",
             Self::Http(HttpProbe { tls: Some(_), .. }) => "SSL_GET",
             Self::Smtp { .. } => "SMTP_CHECK",
+            Self::Dns { .. } => "DNS_CHECK",
+            Self::Udp(_) => "UDP_CHECK",
+            Self::Ping(_) => "PING_CHECK",
             Self::Misc { .. } => "MISC_CHECK",
         }
     }
+}
+
+/// `UDP_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UdpProbe {
+    /// How to reach the server; the timeout is for the whole attempt.
+    pub connection: Connection,
+    /// `payload`.
+    pub payload: Vec<u8>,
+    /// `require_reply`; without it silence passes.
+    pub reply: Option<ExpectedReply>,
+}
+
+/// `require_reply`, `min_reply_length` and `max_reply_length`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedReply {
+    /// How the reply begins, as far as it goes.
+    pub pattern: Vec<PatternByte>,
+    /// Shortest accepted reply, in bytes.
+    pub min: u16,
+    /// Longest accepted reply, in bytes.
+    pub max: u16,
+}
+
+/// A byte of a reply, of which the bits of the mask count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatternByte {
+    /// The bits.
+    pub value: u8,
+    /// Which of them are compared.
+    pub mask: u8,
 }
 
 /// How a network check reaches its server.

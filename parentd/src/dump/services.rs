@@ -136,7 +136,10 @@ fn checker(
         None => text.value("State", "not known yet"),
     }
     match &entry.checker.probe {
-        Probe::Tcp(connection) => target(text, connection),
+        Probe::Tcp(connection) | Probe::Dns { connection, .. } | Probe::Ping(connection) => {
+            target(text, connection);
+        }
+        Probe::Udp(udp) => target(text, &udp.connection),
         Probe::Http(http) => {
             target(text, &http.connection);
             for url in &http.urls {

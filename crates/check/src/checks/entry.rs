@@ -110,7 +110,16 @@ impl Entry {
                 let host = hosts.get(usize::from(host))?;
                 Some(format!("host {}", host.target))
             }
-            (Probe::Tcp(_) | Probe::Http(_) | Probe::Smtp { .. } | Probe::Misc { .. }, _) => None,
+            (
+                Probe::Tcp(_)
+                | Probe::Http(_)
+                | Probe::Smtp { .. }
+                | Probe::Dns { .. }
+                | Probe::Udp(_)
+                | Probe::Ping(_)
+                | Probe::Misc { .. },
+                _,
+            ) => None,
         }
     }
 
@@ -163,7 +172,12 @@ pub(super) fn next_in_step(from: Instant, period: Duration, now: Instant) -> Ins
 pub(super) fn steps(probe: &Probe) -> u16 {
     match probe {
         Probe::Http(http) => u16::try_from(http.urls.len()).unwrap_or(u16::MAX),
-        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => 1,
+        Probe::Tcp(_)
+        | Probe::Smtp { .. }
+        | Probe::Dns { .. }
+        | Probe::Udp(_)
+        | Probe::Ping(_)
+        | Probe::Misc { .. } => 1,
     }
 }
 
@@ -176,7 +190,12 @@ pub(super) fn delay(config: &Checker, effect: Effect) -> Duration {
     } = config.timing;
     let http = match &config.probe {
         Probe::Http(http) => Some(http),
-        Probe::Tcp(_) | Probe::Smtp { .. } | Probe::Misc { .. } => None,
+        Probe::Tcp(_)
+        | Probe::Smtp { .. }
+        | Probe::Dns { .. }
+        | Probe::Udp(_)
+        | Probe::Ping(_)
+        | Probe::Misc { .. } => None,
     };
     match effect.wait {
         Wait::Loop => delay_loop,

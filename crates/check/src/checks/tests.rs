@@ -267,7 +267,7 @@ fn several_urls_take_turns_a_delay_loop_apart() {
         Outcome::Passed,
     ] {
         let (start, checker, run) = next_run(&mut checks);
-        let Some(Attempt::Http { url, .. }) = checks.attempt(checker) else {
+        let Some(Attempt::Stream(StreamAttempt::Http { url, .. })) = checks.attempt(checker) else {
             panic!("no attempt");
         };
         paths.push((start.as_micros() / 1_000, url.path.clone()));
@@ -328,7 +328,10 @@ fn all_hosts_of_a_mail_check_belong_to_one_attempt() {
     };
     checks.handle(passed(run), start);
     assert_eq!(runs(&mut checks), [(1, run)]);
-    assert_eq!(checks.attempt(checker).unwrap().connection(), &second);
+    let Some(Attempt::Stream(attempt)) = checks.attempt(checker) else {
+        panic!("no attempt");
+    };
+    assert_eq!(attempt.connection(), &second);
     checks.handle(passed(run), start);
     assert_eq!(verdicts(&actions(&mut checks)), [(1, true, None)]);
     assert_eq!(
@@ -523,7 +526,7 @@ fn a_changed_probe_under_a_kept_id_is_tried_at_once() {
     assert!(matches!(said[1], Action::Start { .. }));
     assert!(matches!(
         checks.attempt(checker),
-        Some(Attempt::Http { .. })
+        Some(Attempt::Stream(StreamAttempt::Http { .. }))
     ));
 }
 

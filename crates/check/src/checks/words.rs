@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use kr_model::check::{Checker, CheckerSnapshot, Connection, HttpVersion, TlsOptions, Url};
+use kr_model::check::{
+    Checker, CheckerSnapshot, Connection, HttpVersion, TlsOptions, UdpProbe, Url,
+};
 use kr_model::lvs::Verdict;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
@@ -164,6 +166,15 @@ impl fmt::Display for Event {
 /// One network attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt<'a> {
+    /// Over a connection.
+    Stream(StreamAttempt<'a>),
+    /// With a datagram.
+    Datagram(DatagramAttempt<'a>),
+}
+
+/// An attempt over a TCP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamAttempt<'a> {
     /// Connect only.
     Tcp(&'a Connection),
     /// Fetch a page.
@@ -186,7 +197,25 @@ pub enum Attempt<'a> {
     },
 }
 
-impl<'a> Attempt<'a> {
+/// An attempt with one datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatagramAttempt<'a> {
+    /// Ask a name server.
+    Dns {
+        /// Where.
+        connection: &'a Connection,
+        /// `name`.
+        name: &'a str,
+        /// `type`.
+        record: u16,
+    },
+    /// Send a datagram.
+    Udp(&'a UdpProbe),
+    /// Send an echo request.
+    Ping(&'a Connection),
+}
+
+impl<'a> StreamAttempt<'a> {
     /// How to reach the server.
     #[must_use]
     pub const fn connection(&self) -> &'a Connection {

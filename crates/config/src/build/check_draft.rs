@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::ScriptId;
-use kr_model::check::{HttpVersion, StatusRange};
+use kr_model::check::{ExpectedReply, HttpVersion, StatusRange};
 use kr_model::lvs::Forwarding;
 use kr_model::units::{IfName, Port, Weight};
 
@@ -104,6 +104,15 @@ pub(super) enum CheckKind {
         helo: Option<String>,
         hosts: Vec<ConnectionDraft>,
     },
+    Dns {
+        name: String,
+        record: u16,
+    },
+    Udp {
+        payload: Vec<u8>,
+        reply: Option<ExpectedReply>,
+    },
+    Ping,
     Misc {
         script: ScriptId,
         timeout: Option<Duration>,

@@ -27,7 +27,8 @@ const OLD: &[(Block, &str)] = &[
 ];
 const REPEATABLE: &[&str] = &["url", "host", "status_code"];
 
-const fn context(name: &'static str, blocks: &'static [Block]) -> Context {
+/// What the block of a network checker may hold.
+pub(super) const fn network_context(name: &'static str, blocks: &'static [Block]) -> Context {
     Context {
         name,
         blocks,
@@ -36,12 +37,12 @@ const fn context(name: &'static str, blocks: &'static [Block]) -> Context {
     }
 }
 
-const TCP: Context = context("TCP_CHECK", &[Block::Connection, Block::Timing]);
-const HTTP: Context = context(
+const TCP: Context = network_context("TCP_CHECK", &[Block::Connection, Block::Timing]);
+const HTTP: Context = network_context(
     "HTTP_GET",
     &[Block::HttpSsl, Block::Connection, Block::Timing],
 );
-const SSL: Context = context(
+const SSL: Context = network_context(
     "SSL_GET",
     &[
         Block::HttpSsl,
@@ -50,13 +51,13 @@ const SSL: Context = context(
         Block::Timing,
     ],
 );
-const SMTP: Context = context(
+const SMTP: Context = network_context(
     "SMTP_CHECK",
     &[Block::SmtpCheck, Block::Connection, Block::Timing],
 );
-const SMTP_HOST: Context = context("host", &[Block::Connection, Block::Timing]);
-const URL: Context = context("url", &[Block::Url]);
-const SSL_URL: Context = context("url", &[Block::Url, Block::SslUrl]);
+const SMTP_HOST: Context = network_context("host", &[Block::Connection, Block::Timing]);
+const URL: Context = network_context("url", &[Block::Url]);
+const SSL_URL: Context = network_context("url", &[Block::Url, Block::SslUrl]);
 const MISC: Context = Context {
     name: "MISC_CHECK",
     blocks: &[Block::MiscCheck, Block::Timing],
@@ -72,6 +73,9 @@ impl Build<'_> {
             "HTTP_GET" => self.http_check(statement, false),
             "SSL_GET" => self.http_check(statement, true),
             "SMTP_CHECK" => Some(self.smtp_check(statement)),
+            "DNS_CHECK" => Some(self.dns_check(statement)),
+            "UDP_CHECK" => Some(self.udp_check(statement)),
+            "PING_CHECK" => Some(self.ping_check(statement)),
             "MISC_CHECK" => self.misc_check(statement),
             _ => None,
         }
@@ -95,7 +99,7 @@ impl Build<'_> {
     }
 
     /// Walks a network checker: connection and timing keywords here, others in `own`.
-    fn network_settings(
+    pub(super) fn network_settings(
         &mut self,
         context: &Context,
         connection: &mut ConnectionDraft,

@@ -7,6 +7,7 @@
 mod address;
 mod check_draft;
 mod checker;
+mod datagram_check;
 mod finding;
 mod forwarding;
 mod global;

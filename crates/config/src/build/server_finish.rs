@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use kr_model::check::{
-    Checker, Connection, HttpProbe, HttpVersion, Probe, Timing, TlsOptions, Url,
+    Checker, Connection, HttpProbe, HttpVersion, Probe, Timing, TlsOptions, UdpProbe, Url,
 };
 use kr_model::lvs::{CheckerBinding, Forwarding, Protocol, RealServer, server_label};
 use kr_model::units::{Port, Weight};
@@ -132,17 +132,20 @@ impl Build<'_> {
         draft: CheckerDraft,
         id: CheckerId,
     ) -> Option<CheckerEntry> {
-        let (default_retry, default_delay) = match draft.kind {
-            CheckKind::Tcp | CheckKind::Smtp { .. } => (1, Duration::from_secs(1)),
-            CheckKind::Http(_) => (1, Duration::from_secs(3)),
-            CheckKind::Misc { .. } => (0, Duration::from_secs(1)),
-        };
         let own = &draft.timing;
         let above = server.settings;
         let delay_loop = own
             .delay_loop
             .or(above.delay_loop)
             .unwrap_or(DEFAULT_DELAY_LOOP);
+        let (default_retry, default_delay) = match draft.kind {
+            CheckKind::Tcp | CheckKind::Smtp { .. } | CheckKind::Udp { .. } | CheckKind::Ping => {
+                (1, Duration::from_secs(1))
+            }
+            CheckKind::Http(_) => (1, Duration::from_secs(3)),
+            CheckKind::Dns { .. } => (3, delay_loop),
+            CheckKind::Misc { .. } => (0, Duration::from_secs(1)),
+        };
         let timing = Timing {
             delay_loop,
             retry: own.retry.or(above.retry).unwrap_or(default_retry),
@@ -180,6 +183,19 @@ impl Build<'_> {
                     helo: helo.unwrap_or_else(|| DEFAULT_HELO.to_owned()),
                     hosts: connections,
                 }
+            }
+            CheckKind::Dns { name, record } => Probe::Dns {
+                connection: self.connection(server, draft.at, &draft.connection)?,
+                name,
+                record,
+            },
+            CheckKind::Udp { payload, reply } => Probe::Udp(UdpProbe {
+                connection: self.connection(server, draft.at, &draft.connection)?,
+                payload,
+                reply,
+            }),
+            CheckKind::Ping => {
+                Probe::Ping(self.portless_connection(server, draft.at, &draft.connection)?)
             }
             CheckKind::Misc {
                 script: program,
@@ -220,15 +236,26 @@ impl Build<'_> {
         at: Span,
         draft: &ConnectionDraft,
     ) -> Option<Connection> {
-        let ip = draft.ip.unwrap_or_else(|| server.address.ip());
-        let port = draft.port.map_or_else(|| server.address.port(), Port::get);
-        if port == 0 {
+        let connection = self.portless_connection(server, at, draft)?;
+        if connection.target.port() == 0 {
             self.report(
                 error(at, "this check has no port to connect to and is left out")
                     .help("add `connect_port PORT`"),
             );
             return None;
         }
+        Some(connection)
+    }
+
+    /// The same for a check that needs no port.
+    fn portless_connection(
+        &mut self,
+        server: &Server<'_>,
+        at: Span,
+        draft: &ConnectionDraft,
+    ) -> Option<Connection> {
+        let ip = draft.ip.unwrap_or_else(|| server.address.ip());
+        let port = draft.port.map_or_else(|| server.address.port(), Port::get);
         if let IpAddr::V6(v6) = ip
             && v6.is_unicast_link_local()
             && draft.interface.is_none()

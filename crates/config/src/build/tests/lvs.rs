@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kr_model::check::Probe;
+use kr_model::check::{Checker, PatternByte, Probe};
 use kr_model::lvs::{Forwarding, Protocol, Scheduler, ServiceFlags};
 
 use super::{clean, loaded, messages, server_with, service, service_with};
@@ -298,15 +298,74 @@ fn old_spellings_of_connection_keywords_are_taken() {
 }
 
 #[test]
+fn checks_with_datagrams_have_keepalived_s_defaults() {
+    let config = clean(&server_with(
+        "delay_loop 7\nDNS_CHECK {\n}\nDNS_CHECK {\nname www.example.\ntype aaaa\n}\nPING_CHECK {\n}",
+    ));
+    let checkers: Vec<&Checker> = config.checkers.values().map(|c| &c.checker).collect();
+    let [soa, aaaa, ping] = checkers[..] else {
+        panic!("{checkers:?}")
+    };
+    assert_eq!(soa.timing.retry, 3);
+    assert_eq!(soa.timing.delay_before_retry, Duration::from_secs(7));
+    let asked = |checker: &Checker| {
+        let Probe::Dns { name, record, .. } = &checker.probe else {
+            panic!("DNS_CHECK")
+        };
+        (name.clone(), *record)
+    };
+    assert_eq!(asked(soa), (".".to_owned(), 6));
+    assert_eq!(asked(aaaa), ("www.example.".to_owned(), 28));
+    assert!(matches!(ping.probe, Probe::Ping(_)));
+    assert_eq!(ping.timing.retry, 1);
+}
+
+#[test]
+fn udp_check_takes_bytes_and_lengths() {
+    let of = |block: &str| {
+        let config = clean(&server_with(&format!("UDP_CHECK {{\n{block}\n}}")));
+        let entry = config.checkers.into_values().next().unwrap();
+        let Probe::Udp(udp) = entry.checker.probe else {
+            panic!("UDP_CHECK")
+        };
+        udp
+    };
+    let plain = of("payload AA 1 bb2");
+    assert_eq!(plain.payload, [0xaa, 0x01, 0xbb, 0x02]);
+    assert_eq!(plain.reply, None);
+    assert_eq!(of("").payload.len(), 32);
+    let reply = of("require_reply").reply.unwrap();
+    assert_eq!((reply.pattern.len(), reply.min, reply.max), (0, 0, 65_535));
+    let reply = of("require_reply 0Xff\nmin_reply_length 2").reply.unwrap();
+    assert_eq!((reply.min, reply.max), (2, 255));
+    assert_eq!(
+        reply.pattern[0],
+        PatternByte {
+            value: 0,
+            mask: 0xf0
+        }
+    );
+    assert_eq!(
+        messages(&server_with(
+            "UDP_CHECK {\npayload zz\nmin_reply_length 3\nmax_reply_length 2\n}"
+        )),
+        [
+            "no reply has at least 3 and at most 2 bytes",
+            "the bytes of `payload` cannot be read"
+        ]
+    );
+}
+
+#[test]
 fn a_server_whose_only_checker_is_not_built_is_said_to_be_always_up() {
-    let found = messages(&server_with("DNS_CHECK {\n}"));
+    let found = messages(&server_with("FILE_CHECK {\n}"));
     assert_eq!(
         found[0],
-        "`DNS_CHECK` is known but not supported yet: it has no effect"
+        "`FILE_CHECK` is known but not supported yet: it has no effect"
     );
     assert!(found[1].contains("ALWAYS UP"), "{found:?}");
     assert_eq!(
-        messages(&server_with("DNS_CHECK {\n}\nTCP_CHECK {\n}")).len(),
+        messages(&server_with("FILE_CHECK {\n}\nTCP_CHECK {\n}")).len(),
         1
     );
 }

@@ -145,29 +145,29 @@ keywords! {
         "Probes this address instead of the real server; with several blocks all must succeed.";
     }
     in DnsCheck {
-    PLANNED (0, MANY) "type" "type RRTYPE" ["SOA"] ["A NS CNAME SOA MX TXT AAAA RRSIG DNSKEY, any case"]
+    SUPPORTED (1, 1) "type" "type RRTYPE" ["SOA"] ["A NS CNAME SOA MX TXT AAAA RRSIG DNSKEY, any case"]
         "Query type.";
-    PLANNED (0, MANY) "name" "name DOMAIN" ["root (.)"] ["no empty labels"]
+    SUPPORTED (1, 1) "name" "name DOMAIN" ["root (.)"] ["no empty labels"]
         "Query name; a trailing dot is optional.";
     }
     in DnsType {
-    PLANNED (0, MANY) "A" "A" [""] ["any case"]
+    SUPPORTED (0, MANY) "A" "A" [""] ["any case"]
         "Query type number 1.";
-    PLANNED (0, MANY) "NS" "NS" [""] ["any case"]
+    SUPPORTED (0, MANY) "NS" "NS" [""] ["any case"]
         "Query type number 2.";
-    PLANNED (0, MANY) "CNAME" "CNAME" [""] ["any case"]
+    SUPPORTED (0, MANY) "CNAME" "CNAME" [""] ["any case"]
         "Query type number 5.";
-    PLANNED (0, MANY) "SOA" "SOA" ["default"] ["any case"]
+    SUPPORTED (0, MANY) "SOA" "SOA" ["default"] ["any case"]
         "Query type number 6.";
-    PLANNED (0, MANY) "MX" "MX" [""] ["any case"]
+    SUPPORTED (0, MANY) "MX" "MX" [""] ["any case"]
         "Query type number 15.";
-    PLANNED (0, MANY) "TXT" "TXT" [""] ["any case"]
+    SUPPORTED (0, MANY) "TXT" "TXT" [""] ["any case"]
         "Query type number 16.";
-    PLANNED (0, MANY) "AAAA" "AAAA" [""] ["any case"]
+    SUPPORTED (0, MANY) "AAAA" "AAAA" [""] ["any case"]
         "Query type number 28.";
-    PLANNED (0, MANY) "RRSIG" "RRSIG" [""] ["any case"]
+    SUPPORTED (0, MANY) "RRSIG" "RRSIG" [""] ["any case"]
         "Query type number 46.";
-    PLANNED (0, MANY) "DNSKEY" "DNSKEY" [""] ["any case"]
+    SUPPORTED (0, MANY) "DNSKEY" "DNSKEY" [""] ["any case"]
         "Query type number 48.";
     }
     in MiscCheck {
@@ -181,14 +181,14 @@ keywords! {
         "Account that the program runs under.";
     }
     in UdpCheck {
-    PLANNED (0, MANY) "payload" "payload HEX" ["32 bytes of fixed filler text"] ["hex digits, spaces allowed, a lone digit is one byte"]
+    SUPPORTED (1, MANY) "payload" "payload HEX" ["32 bytes of fixed filler text"] ["hex digits, spaces allowed, a lone digit is one byte"]
         "Datagram content.";
-    PLANNED (0, MANY) "require_reply" "require_reply [HEX]" ["off"] ["hex; x or X = any nibble"]
-        "Requires a datagram within connect_timeout; with data, the common prefix must match and the length limits apply.";
-    PLANNED (0, MANY) "min_reply_length" "min_reply_length INT" ["0"] ["0..65535"]
-        "Smallest accepted reply; only looked at when require_reply has data.";
-    PLANNED (0, MANY) "max_reply_length" "max_reply_length INT" ["255"] ["0..65535"]
-        "Largest accepted reply; same remark.";
+    SUPPORTED (0, MANY) "require_reply" "require_reply [HEX]" ["off"] ["hex; x or X = any nibble"]
+        "Requires a datagram within connect_timeout; with data, reply and data must agree as far as both go.";
+    SUPPORTED (1, 1) "min_reply_length" "min_reply_length INT" ["0"] ["0..65535"]
+        "Fewest bytes of an accepted reply; needs require_reply.";
+    SUPPORTED (1, 1) "max_reply_length" "max_reply_length INT" ["255 when require_reply has data"] ["0..65535"]
+        "Most bytes of an accepted reply; needs require_reply.";
     }
     in BfdCheck {
     PLANNED (0, MANY) "name" "name BFD_INSTANCE" ["required"] ["declared earlier, max 31 chars, once per real server"]

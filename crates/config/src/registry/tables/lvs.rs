@@ -195,11 +195,11 @@ keywords! {
         "Success is the dialogue 220, HELO, 250, QUIT.";
     SUPPORTED (0, 0) "MISC_CHECK" "MISC_CHECK { }" [""] ["any number, any mix, per real server"]
         "The exit code of a program decides.";
-    PLANNED (0, MANY) "DNS_CHECK" "DNS_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
+    SUPPORTED (0, 0) "DNS_CHECK" "DNS_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "One UDP DNS query, any reply with RCODE 0 is success.";
-    PLANNED (0, MANY) "UDP_CHECK" "UDP_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
+    SUPPORTED (0, 0) "UDP_CHECK" "UDP_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "Sends one datagram; failure on ICMP unreachable or, optionally, on missing/wrong reply.";
-    PLANNED (0, MANY) "PING_CHECK" "PING_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
+    SUPPORTED (0, 0) "PING_CHECK" "PING_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "ICMP echo through an unprivileged ICMP socket.";
     PLANNED (0, MANY) "BFD_CHECK" "BFD_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "Follows the state of a bfd_instance. All checkers of a real server must be up for it to be up.";
