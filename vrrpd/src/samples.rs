@@ -59,6 +59,7 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
         },
         v3_checksum_as_v2: false,
         authentication: Authentication::None,
+        group: None,
         preemption: Preemption::Immediate,
         down_timer_adverts: 3,
         addresses: addresses.iter().map(|text| virtual_address(text)).collect(),

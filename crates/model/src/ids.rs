@@ -24,6 +24,10 @@ id!(
     InstanceId
 );
 id!(
+    /// One `vrrp_sync_group`: the number of its first member's [`InstanceId`].
+    GroupId
+);
+id!(
     /// One `virtual_server`.
     VirtualServerId
 );

@@ -16,5 +16,7 @@ pub mod time;
 pub mod units;
 pub mod vrrp;
 
-pub use ids::{CheckerId, Generation, InstanceId, RealServerId, ScriptId, VirtualServerId};
+pub use ids::{
+    CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId,
+};
 pub use time::Instant;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::InstanceId;
+use crate::ids::{GroupId, InstanceId};
 use crate::net::{Cidr, Family};
 use crate::time::Instant;
 use crate::units::{AdvertInterval, IfName, Priority, Vrid};
@@ -49,6 +49,8 @@ pub struct Instance {
     pub v3_checksum_as_v2: bool,
     /// Version 2 authentication.
     pub authentication: Authentication,
+    /// The `vrrp_sync_group` whose members change their states together.
+    pub group: Option<GroupId>,
     /// When a better backup takes over from a worse master.
     pub preemption: Preemption,
     /// Adverts that must be missed before a backup takes over (`down_timer_adverts`), 1 to 100.
@@ -273,6 +275,10 @@ pub enum Cause {
     FaultCleared,
     /// A unicast instance has nobody to send to.
     NoPeer,
+    /// Another member of its sync group is in FAULT.
+    GroupFault,
+    /// Another member of its sync group became BACKUP.
+    GroupBackup,
     /// A virtual address could not be set.
     AddressRefused,
     /// The daemon was told to stop, or a reload removed the instance.
@@ -301,6 +307,8 @@ impl fmt::Display for Cause {
             Self::NoSourceAddress => f.write_str("the interface has no address to send from"),
             Self::FaultCleared => f.write_str("the last fault is gone"),
             Self::NoPeer => f.write_str("it is unicast and has no unicast_peer"),
+            Self::GroupFault => f.write_str("another member of its sync group is in fault"),
+            Self::GroupBackup => f.write_str("another member of its sync group is backup"),
             Self::AddressRefused => f.write_str("a virtual address could not be set"),
             Self::Shutdown => f.write_str("stopped or removed by the operator"),
         }

@@ -57,6 +57,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
         },
         v3_checksum_as_v2: false,
         authentication: Authentication::None,
+        group: None,
         preemption: Preemption::Immediate,
         down_timer_adverts: 3,
         addresses: vec![address(100), address(101)],

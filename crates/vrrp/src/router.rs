@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use kr_model::net::Family;
 use kr_model::units::IfName;
 use kr_model::vrrp::{Cause, Instance, Snapshot, State, Transport, VrrpGlobal};
-use kr_model::{InstanceId, Instant};
+use kr_model::{GroupId, InstanceId, Instant};
 use kr_wire::ipv4::PROTOCOL_AH;
 use kr_wire::{advert, ah};
 
@@ -23,6 +23,8 @@ pub struct Router {
     /// Whose packet it may be, by interface and by what the packet says. Several instances share a virtual
     /// router id when they listen to different groups or peers.
     receivers: BTreeMap<IfName, BTreeMap<(Family, u8), Vec<InstanceId>>>,
+    /// Members of each sync group.
+    groups: BTreeMap<GroupId, BTreeSet<InstanceId>>,
     timers: BTreeSet<(Instant, InstanceId)>,
     kernel: Kernel,
     pace: Pace,
@@ -44,6 +46,8 @@ struct Slot {
 struct Kernel {
     links: BTreeMap<IfName, LinkState>,
     sources: BTreeMap<(IfName, Family), IpAddr>,
+    /// Sync groups with a member that cannot work.
+    faulty: BTreeSet<GroupId>,
 }
 
 impl Router {
@@ -111,6 +115,7 @@ impl Router {
             self.deaf_until = Some(now.saturating_add(delay.unwrap_or_default()));
         }
         self.keep_addresses_at_exit = global.keep_addresses_at_exit;
+        self.regroup(&instances);
         let gone = self.instances.iter().filter(|(id, slot)| {
             instances
                 .get(id)
@@ -132,6 +137,11 @@ impl Router {
                 None => self.add(new, resume.get(&id), now),
             }
         }
+        // Members that did not change themselves follow a group that did.
+        for id in self.groups.values().flatten().copied().collect::<Vec<_>>() {
+            self.look_around(id, now);
+        }
+        self.synchronise_all(now);
     }
 
     fn add(&mut self, config: Instance, resume: Option<&Snapshot>, now: Instant) {
@@ -177,6 +187,7 @@ impl Router {
             self.with(id, now, |router, _, turn| {
                 router.packet(header, payload, turn)
             });
+            self.synchronise(id, now);
         }
     }
 
@@ -199,18 +210,30 @@ impl Router {
             .instances
             .iter()
             .filter(|(_, slot)| devices(&slot.router.config).any(|device| device == interface));
-        for id in concerned.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.with(id, now, |router, kernel, turn| {
-                let around = kernel.around(&router.config);
-                router.surroundings_changed(around, turn);
-            });
+        let mut concerned: BTreeSet<_> = concerned.map(|(id, _)| *id).collect();
+        for group in self.find_faulty_groups() {
+            concerned.extend(self.groups.get(&group).into_iter().flatten());
         }
+        for id in &concerned {
+            self.look_around(*id, now);
+        }
+        for id in concerned {
+            self.synchronise(id, now);
+        }
+    }
+
+    fn look_around(&mut self, id: InstanceId, now: Instant) {
+        self.with(id, now, |router, kernel, turn| {
+            let around = kernel.around(&router.config);
+            router.surroundings_changed(around, turn);
+        });
     }
 
     fn timer(&mut self, now: Instant) {
         let due = self.timers.iter().take_while(|(at, _)| *at <= now);
         for id in due.map(|(_, id)| *id).collect::<Vec<_>>() {
             self.with(id, now, |router, _, turn| router.timer(turn));
+            self.synchronise(id, now);
         }
     }
 
@@ -252,15 +275,30 @@ impl Router {
 
 impl Kernel {
     fn around(&self, config: &Instance) -> Surroundings {
+        let source = self.source(config);
+        let of_group = || {
+            let faulty = config
+                .group
+                .is_some_and(|group| self.faulty.contains(&group));
+            faulty.then_some(Cause::GroupFault)
+        };
+        Surroundings {
+            source,
+            fault: self.fault(config, source).or_else(of_group),
+        }
+    }
+
+    /// Why an instance cannot work, whatever its sync group does.
+    fn own_fault(&self, config: &Instance) -> Option<Cause> {
+        self.fault(config, self.source(config))
+    }
+
+    fn source(&self, config: &Instance) -> Option<IpAddr> {
         let configured = match config.transport {
             Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
         };
         let key = (config.interface.clone(), config.family);
-        let source = configured.or_else(|| self.sources.get(&key).copied());
-        Surroundings {
-            source,
-            fault: self.fault(config, source),
-        }
+        configured.or_else(|| self.sources.get(&key).copied())
     }
 
     fn fault(&self, config: &Instance, source: Option<IpAddr>) -> Option<Cause> {
@@ -318,5 +356,6 @@ fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
     std::iter::once(&config.interface).chain(tracked_devices(config))
 }
 
+mod groups;
 #[cfg(test)]
 mod tests;

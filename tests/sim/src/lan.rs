@@ -411,6 +411,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
         },
         v3_checksum_as_v2: false,
         authentication: Authentication::None,
+        group: None,
         preemption,
         down_timer_adverts: 3,
         addresses: vec![VirtualAddress {

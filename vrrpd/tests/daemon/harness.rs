@@ -99,6 +99,7 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
         },
         v3_checksum_as_v2: false,
         authentication: Authentication::None,
+        group: None,
         preemption: Preemption::Immediate,
         down_timer_adverts: 1,
         addresses: addresses.iter().map(|text| address(text)).collect(),

@@ -103,6 +103,7 @@ impl Build<'_> {
             transport: self.transport(globals, &draft, family),
             v3_checksum_as_v2: self.checksum_as_v2(globals, &draft, version, family),
             authentication: self.finish_authentication(&draft, version, family),
+            group: None,
             preemption: self.preemption(&draft, priority, wanted),
             down_timer_adverts: draft
                 .down_timer_adverts

@@ -169,6 +169,7 @@ impl VirtualRouter {
             Regard::Resigning => {
                 backup.master_down_at = skew_ends;
                 backup.resigned = true;
+                backup.ready = None;
             }
             // The down timer keeps running: this router takes over when it ends.
             Regard::Overtaken => {}
@@ -182,6 +183,7 @@ impl VirtualRouter {
                     interval,
                     preempt_at: backup.preempt_at,
                     grace_given: false,
+                    ready: None,
                 };
                 if news {
                     self.said.clear();
@@ -285,6 +287,7 @@ impl VirtualRouter {
             interval,
             preempt_at: None,
             grace_given: false,
+            ready: None,
         };
         let cause = Cause::BetterMaster {
             source: heard.source,

@@ -99,6 +99,38 @@ struct Backup {
     preempt_at: Option<Instant>,
     /// The timer came late once, and was given one more interval.
     grace_given: bool,
+    /// This router would be master, and waits for the other members of its sync group.
+    ready: Option<Cause>,
+}
+
+impl Backup {
+    /// Nobody is heard yet.
+    const fn until(master_down_at: Instant, interval: AdvertInterval) -> Self {
+        Self {
+            master_down_at,
+            resigned: false,
+            master: None,
+            interval,
+            preempt_at: None,
+            grace_given: false,
+            ready: None,
+        }
+    }
+}
+
+/// How a router stands to the other members of its sync group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Not started, or in FAULT.
+    Out,
+    /// BACKUP of a master that is there.
+    Follower,
+    /// BACKUP, and its timer runs without a master.
+    Waiting,
+    /// BACKUP, and would be MASTER if the group were ready.
+    Ready,
+    /// MASTER.
+    Master,
 }
 
 #[derive(Debug)]
@@ -189,6 +221,7 @@ impl VirtualRouter {
                     interval,
                     preempt_at,
                     grace_given: false,
+                    ready: None,
                 });
             }
             Role::Master { advert_at } => {
@@ -245,7 +278,7 @@ impl VirtualRouter {
         match &self.phase {
             Phase::Init | Phase::Fault => {}
             Phase::Backup(backup) => {
-                if backup.master_down_at <= turn.now {
+                if backup.master_down_at <= turn.now && backup.ready.is_none() {
                     self.master_down_timer(turn);
                 }
             }
@@ -260,6 +293,7 @@ impl VirtualRouter {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Init | Phase::Fault => None,
+            Phase::Backup(Backup { ready: Some(_), .. }) => None,
             Phase::Backup(backup) => Some(backup.master_down_at),
             Phase::Master(master) => {
                 let announce = self.announcer.deadline().unwrap_or(master.advert_at);
@@ -310,15 +344,8 @@ impl VirtualRouter {
         } else {
             self.master_down(interval)
         };
-        let backup = Backup {
-            master_down_at: turn.start_at.saturating_add(wait),
-            resigned: false,
-            master: None,
-            interval,
-            preempt_at: None,
-            grace_given: false,
-        };
-        self.enter(Phase::Backup(backup), cause, turn);
+        let down_at = turn.start_at.saturating_add(wait);
+        self.enter(Phase::Backup(Backup::until(down_at, interval)), cause, turn);
     }
 
     fn enter_fault(&mut self, cause: Cause, turn: &mut Turn<'_>) {
@@ -351,7 +378,52 @@ impl VirtualRouter {
         } else {
             Cause::MasterSilent { late }
         };
-        self.become_master(cause, turn);
+        if self.config.group.is_none() {
+            self.become_master(cause, turn);
+        } else {
+            backup.ready = Some(cause);
+        }
+    }
+
+    /// How this router stands to the other members of its sync group.
+    pub(crate) const fn standing(&self) -> Standing {
+        match &self.phase {
+            Phase::Init | Phase::Fault => Standing::Out,
+            Phase::Master(_) => Standing::Master,
+            Phase::Backup(Backup { ready: Some(_), .. }) => Standing::Ready,
+            Phase::Backup(Backup {
+                master: Some(_),
+                resigned: false,
+                ..
+            }) => Standing::Follower,
+            Phase::Backup(_) => Standing::Waiting,
+        }
+    }
+
+    /// Every member of the sync group is ready: this one becomes master, if it is not yet.
+    pub(crate) fn become_master_with_group(&mut self, turn: &mut Turn<'_>) {
+        if let Phase::Backup(Backup {
+            ready: Some(cause), ..
+        }) = self.phase
+        {
+            self.become_master(cause, turn);
+        }
+    }
+
+    /// Another member of the sync group follows another master, so this one is no master either. As when a
+    /// better master is heard, there is no priority 0.
+    pub(crate) fn become_backup_with_group(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.phase, Phase::Master(_)) {
+            self.release_master();
+            self.set_addresses(false, turn);
+            let interval = self.config.advert_interval;
+            let down_at = turn.now.saturating_add(self.master_down(interval));
+            self.enter(
+                Phase::Backup(Backup::until(down_at, interval)),
+                Cause::GroupBackup,
+                turn,
+            );
+        }
     }
 
     /// The advert goes first, so that peers stop before there are two owners of an address; then the

@@ -9,6 +9,7 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 
 mod authentication;
 mod fault;
+mod groups;
 mod reload;
 mod resume;
 mod transports;
