@@ -12,6 +12,7 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod support;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -48,18 +49,23 @@ fn expect(table: &[&str]) {
     assert_eq!(ipvsadm("-Sn"), table);
 }
 
-/// The latest state of each pool among what was said.
+/// The state of the pool after everything that was said, put together as the parent does.
 fn last_snapshot(said: &[FromIpvsd]) -> Option<PoolSnapshot> {
-    said.iter().rev().find_map(|message| match message {
-        FromIpvsd::Snapshot(pool) => Some((**pool).clone()),
-        FromIpvsd::Ready(_)
-        | FromIpvsd::Timeouts(_)
-        | FromIpvsd::RealServerChanged { .. }
-        | FromIpvsd::CheckerChanged { .. }
-        | FromIpvsd::QuorumChanged { .. }
-        | FromIpvsd::Kernel { .. }
-        | FromIpvsd::CheckerdMisbehaved
-        | FromIpvsd::Pong { .. } => None,
+    let mut verdicts = BTreeMap::new();
+    let mut last = None;
+    for message in said {
+        if let FromIpvsd::Snapshot(pool) = message {
+            verdicts.extend(
+                pool.verdicts
+                    .iter()
+                    .map(|verdict| (verdict.checker, *verdict)),
+            );
+            last = Some((**pool).clone());
+        }
+    }
+    last.map(|pool| PoolSnapshot {
+        verdicts: verdicts.into_values().collect(),
+        ..pool
     })
 }
 
@@ -99,10 +105,10 @@ fn the_table_follows_from_start_to_stop() {
     expect(&[SERVICE, foreign, SORRY]);
     let is_quorum_lost =
         |message: &FromIpvsd| matches!(message, FromIpvsd::QuorumChanged { up: false, .. });
-    ipvsd.until(is_quorum_lost);
-    let said = ipvsd.until(
+    let mut said = ipvsd.until(is_quorum_lost);
+    said.extend(ipvsd.until(
         |message| matches!(message, FromIpvsd::Snapshot(pool) if pool.quorum == Some(false)),
-    );
+    ));
     let resume = last_snapshot(&said).unwrap();
 
     // A crash changes nothing, and nothing is said again.

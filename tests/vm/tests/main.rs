@@ -22,6 +22,7 @@ macro_rules! with_both {
 }
 
 mod checkers;
+mod forms;
 mod pools;
 mod resilience;
 mod table;
