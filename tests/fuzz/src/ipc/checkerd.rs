@@ -142,10 +142,8 @@ fn answered(checks: &mut Checks, now: Instant) {
                     );
                 }
                 Action::Log { event, .. } => assert!(!event.to_string().is_empty()),
-                Action::Cancel { .. }
-                | Action::Verdict { .. }
-                | Action::Snapshot(_)
-                | Action::Overloaded { .. } => {}
+                // Told to others.
+                _ => {}
             }
         }
     }

@@ -6,7 +6,14 @@ use std::net::SocketAddr;
 use kr_lvs::{Action, Configuration, Input, Outcome, Table};
 use kr_model::Instant;
 use kr_model::ipvs::Operation;
-use kr_model::lvs::ServiceKey;
+use kr_model::lvs::{ConnectionTimeouts, ServiceKey};
+
+/// What the kernel says at first.
+const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
+    tcp: 900,
+    tcp_fin: 120,
+    udp: 300,
+};
 
 /// What a configuration permits: its services, and their real and sorry servers.
 #[derive(Default)]
@@ -27,11 +34,14 @@ impl Permitted {
                 self.0.entry(*key).or_default().extend(&addresses);
             }
         }
+        for key in &configuration.resume.former {
+            self.0.entry(*key).or_default();
+        }
     }
 
     fn check(&self, operation: &Operation) {
         let (key, address) = match *operation {
-            Operation::Flush => return,
+            Operation::Flush | Operation::SetTimeouts(_) => return,
             Operation::AddService { key, .. }
             | Operation::SetService { key, .. }
             | Operation::RemoveService { key } => (key, None),
@@ -72,8 +82,13 @@ pub(crate) fn give(table: &mut Table, permitted: &Permitted, input: Input, now: 
                 table.handle(Input::Applied(outcomes), now);
             }
             Some(Action::Log(event)) => assert!(!event.to_string().is_empty()),
+            Some(Action::ReadTimeouts) => table.handle(Input::Timeouts(TIMEOUTS), now),
             Some(
-                Action::Notify(_) | Action::Publish(_) | Action::Installed(_) | Action::Finished,
+                Action::Notify(_)
+                | Action::Publish(_)
+                | Action::PublishTimeouts(_)
+                | Action::Installed(_)
+                | Action::Finished,
             ) => {}
         }
     }
