@@ -6,12 +6,13 @@
 
 use nix::libc::{
     self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, F_GETFD, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP,
-    IP_HDRINCL, IP_MULTICAST_ALL, IP_MULTICAST_LOOP, IPPROTO_AH, IPPROTO_IP, IPPROTO_IPV6,
-    IPPROTO_TCP, IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP, IPV6_HDRINCL, IPV6_MULTICAST_ALL,
-    IPV6_MULTICAST_LOOP, IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, NETLINK_GENERIC, O_APPEND, O_CREAT,
-    O_RDWR, O_TRUNC, O_WRONLY, PR_GET_SECCOMP, PROT_EXEC, SIGABRT, SO_ATTACH_FILTER,
-    SO_BINDTODEVICE, SO_ERROR, SO_MARK, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEADDR,
-    SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
+    IP_HDRINCL, IP_MULTICAST_ALL, IP_MULTICAST_LOOP, IP_RECVERR, IPPROTO_AH, IPPROTO_ICMP,
+    IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_ADD_MEMBERSHIP,
+    IPV6_DROP_MEMBERSHIP, IPV6_HDRINCL, IPV6_MULTICAST_ALL, IPV6_MULTICAST_LOOP, IPV6_RECVERR,
+    IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, NETLINK_GENERIC, O_APPEND, O_CREAT, O_RDWR, O_TRUNC,
+    O_WRONLY, PR_GET_SECCOMP, PROT_EXEC, SIGABRT, SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_ERROR,
+    SO_MARK, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEADDR, SOCK_DGRAM, SOCK_RAW,
+    SOCK_STREAM, SOL_SOCKET, c_int,
 };
 
 use super::call::{Must, Row, Test, is, kind, permit, refuse, without};
@@ -211,6 +212,18 @@ const CHECKERD: &[Row] = &[
         ],
     ),
     permit!(
+        SYS_socket,
+        "DNS_CHECK and UDP_CHECK",
+        &[is!(0, AF_INET), kind!(SOCK_DGRAM), is!(2, IPPROTO_UDP)],
+        &[is!(0, AF_INET6), kind!(SOCK_DGRAM), is!(2, IPPROTO_UDP)],
+    ),
+    permit!(
+        SYS_socket,
+        "PING_CHECK; the kernel lets only echo requests out, and only of the groups in ping_group_range",
+        &[is!(0, AF_INET), kind!(SOCK_DGRAM), is!(2, IPPROTO_ICMP)],
+        &[is!(0, AF_INET6), kind!(SOCK_DGRAM), is!(2, IPPROTO_ICMPV6)],
+    ),
+    permit!(
         SYS_bind,
         "bindto and bind_port of a check; a port of its own for each question"
     ),
@@ -220,6 +233,12 @@ const CHECKERD: &[Row] = &[
         &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
         &[is!(1, SOL_SOCKET), is!(2, SO_MARK)],
         &[is!(1, SOL_SOCKET), is!(2, SO_REUSEADDR)],
+    ),
+    permit!(
+        SYS_setsockopt,
+        "ICMP errors of UDP_CHECK and PING_CHECK",
+        &[is!(1, IPPROTO_IP), is!(2, IP_RECVERR)],
+        &[is!(1, IPPROTO_IPV6), is!(2, IPV6_RECVERR)],
     ),
     permit!(
         SYS_getsockopt,
