@@ -102,6 +102,7 @@ pub(crate) fn published(config: &Config) -> Published {
             quorum: Some(true),
             weight: 1,
             verdicts: Vec::new(),
+            leaving: Vec::new(),
         };
         published.pools.insert(*id, snapshot);
     }

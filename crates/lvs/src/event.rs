@@ -2,6 +2,8 @@
 //! records and mail.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use kr_model::ipvs::Operation;
 use kr_model::lvs::ServiceKey;
@@ -117,6 +119,22 @@ pub enum Event {
         /// Which service.
         service: ServiceKey,
     },
+    /// A reload took a server away that keeps its connections for a while (`drain_timeout`).
+    Leaves {
+        /// Its address and port.
+        server: SocketAddr,
+        /// The label of its virtual server.
+        service: String,
+        /// How long it stays.
+        time: Duration,
+    },
+    /// That while is over.
+    Left {
+        /// Its address and port.
+        server: SocketAddr,
+        /// The label of its virtual server.
+        service: String,
+    },
     /// The table at a commit.
     Reconciled {
         /// Services wanted.
@@ -133,7 +151,11 @@ impl Event {
         match self {
             Self::RealServer { up, .. } | Self::Quorum { up, .. } => !*up,
             Self::KernelUnusable { .. } | Self::Refused { .. } | Self::Drifted { .. } => true,
-            Self::Weight { .. } | Self::KernelUsable | Self::Reconciled { .. } => false,
+            Self::Weight { .. }
+            | Self::Leaves { .. }
+            | Self::Left { .. }
+            | Self::KernelUsable
+            | Self::Reconciled { .. } => false,
         }
     }
 }
@@ -219,6 +241,19 @@ impl fmt::Display for Event {
             Self::Drifted { service } => write!(
                 f,
                 "service {service} was changed by another program; it is put back as configured"
+            ),
+            Self::Leaves {
+                server,
+                service,
+                time,
+            } => write!(
+                f,
+                "real server {server} of {service} was taken away: it keeps its connections for {} s",
+                time.as_secs_f64()
+            ),
+            Self::Left { server, service } => write!(
+                f,
+                "real server {server} of {service} leaves the table: the time to end its connections is over"
             ),
             Self::Reconciled {
                 services,

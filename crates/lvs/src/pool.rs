@@ -2,10 +2,11 @@
 //! (`quorum`, `hysteresis`, `alpha`, dynamic weights). It knows nothing of the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
-use kr_model::lvs::{PoolSnapshot, RealServer, Verdict, VirtualServer};
+use kr_model::lvs::{Leaving, PoolSnapshot, RealServer, Verdict, VirtualServer};
 use kr_model::units::Weight;
-use kr_model::{CheckerId, RealServerId};
+use kr_model::{CheckerId, Instant, RealServerId};
 
 /// What is known of a checker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,8 @@ pub(crate) struct Decision {
 pub(crate) struct Pool {
     pub(crate) config: VirtualServer,
     pub(crate) servers: BTreeMap<RealServerId, Server>,
+    /// Servers that a reload took away and that still serve their connections, by address.
+    leaving: BTreeMap<SocketAddr, Leaving>,
     quorum: bool,
 }
 
@@ -136,12 +139,34 @@ impl Pool {
         Self {
             config,
             servers: servers.collect(),
+            leaving: BTreeMap::new(),
             quorum: false,
         }
     }
 
-    /// A pool that a reload keeps.
-    pub(crate) fn kept(config: VirtualServer, servers: Vec<RealServer>, before: &Self) -> Self {
+    /// A pool that a reload keeps. Servers that it takes away while they serve drain as they are configured.
+    pub(crate) fn kept(
+        config: VirtualServer,
+        servers: Vec<RealServer>,
+        before: &Self,
+        now: Instant,
+    ) -> Self {
+        let mut leaving = before.leaving.clone();
+        let serving = before.servers.values();
+        let serving = serving.filter(|server| server.alive() && !before.sorry_active());
+        for server in serving.filter(|server| !server.config.drain.is_zero()) {
+            let leaver = Leaving {
+                address: server.config.address,
+                forwarding: server.config.forwarding,
+                until: now.saturating_add(server.config.drain),
+            };
+            leaving.insert(leaver.address, leaver);
+        }
+        for server in &servers {
+            leaving.remove(&server.address);
+        }
+        let leaving = leaving.into_iter().take(PoolSnapshot::MOST_LEAVING);
+        let leaving = leaving.collect();
         let servers = servers.into_iter().map(|server| {
             let id = server.id;
             match before.servers.get(&id) {
@@ -152,6 +177,7 @@ impl Pool {
         Self {
             config,
             servers: servers.collect(),
+            leaving,
             quorum: before.quorum,
         }
     }
@@ -159,6 +185,8 @@ impl Pool {
     /// Takes over what a predecessor of this process knew.
     pub(crate) fn resume(&mut self, snapshot: &PoolSnapshot) {
         self.quorum = snapshot.quorum.unwrap_or(false);
+        let leaving = snapshot.leaving.iter();
+        self.leaving = leaving.map(|leaving| (leaving.address, *leaving)).collect();
         let verdicts: BTreeMap<_, _> = snapshot
             .verdicts
             .iter()
@@ -192,6 +220,7 @@ impl Pool {
             quorum: Some(self.quorum),
             weight: self.living_weight(),
             verdicts: Vec::new(),
+            leaving: self.leaving.values().copied().collect(),
         };
         if checkers.is_empty() {
             return vec![snapshot];
@@ -203,6 +232,22 @@ impl Pool {
             .filter(|verdict| checkers.contains(&verdict.checker))
             .collect();
         snapshot.parts(&verdicts)
+    }
+
+    /// Servers that still serve their connections.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = &Leaving> {
+        self.leaving.values()
+    }
+
+    /// Lets the servers go whose time is over, and returns them.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Leaving> {
+        let over: Vec<_> = self
+            .leaving()
+            .filter(|leaver| leaver.until <= now)
+            .copied()
+            .collect();
+        self.leaving.retain(|_, leaver| leaver.until > now);
+        over
     }
 
     /// Takes a verdict for one of its servers; `None` when the server or the checker is not here.

@@ -175,6 +175,8 @@ pub struct Table {
     /// Services that may be in the kernel already, whose state is not known yet.
     unread: BTreeSet<ServiceKey>,
     next_read: Option<Instant>,
+    /// When the time of the next server that leaves is over.
+    next_leaver: Option<Instant>,
     patrol: Patrol,
     in_flight: InFlight,
     queue: VecDeque<Action>,
@@ -217,6 +219,7 @@ impl Table {
             flush: false,
             unread: BTreeSet::new(),
             next_read: None,
+            next_leaver: None,
             patrol: Patrol::new(),
             in_flight: InFlight::Nothing,
             queue: VecDeque::new(),
@@ -256,7 +259,7 @@ impl Table {
             )
             | (Phase::Stopped, _) => {}
             (Phase::Waiting | Phase::Running, input) => match input {
-                Input::Configure(configuration) => self.configure(*configuration),
+                Input::Configure(configuration) => self.configure(*configuration, now),
                 Input::Verdict(verdict) => self.verdict(&verdict),
                 Input::Read(reading) => self.read(reading, now),
                 Input::Timeouts(values) => {
@@ -314,9 +317,36 @@ impl Table {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Running => self.next_read,
+            Phase::Running => self.next_read.into_iter().chain(self.next_leaver).min(),
             Phase::Waiting | Phase::Stopping | Phase::Stopped => None,
         }
+    }
+
+    /// When the first of the servers that leave has to be gone.
+    fn first_leaver(&self) -> Option<Instant> {
+        let leavers = self.pools.values().flat_map(Pool::leaving);
+        leavers.map(|leaver| leaver.until).min()
+    }
+
+    /// Lets go of the servers whose time is over.
+    fn expire(&mut self, now: Instant) {
+        if self.next_leaver.is_none_or(|at| at > now) {
+            return;
+        }
+        let mut over = Vec::new();
+        for (id, pool) in &mut self.pools {
+            over.extend(pool.expire(now).into_iter().map(|leaver| (*id, leaver)));
+        }
+        for (id, leaver) in over {
+            self.touch(id);
+            self.publish.entry(id).or_default();
+            let label = self.pools.get(&id).map(|pool| pool.config.label.clone());
+            self.queue.push_back(Action::Log(Event::Left {
+                server: leaver.address,
+                service: label.unwrap_or_default(),
+            }));
+        }
+        self.next_leaver = self.first_leaver();
     }
 
     fn verdict(&mut self, verdict: &Verdict) {

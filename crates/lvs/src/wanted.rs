@@ -52,6 +52,16 @@ fn add_destinations(key: ServiceKey, pool: &Pool, out: &mut BTreeMap<SocketAddr,
                 lower_threshold: server.config.lower_threshold,
             });
     }
+    for leaver in pool.leaving() {
+        // It may be a server again by another name: then it has its entry already.
+        out.entry(address(key, leaver.address, leaver.forwarding))
+            .or_insert(Destination {
+                forwarding: leaver.forwarding,
+                weight: nothing,
+                upper_threshold: 0,
+                lower_threshold: 0,
+            });
+    }
     let Some(sorry) = pool.config.sorry_server else {
         return;
     };

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CheckerId, RealServerId, VirtualServerId};
 use crate::net::Family;
+use crate::time::Instant;
 use crate::units::Weight;
 
 /// Transport protocol of a service.
@@ -307,6 +309,8 @@ pub struct RealServer {
     pub upper_threshold: u32,
     /// `lthreshold`; 0 is none.
     pub lower_threshold: u32,
+    /// `drain_timeout`: how long it keeps its connections once a reload took it away; zero is not at all.
+    pub drain: Duration,
     /// Its checkers. None means that it is always alive.
     pub checkers: Vec<CheckerBinding>,
 }
@@ -410,17 +414,35 @@ pub struct PoolSnapshot {
     /// Last verdicts of its checkers. What is published holds those that are new since the last time; a pool
     /// with many comes in several parts, of at most [`PoolSnapshot::MOST_VERDICTS`] each.
     pub verdicts: Vec<Verdict>,
+    /// Servers that a reload took away and that still serve their connections, at most
+    /// [`PoolSnapshot::MOST_LEAVING`].
+    pub leaving: Vec<Leaving>,
+}
+
+/// A real server that a reload took away and that still serves its connections (`drain_timeout`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Forwarding method.
+    pub forwarding: Forwarding,
+    /// When it leaves the table.
+    pub until: Instant,
 }
 
 impl PoolSnapshot {
     /// Verdicts in one message, which so stays far below the longest one.
     pub const MOST_VERDICTS: usize = 2048;
 
+    /// Servers that can leave a pool at the same time; beyond that they leave at once.
+    pub const MOST_LEAVING: usize = 512;
+
     /// The same pool with some of its verdicts, cut to messages; at least one.
     #[must_use]
     pub fn parts(&self, verdicts: &[Verdict]) -> Vec<Self> {
         let part = |verdicts: &[Verdict]| Self {
             verdicts: verdicts.to_vec(),
+            leaving: self.leaving.clone(),
             ..*self
         };
         if verdicts.is_empty() {

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use kr_model::lvs::{
     CheckerBinding, Forwarding, Persistence, Protocol, Removal, Scheduler, ServiceFlags,
@@ -37,6 +38,7 @@ fn real_server(id: u32, virtual_server: u32, checker: u32) -> RealServer {
         inhibit_on_failure: false,
         upper_threshold: 0,
         lower_threshold: 0,
+        drain: Duration::ZERO,
         checkers: vec![CheckerBinding {
             id: CheckerId(checker),
             alpha: false,
@@ -64,6 +66,7 @@ fn snapshot(id: u32) -> PoolSnapshot {
             up: true,
             weight: None,
         }],
+        leaving: Vec::new(),
     }
 }
 

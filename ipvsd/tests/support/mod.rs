@@ -216,6 +216,7 @@ pub(crate) fn real_server(n: u8) -> RealServer {
         inhibit_on_failure: false,
         upper_threshold: 0,
         lower_threshold: 0,
+        drain: Duration::ZERO,
         checkers: vec![CheckerBinding {
             id: CheckerId(n.into()),
             alpha: false,

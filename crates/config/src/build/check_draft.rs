@@ -14,6 +14,9 @@ use crate::tree::Statement;
 use super::Build;
 use super::value::{MAX_INTERVAL, MAX_TIMEOUT, MICROSECOND, set};
 
+/// Longest `drain_timeout`: a day.
+const MAX_DRAIN: Duration = Duration::from_secs(86_400);
+
 /// Settings that a virtual server hands down to its real servers, and these to their checkers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inherited {
@@ -28,6 +31,7 @@ pub(super) struct Inherited {
     pub(super) alert: Option<bool>,
     pub(super) weight: Option<Weight>,
     pub(super) forwarding: Option<Forwarding>,
+    pub(super) drain: Option<Duration>,
 }
 
 impl Inherited {
@@ -48,6 +52,7 @@ impl Inherited {
             alert: self.alert,
             weight: self.weight.or(above.weight),
             forwarding: self.forwarding.or(above.forwarding),
+            drain: self.drain.or(above.drain),
         }
     }
 }
@@ -180,6 +185,10 @@ impl Build<'_> {
                     weight.and_then(|n| Weight::try_from(n).ok()),
                 );
             }
+            "drain_timeout" => set(
+                &mut slot.drain,
+                self.seconds(line, Duration::ZERO, MAX_DRAIN),
+            ),
             "lb_kind" | "lvs_method" => set(&mut slot.forwarding, self.forwarding(line)),
             _ => return false,
         }

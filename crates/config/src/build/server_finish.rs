@@ -87,6 +87,7 @@ impl Build<'_> {
                 inhibit_on_failure: settings.inhibit.unwrap_or(false),
                 upper_threshold: draft.upper,
                 lower_threshold: draft.lower,
+                drain: settings.drain.unwrap_or(Duration::ZERO),
                 checkers,
                 label,
             },

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use kr_model::lvs::RealServer;
-use kr_model::{RealServerId, VirtualServerId};
+use kr_model::{Instant, RealServerId, VirtualServerId};
 
 use super::{Action, Configuration, Phase, Resume, Table};
-use crate::event::{Notice, Reason};
+use crate::event::{Event, Notice, Reason};
 use crate::pool::Pool;
 
 impl Table {
     /// Puts a configuration into force.
-    pub(super) fn configure(&mut self, configuration: Configuration) {
+    pub(super) fn configure(&mut self, configuration: Configuration, now: Instant) {
         let Configuration {
             generation,
             global,
@@ -50,7 +50,7 @@ impl Table {
             let members = servers.remove(&id).unwrap_or_default();
             let old = before.remove(&id);
             let mut pool = match &old {
-                Some(old) => Pool::kept(config, members, old),
+                Some(old) => Pool::kept(config, members, old, now),
                 None => Pool::new(config, members),
             };
             let resumed = resume.get(&id);
@@ -66,13 +66,14 @@ impl Table {
         }
         for (id, old, resumed) in order {
             match old {
-                Some(old) => self.say_reloaded(id, &old),
+                Some(old) => self.say_reloaded(id, &old, now),
                 None if resumed => self.decide(id, Reason::Checks),
                 None => self.say_started(id),
             }
             let checkers = self.pools.get(&id).map(Pool::known_checkers);
             self.publish.insert(id, checkers.unwrap_or_default());
         }
+        self.next_leaver = self.first_leaver();
         // Services that a reload takes away are still in `present` and wanted by nobody.
         self.dirty
             .extend(self.owners.keys().chain(self.present.keys()).copied());
@@ -113,7 +114,7 @@ impl Table {
     }
 
     /// A virtual server that a reload kept: servers that went, came or changed, then the quorum.
-    fn say_reloaded(&mut self, id: VirtualServerId, old: &Pool) {
+    fn say_reloaded(&mut self, id: VirtualServerId, old: &Pool, now: Instant) {
         let Some(pool) = self.pools.get(&id) else {
             return;
         };
@@ -133,6 +134,16 @@ impl Table {
                     changed.push((*server, true, Reason::Start));
                 }
                 Some(_) | None => {}
+            }
+        }
+        for leaver in pool.leaving() {
+            let known = old.leaving().any(|known| known.address == leaver.address);
+            if !known {
+                self.queue.push_back(Action::Log(Event::Leaves {
+                    server: leaver.address,
+                    service: pool.config.label.clone(),
+                    time: leaver.until.since(now),
+                }));
             }
         }
         for server in gone {

@@ -84,8 +84,11 @@ impl Table {
         diff::service(key, self.present.get(&key), wanted.as_ref())
     }
 
-    /// A reading is due: of the next few services, or of all while the kernel is not known to work.
+    /// Servers that leave may have to go; and a reading may be due: of the next few services, or of all while the kernel is not known to work.
     pub(super) fn timer(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            self.expire(now);
+        }
         let due = self.next_read.is_some_and(|at| at <= now);
         if !due || self.phase != Phase::Running || self.in_flight != InFlight::Nothing {
             return;

@@ -190,3 +190,16 @@ fn connection_timeouts_are_pairs() {
     assert_eq!(found("icmp 5"), ["`icmp` is not a connection timeout"]);
     assert_eq!(found("tcp 5 udp"), ["`udp` lacks its seconds"]);
 }
+
+#[test]
+fn the_time_to_drain_is_the_servers_own_or_its_services() {
+    let text = service_with(
+        "drain_timeout 30\nreal_server 10.0.0.2 80 {\n}\nreal_server 10.0.0.3 80 {\ndrain_timeout 0.5\n}",
+    );
+    let drains: Vec<_> = clean(&text)
+        .real_servers
+        .into_values()
+        .map(|entry| entry.real_server.drain.as_millis())
+        .collect();
+    assert_eq!(drains, [30_000, 500]);
+}

@@ -93,6 +93,8 @@ keywords! {
         "Keeps the sorry server permanently in the table with weight 0 while it is not needed.";
     SUPPORTED (1, MANY) "sorry_server_lvs_method" "sorry_server_lvs_method NAT|DR|TUN [tunnel options]" ["service default"] ["after sorry_server"]
         "Forwarding method of the sorry server.";
+    SUPPORTED (1, 1) "drain_timeout" "drain_timeout SECONDS" ["0"] ["0..86400"]
+        "Default for the real servers: how long one that a reload takes away keeps its connections. A keyword of keepalived-rs alone.";
     SUPPORTED (1, 2) "real_server" "real_server IPADDR [PORT] { }" ["port of the service"] ["PORT 1..65535, 0 = none"]
         "Adds a destination; with DR and TUN its port is that of the service.";
     }
@@ -161,6 +163,8 @@ keywords! {
         "Upper connection limit sent to the kernel; 0 is none.";
     SUPPORTED (1, 1) "lthreshold" "lthreshold INT" ["0 = none"] ["0..4294967295"]
         "Lower connection limit sent to the kernel; 0 is none.";
+    SUPPORTED (1, 1) "drain_timeout" "drain_timeout SECONDS" ["virtual_server setting (0)"] ["0..86400"]
+        "How long this server, when a reload takes it away while it is up, stays with weight 0 so that its connections can end. A keyword of keepalived-rs alone.";
     SUPPORTED (0, 1) "inhibit_on_failure" "inhibit_on_failure [BOOL]" ["virtual_server setting (off)"] ["on|off|true|false|yes|no"]
         "On failure the server stays in the table with weight 0 instead of being removed.";
     SUPPORTED (1, 3) "notify_up" "notify_up CMD [USER [:][GROUP]]" ["none"] ["quote when it has arguments; first one wins"]

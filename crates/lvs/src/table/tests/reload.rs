@@ -204,3 +204,72 @@ fn timeouts_survive_a_crash_and_end_with_the_stop() {
     let back = Operation::SetTimeouts(DEFAULT_TIMEOUTS);
     assert_eq!(successor.operations, [back]);
 }
+
+/// Server 2 of 1 and 2 with 30 seconds to leave.
+fn with_drain() -> Configuration {
+    let mut config = configuration(virtual_server(), vec![real_server(1), real_server(2)]);
+    config.real_servers[1].drain = Duration::from_secs(30);
+    config
+}
+
+/// Lets the time pass by `seconds`, reading by reading.
+fn pass(lab: &mut Lab, seconds: u64) {
+    let until = lab.now.saturating_add(Duration::from_secs(seconds));
+    while lab.table.poll_timeout().is_some_and(|at| at <= until) {
+        lab.tick();
+    }
+    lab.now = until;
+}
+
+#[test]
+fn a_server_that_a_reload_takes_away_keeps_its_connections_for_its_time() {
+    let mut config = with_drain();
+    let mut lab = Lab::started(config.clone());
+    config.real_servers.pop();
+    lab.input(Input::Configure(Box::new(config.clone())));
+    assert_eq!(lab.servers(vip(80)), [(1, 1), (2, 0)]);
+    assert_eq!(lab.notices, [server_notice(2, false, Reason::Removed)]);
+    // Neither a further reload nor a crash ends or lengthens it.
+    pass(&mut lab, 20);
+    lab.input(Input::Configure(Box::new(config.clone())));
+    let now = lab.now;
+    let mut successor = lab.restarted(config);
+    assert_eq!((successor.operations.len(), lab.now), (0, now));
+    for lab in [&mut lab, &mut successor] {
+        lab.now = now;
+        lab.input(Input::Timer);
+        lab.forget();
+        pass(lab, 9);
+        assert_eq!(lab.operations, []);
+        pass(lab, 1);
+        assert_eq!(lab.servers(vip(80)), [(1, 1)]);
+        assert_eq!(lab.operations.len(), 1);
+        assert!(lab.snapshots[&VS].leaving.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_comes_back_while_it_leaves_is_a_server_again() {
+    let before = with_drain();
+    let mut after = before.clone();
+    after.real_servers.pop();
+    let mut lab = Lab::started(before.clone());
+    lab.input(Input::Configure(Box::new(after)));
+    lab.input(Input::Configure(Box::new(before)));
+    assert_eq!(lab.servers(vip(80)), [(1, 1), (2, 1)]);
+    pass(&mut lab, 40);
+    assert_eq!(lab.servers(vip(80)), [(1, 1), (2, 1)]);
+}
+
+#[test]
+fn a_dead_server_and_one_without_time_leave_at_once() {
+    let mut config = with_drain();
+    let mut lab = Lab::started(config.clone());
+    lab.tell(2, false);
+    config.real_servers.pop();
+    lab.input(Input::Configure(Box::new(config.clone())));
+    assert_eq!(lab.servers(vip(80)), [(1, 1)]);
+    config.real_servers = vec![real_server(3)];
+    lab.input(Input::Configure(Box::new(config)));
+    assert_eq!(lab.servers(vip(80)), [(3, 1)]);
+}
