@@ -236,7 +236,10 @@ impl Daemon {
             };
             match (received.message, received.descriptor) {
                 (ToCheckerd::Ipvsd, Some(end)) => self.connect_ipvsd(end, now),
-                (ToCheckerd::Ipvsd, None) | (_, Some(_)) => return Err(DaemonError::Descriptor),
+                (ToCheckerd::LogFile, Some(file)) => kr_child::replace_log_file(file),
+                (ToCheckerd::Ipvsd | ToCheckerd::LogFile, None) | (_, Some(_)) => {
+                    return Err(DaemonError::Descriptor);
+                }
                 (message, None) => self.message(message, now)?,
             }
         }
@@ -253,8 +256,8 @@ impl Daemon {
                 let complete = self.intake.commit(generation)?;
                 self.configure(complete, generation, now)?;
             }
-            // With its descriptor it never comes here.
-            ToCheckerd::Ipvsd => return Err(DaemonError::Descriptor),
+            // With their descriptors they never come here.
+            ToCheckerd::Ipvsd | ToCheckerd::LogFile => return Err(DaemonError::Descriptor),
             ToCheckerd::ScriptEnded {
                 checker,
                 run,

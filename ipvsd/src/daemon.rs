@@ -173,7 +173,8 @@ impl Daemon {
             };
             match (self.intake.take(received.message)?, received.descriptor) {
                 (Taken::Checkerd, Some(descriptor)) => self.meet_checkerd(descriptor)?,
-                (Taken::Checkerd, None)
+                (Taken::LogFile, Some(file)) => kr_child::replace_log_file(file),
+                (Taken::Checkerd | Taken::LogFile, None)
                 | (
                     Taken::Part | Taken::Configuration(_) | Taken::Stop | Taken::Ping { .. },
                     Some(_),

@@ -27,6 +27,8 @@ pub(crate) enum Taken {
     Checkerd,
     /// Leave cleanly.
     Stop,
+    /// The attached descriptor is the log file.
+    LogFile,
     /// A ping, to be answered with its number.
     Ping {
         /// The number.
@@ -121,6 +123,7 @@ impl Intake {
             }
             ToIpvsd::Checkerd => return Ok(Taken::Checkerd),
             ToIpvsd::Stop => return Ok(Taken::Stop),
+            ToIpvsd::LogFile => return Ok(Taken::LogFile),
             ToIpvsd::Ping { nonce } => return Ok(Taken::Ping { nonce }),
         }
         Ok(Taken::Part)

@@ -7,6 +7,7 @@ mod cli;
 mod daemon;
 mod dump;
 mod load;
+mod log_file;
 mod pidfile;
 mod published;
 #[cfg(test)]

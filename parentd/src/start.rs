@@ -2,13 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use kr_config::ids::IdAllocator;
+use kr_event::Signals;
 use kr_log::Settings as LogSettings;
 use kr_sys::signals::ignore_unanswered;
-use nix::libc;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::umask;
 use nix::unistd::{Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpid};
@@ -16,9 +15,12 @@ use nix::unistd::{Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpid};
 use crate::cli::Options;
 use crate::daemon::{Side, Starter, go_to_background};
 use crate::load::{self, Read};
+use crate::log_file;
 use crate::pidfile::{Paths, PidFile};
 use crate::supervisor::child::{Launcher, find_directory};
-use crate::supervisor::{EXIT_CONFIGURATION, EXIT_FATAL, EXIT_NO_PERMISSION, Parts, Supervisor};
+use crate::supervisor::{
+    EXIT_CONFIGURATION, EXIT_FATAL, EXIT_NO_PERMISSION, Parts, Supervisor, answered_signals,
+};
 use crate::{complain, fail};
 
 /// Exit code when the configuration asks for no process.
@@ -44,14 +46,17 @@ pub(crate) fn start(options: Options) -> u8 {
         return fail(EXIT_FATAL, &format!("network namespace `{name}`: {error}"));
     }
     let mut allocator = IdAllocator::default();
-    let read = load::read(&options, None, &mut allocator);
     if options.foreground {
-        return run(options, read, allocator, Starter::nobody());
+        // Whoever sends one while the configuration is read shall not end the daemon by it.
+        let signals = answered_signals();
+        let read = load::read(&options, None, &mut allocator);
+        return run(options, read, allocator, Starter::nobody(), signals);
     }
+    let read = load::read(&options, None, &mut allocator);
     // Whoever types the command sees no log.
     complain(&read.report());
     match go_to_background() {
-        Ok(Side::Daemon(starter)) => run(options, read, allocator, starter),
+        Ok(Side::Daemon(starter)) => run(options, read, allocator, starter, answered_signals()),
         Ok(Side::Starting { code: 0, .. }) => 0,
         Ok(Side::Starting { code, reason }) => fail(code, &reason),
         Err(error) => fail(EXIT_FATAL, &format!("cannot go to the background: {error}")),
@@ -64,9 +69,15 @@ fn enter_namespace(name: &str) -> io::Result<()> {
 }
 
 /// The daemon, from its first log line to its exit code.
-fn run(options: Options, read: Read, allocator: IdAllocator, mut starter: Starter) -> u8 {
+fn run(
+    options: Options,
+    read: Read,
+    allocator: IdAllocator,
+    mut starter: Starter,
+    signals: io::Result<Signals>,
+) -> u8 {
     let silent = options.foreground && !options.console;
-    match prepare(options, read, &mut starter, allocator) {
+    match prepare(options, read, &mut starter, allocator, signals) {
         Ok((parts, pid_file)) => {
             let code = match Supervisor::new(parts, starter) {
                 Ok(supervisor) => supervisor.run(),
@@ -95,10 +106,11 @@ fn prepare(
     read: Read,
     starter: &mut Starter,
     allocator: IdAllocator,
+    signals: io::Result<Signals>,
 ) -> Result<(Parts, PidFile), Failure> {
     let fatal = |error: &dyn std::fmt::Display| (EXIT_FATAL, error.to_string());
     let instance = read.instance_name();
-    let log_file = open_log_file(&options)?;
+    let log_file = log_file::open(&options).map_err(|error| fatal(&error))?;
     let log = log_settings(&options, instance.as_deref());
     let own_file = log_file.as_ref().map(File::try_clone).transpose();
     kr_log::start(log.clone(), own_file.map_err(|error| fatal(&error))?)
@@ -144,23 +156,9 @@ fn prepare(
         allocator,
         launcher,
         pid_paths,
+        signals: signals.map_err(|error| fatal(&error))?,
     };
     Ok((parts, pid_file))
-}
-
-fn open_log_file(options: &Options) -> Result<Option<File>, Failure> {
-    let Some(path) = &options.log_file else {
-        return Ok(None);
-    };
-    // Never through a symbolic link: the usual place is open to all.
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-        .map(Some)
-        .map_err(|error| (EXIT_FATAL, format!("log file {}: {error}", path.display())))
 }
 
 fn log_settings(options: &Options, instance: Option<&str>) -> LogSettings {

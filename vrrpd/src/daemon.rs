@@ -53,6 +53,8 @@ pub(crate) enum DaemonError {
     Channel(ChannelError),
     /// The parent's messages came in an impossible order.
     Intake(IntakeError),
+    /// The parent attached a descriptor to a message that takes none, or none to one that does.
+    Descriptor,
     /// The event loop failed.
     Loop(io::Error),
     /// The signal descriptor failed.
@@ -64,6 +66,9 @@ impl fmt::Display for DaemonError {
         match self {
             Self::Channel(error) => write!(f, "channel to the parent: {error}"),
             Self::Intake(error) => write!(f, "the parent sent {error}"),
+            Self::Descriptor => {
+                f.write_str("the parent sent a descriptor that does not belong to its message")
+            }
             Self::Loop(error) => write!(f, "event loop: {error}"),
             Self::Signals(errno) => write!(f, "signals: {errno}"),
         }
@@ -273,15 +278,20 @@ impl Daemon {
 
     fn serve_parent(&mut self) -> Result<Next, DaemonError> {
         for _ in 0..MESSAGE_BUDGET {
-            let Some(message) = self.channel.recv()? else {
+            let Some(received) = self.channel.recv_with()? else {
                 self.backlog.parent = false;
                 return Ok(Next::Wait);
             };
-            match self.intake.take(message).map_err(DaemonError::Intake)? {
-                Order::Wait => {}
-                Order::Answer { nonce } => self.channel.send(&FromVrrpd::Pong { nonce })?,
-                Order::Apply(configuration) => self.apply(*configuration)?,
-                Order::Stop => {
+            let order = self.intake.take(received.message);
+            match (order.map_err(DaemonError::Intake)?, received.descriptor) {
+                (Order::LogFile, Some(file)) => kr_child::replace_log_file(file),
+                (Order::LogFile, None) | (_, Some(_)) => return Err(DaemonError::Descriptor),
+                (Order::Wait, None) => {}
+                (Order::Answer { nonce }, None) => {
+                    self.channel.send(&FromVrrpd::Pong { nonce })?;
+                }
+                (Order::Apply(configuration), None) => self.apply(*configuration)?,
+                (Order::Stop, None) => {
                     log::info!("told to stop");
                     return Ok(Next::Leave);
                 }

@@ -34,6 +34,8 @@ pub(crate) enum Order {
     Apply(Box<Configuration>),
     /// Leave cleanly.
     Stop,
+    /// The attached descriptor is the log file.
+    LogFile,
     /// Answer a ping with its number.
     Answer {
         /// The number.
@@ -140,6 +142,7 @@ impl Intake {
             }
             ToVrrpd::Commit(generation) => self.commit(generation),
             ToVrrpd::Stop => Ok(Order::Stop),
+            ToVrrpd::LogFile => Ok(Order::LogFile),
             ToVrrpd::Ping { nonce } => Ok(Order::Answer { nonce }),
         }
     }

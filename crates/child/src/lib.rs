@@ -47,6 +47,12 @@ pub const LOG_FILE_FD: RawFd = 4;
 /// Exit code of a child that holds more or less than its role may: the parent then stops too.
 pub const EXIT_NO_PERMISSION: u8 = 4;
 
+/// Takes the descriptor of a log file that the parent opened anew.
+pub fn replace_log_file(descriptor: OwnedFd) {
+    kr_log::replace_file(descriptor.into());
+    log::debug!("the log file was opened anew");
+}
+
 /// What a child works with once it is started.
 #[derive(Debug)]
 pub struct Started<S, R> {

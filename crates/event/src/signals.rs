@@ -2,8 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use kr_sys::signals::set_of;
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// A set of signals that are delivered through a descriptor instead of handlers.
@@ -17,10 +18,16 @@ impl Signals {
     /// # Errors
     /// When the kernel gives no descriptor.
     pub fn new(signals: &[Signal]) -> Result<Self, Errno> {
-        let mut set = SigSet::empty();
-        for signal in signals {
-            set.add(*signal);
-        }
+        let numbers: Vec<i32> = signals.iter().map(|signal| *signal as i32).collect();
+        Self::of_numbers(&numbers)
+    }
+
+    /// The same for numbers, which real-time signals have instead of names.
+    ///
+    /// # Errors
+    /// When a number is none of a signal, or the kernel gives no descriptor.
+    pub fn of_numbers(numbers: &[i32]) -> Result<Self, Errno> {
+        let set = set_of(numbers)?;
         set.thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Self)
     }

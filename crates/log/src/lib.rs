@@ -10,7 +10,7 @@ mod sinks;
 mod syslog_sink;
 
 use std::fs::File;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use kr_event::Clock;
 use log::{Log, Metadata, Record};
@@ -29,15 +29,28 @@ const MAX_TEXT: usize = 3_000;
 /// When logging was started before.
 pub fn start(settings: Settings, file: Option<File>) -> Result<(), log::SetLoggerError> {
     let level = settings.detail.level();
-    let logger = Logger(Mutex::new(State {
-        sinks: Sinks::new(settings, file),
-        repeats: Repeats::default(),
-        clock: Clock::new(),
-    }));
-    log::set_boxed_logger(Box::new(logger))?;
+    let logger = LOGGER.get_or_init(|| {
+        Logger(Mutex::new(State {
+            sinks: Sinks::new(settings, file),
+            repeats: Repeats::default(),
+            clock: Clock::new(),
+        }))
+    });
+    log::set_logger(logger)?;
     log::set_max_level(level.to_level_filter());
     Ok(())
 }
+
+/// From now on lines go to `file` instead of the file before, which was rotated away.
+pub fn replace_file(file: File) {
+    if let Some(Logger(state)) = LOGGER.get() {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sinks.replace_file(file);
+    }
+}
+
+/// The logger of this process, once it was started.
+static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 struct State {
     sinks: Sinks,

@@ -33,6 +33,11 @@ impl Sinks {
         }
     }
 
+    /// The log file is another one from now on.
+    pub(crate) fn replace_file(&mut self, file: File) {
+        self.file = Some(file);
+    }
+
     /// Writes a line to every sink that takes it now.
     pub(crate) fn write(&mut self, level: Level, text: &str, unix_seconds: i64) {
         let time = LocalTime::of(unix_seconds);

@@ -337,6 +337,47 @@ pub struct Counters {
     pub priority_zero_sent: u64,
 }
 
+impl Counters {
+    /// What was counted since `before`.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            advert_received: self.advert_received.saturating_sub(before.advert_received),
+            advert_sent: self.advert_sent.saturating_sub(before.advert_sent),
+            become_master: self.become_master.saturating_sub(before.become_master),
+            release_master: self.release_master.saturating_sub(before.release_master),
+            packet_length_errors: self
+                .packet_length_errors
+                .saturating_sub(before.packet_length_errors),
+            ttl_errors: self.ttl_errors.saturating_sub(before.ttl_errors),
+            version_errors: self.version_errors.saturating_sub(before.version_errors),
+            checksum_errors: self.checksum_errors.saturating_sub(before.checksum_errors),
+            invalid_type_received: self
+                .invalid_type_received
+                .saturating_sub(before.invalid_type_received),
+            advert_interval_errors: self
+                .advert_interval_errors
+                .saturating_sub(before.advert_interval_errors),
+            address_list_errors: self
+                .address_list_errors
+                .saturating_sub(before.address_list_errors),
+            invalid_auth_type: self
+                .invalid_auth_type
+                .saturating_sub(before.invalid_auth_type),
+            auth_type_mismatch: self
+                .auth_type_mismatch
+                .saturating_sub(before.auth_type_mismatch),
+            auth_failures: self.auth_failures.saturating_sub(before.auth_failures),
+            priority_zero_received: self
+                .priority_zero_received
+                .saturating_sub(before.priority_zero_received),
+            priority_zero_sent: self
+                .priority_zero_sent
+                .saturating_sub(before.priority_zero_sent),
+        }
+    }
+}
+
 /// What the VRRP process publishes of an instance at every change, and gets back after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

@@ -1,6 +1,7 @@
-//! What an operator asks for with `SIGUSR1` and `SIGUSR2`: the state as text files under keepalived's
-//! names, `label = value` a line. Passwords are never shown.
+//! What an operator asks for with signals: the state as files under keepalived's names, `label = value` a
+//! line, and as JSON. Passwords are never shown.
 
+mod json;
 mod place;
 mod services;
 #[cfg(test)]
@@ -8,8 +9,11 @@ mod tests;
 mod text;
 mod vrrp;
 
+use std::collections::BTreeMap;
+
 use kr_config::typed::Config;
-use kr_model::{Generation, Instant};
+use kr_model::vrrp::{Counters, Snapshot};
+use kr_model::{Generation, InstanceId, Instant};
 use kr_sys::privilege::Role;
 use nix::unistd::Pid;
 
@@ -36,19 +40,38 @@ pub(crate) struct Data<'a> {
 /// `SIGUSR1`.
 pub(crate) fn write_data(data: &Data<'_>) {
     write(vec![
-        ("keepalived_parent.data", parent(data)),
-        ("keepalived.data", vrrp::topology(data)),
-        ("keepalived_check.data", services::topology(data)),
+        ("keepalived_parent.data", parent(data).into_string()),
+        ("keepalived.data", vrrp::topology(data).into_string()),
+        (
+            "keepalived_check.data",
+            services::topology(data).into_string(),
+        ),
     ]);
 }
 
-/// `SIGUSR2`.
-pub(crate) fn write_statistics(config: &Config, published: &Published) {
-    let text = vrrp::statistics(config, published);
-    write(vec![("keepalived.stats", text)]);
+/// `SIGRTMIN + 2`. Nothing without instances.
+pub(crate) fn write_json(data: &Data<'_>) {
+    if !data.config.instances.is_empty() {
+        write(vec![("keepalived.json", json::text(data))]);
+    }
 }
 
-fn write(files: Vec<(&str, Text)>) {
+/// `SIGUSR2`: what was counted since `zero`.
+pub(crate) fn write_statistics(config: &Config, published: &Published, zero: &Zero) {
+    let text = vrrp::statistics(config, published, zero);
+    write(vec![("keepalived.stats", text.into_string())]);
+}
+
+/// Counters at the last `SIGRTMAX - 1`, from which the statistics count.
+pub(crate) type Zero = BTreeMap<InstanceId, Counters>;
+
+/// The counters as they are now.
+pub(crate) fn zero(published: &Published) -> Zero {
+    let counters = |(id, snapshot): (&InstanceId, &Snapshot)| (*id, snapshot.counters);
+    published.instances.iter().map(counters).collect()
+}
+
+fn write(files: Vec<(&str, String)>) {
     let place = match Place::open() {
         Ok(place) => place,
         Err(error) => {
@@ -57,7 +80,7 @@ fn write(files: Vec<(&str, Text)>) {
         }
     };
     for (name, text) in files {
-        match place.write(name, &text.into_string()) {
+        match place.write(name, &text) {
             Ok(path) => log::info!("wrote {}", path.display()),
             Err(error) => log::error!("{name} cannot be written: {error}"),
         }

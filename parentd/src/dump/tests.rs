@@ -183,3 +183,50 @@ fn nothing_is_shown_in_the_form_of_the_program_s_own_types() {
         }
     }
 }
+
+#[test]
+fn statistics_count_from_the_last_clearing() {
+    let config = config();
+    let mut published = published(&config);
+    for snapshot in published.instances.values_mut() {
+        snapshot.counters.advert_sent = 10;
+    }
+    let zero = zero(&published);
+    for snapshot in published.instances.values_mut() {
+        snapshot.counters.advert_sent = 17;
+    }
+    let sent = |zero: &Zero| {
+        let text = vrrp::statistics(&config, &published, zero).into_string();
+        text.lines()
+            .find_map(|line| line.strip_prefix("    Sent: "))
+            .map(str::to_owned)
+    };
+    assert_eq!(sent(&Zero::new()).as_deref(), Some("17"));
+    assert_eq!(sent(&zero).as_deref(), Some("7"));
+}
+
+#[test]
+fn json_has_keepalived_s_names_and_numbers() {
+    let config = config();
+    let mut published = published(&config);
+    for snapshot in published.instances.values_mut() {
+        snapshot.counters.become_master = 1;
+    }
+    let text = json::text(&data(&config, &published, &[]));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let [instance] = json.as_array().unwrap().as_slice() else {
+        panic!("{text}");
+    };
+    let data = &instance["data"];
+    assert_eq!(data["iname"], "VI_1");
+    assert_eq!(data["ifp_ifname"], "eth0");
+    assert_eq!(data["vrid"], 1);
+    assert_eq!(data["state"], 2);
+    assert_eq!(data["wantstate"], 1);
+    assert_eq!(data["vipset"], true);
+    assert_eq!(data["last_transition"], 1_000_000 - 65);
+    assert_eq!(data["vips"][0], "192.0.2.1/32 dev eth0 scope global");
+    assert_eq!(data["auth_type"], 0);
+    assert!(data.get("auth_data").is_none());
+    assert_eq!(instance["stats"]["become_master"], 1);
+}

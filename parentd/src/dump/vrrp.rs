@@ -7,8 +7,8 @@ use kr_model::vrrp::{
     VirtualAddress, WantedState,
 };
 
-use crate::dump::Data;
 use crate::dump::text::{Future, Moment, Past, Seconds, Text};
+use crate::dump::{Data, Zero};
 use crate::published::Published;
 
 /// The state of every instance with its settings.
@@ -216,11 +216,12 @@ fn counters(text: &mut Text, counters: &Counters) {
 }
 
 /// `keepalived.stats`, with the labels and layout that tools read.
-pub(super) fn statistics(config: &Config, published: &Published) -> Text {
+pub(super) fn statistics(config: &Config, published: &Published, zero: &Zero) -> Text {
     let mut text = Text::default();
     for (id, entry) in &config.instances {
         let snapshot = published.instances.get(id);
-        let c = snapshot.map_or_else(Counters::default, |snapshot| snapshot.counters);
+        let counted = snapshot.map_or_else(Counters::default, |snapshot| snapshot.counters);
+        let c = zero.get(id).map_or(counted, |zero| counted.since(zero));
         text.raw(format_args!("VRRP Instance: {}", entry.instance.name));
         block(
             &mut text,

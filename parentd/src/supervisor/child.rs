@@ -44,6 +44,8 @@ pub(crate) trait Edge {
     const ROLE: Role;
     /// Asks the child to leave.
     const STOP: Self::To;
+    /// Hands over the log file.
+    const LOG_FILE: Self::To;
     /// How long a child that runs its configuration may leave a ping unanswered.
     const PATIENCE: Duration;
     /// Asks the child whether it still turns its loop.
@@ -59,6 +61,7 @@ impl Edge for Vrrpd {
     type From = FromVrrpd;
     const ROLE: Role = Role::Vrrpd;
     const STOP: ToVrrpd = ToVrrpd::Stop;
+    const LOG_FILE: ToVrrpd = ToVrrpd::LogFile;
     // Well below the master-down time with the usual interval of one second (3 s and the skew).
     const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -76,6 +79,7 @@ impl Edge for Checkerd {
     type From = FromCheckerd;
     const ROLE: Role = Role::Checkerd;
     const STOP: ToCheckerd = ToCheckerd::Stop;
+    const LOG_FILE: ToCheckerd = ToCheckerd::LogFile;
     const PATIENCE: Duration = Duration::from_secs(3);
 
     fn ping(nonce: u64) -> ToCheckerd {
@@ -92,6 +96,7 @@ impl Edge for Ipvsd {
     type From = FromIpvsd;
     const ROLE: Role = Role::Ipvsd;
     const STOP: ToIpvsd = ToIpvsd::Stop;
+    const LOG_FILE: ToIpvsd = ToIpvsd::LogFile;
     // A large table takes a while to be written.
     const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -304,6 +309,17 @@ impl<E: Edge> Child<E> {
     /// Sends a message with a descriptor.
     pub(crate) fn send_with(&mut self, message: &E::To, descriptor: std::os::fd::OwnedFd) {
         self.with_channel(|channel| channel.send_with(message, descriptor));
+    }
+
+    /// Hands it the log file that was opened anew.
+    pub(crate) fn give_log_file(&mut self, file: &File) {
+        if !self.is_running() {
+            return;
+        }
+        match file.as_fd().try_clone_to_owned() {
+            Ok(descriptor) => self.send_with(&E::LOG_FILE, descriptor),
+            Err(error) => log::error!("{} keeps the old log file: {error}", E::ROLE.program()),
+        }
     }
 
     /// Sends what waits, now that the channel takes more.

@@ -22,8 +22,10 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_model::check::Mail;
 use kr_model::{Generation, Instant};
 use kr_sys::privilege::Role;
+use kr_sys::signals;
 use kr_sys::spawn::{Ended, Identity};
 use mio::{Interest, Token};
+use nix::libc;
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
@@ -86,6 +88,24 @@ pub(crate) struct Parts {
     pub(crate) launcher: Launcher,
     /// Names of pid files.
     pub(crate) pid_paths: Paths,
+    /// What [`answered_signals`] gave; some may have come already.
+    pub(crate) signals: Signals,
+}
+
+/// From here on the signals that the daemon answers wait until its loop runs.
+///
+/// # Errors
+/// When the kernel gives no descriptor.
+pub(crate) fn answered_signals() -> io::Result<Signals> {
+    Ok(Signals::of_numbers(&[
+        libc::SIGHUP,
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        signals::json(),
+        signals::statistics_and_clear(),
+    ])?)
 }
 
 /// The parent at work.
@@ -107,6 +127,8 @@ pub(crate) struct Supervisor {
     allocator: IdAllocator,
     identities: BTreeMap<Role, Identity>,
     published: Published,
+    /// From where the statistics count.
+    zero: dump::Zero,
     scripts: Scripts,
     mails: Vec<Mail>,
     vrrpd: Child<Vrrpd>,
@@ -122,19 +144,13 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Takes over: from here on signals come through the loop.
+    /// Takes over from the start.
     ///
     /// # Errors
     /// When the kernel gives no descriptors.
     pub(crate) fn new(parts: Parts, starter: Starter) -> io::Result<Self> {
         let events = EventLoop::new()?;
-        let signals = Signals::new(&[
-            Signal::SIGHUP,
-            Signal::SIGTERM,
-            Signal::SIGINT,
-            Signal::SIGUSR1,
-            Signal::SIGUSR2,
-        ])?;
+        let signals = parts.signals;
         events.register_for(signals.as_fd(), SIGNALS, Interest::READABLE)?;
         let clock = Clock::new();
         let mut supervisor = Self {
@@ -154,6 +170,7 @@ impl Supervisor {
             allocator: parts.allocator,
             identities: BTreeMap::new(),
             published: Published::default(),
+            zero: dump::Zero::new(),
             scripts: Scripts::new(parts.settings.scripts, FIRST_SCRIPT),
             mails: Vec::new(),
             vrrpd: Child::new(VRRPD, VRRPD_PROCESS),
@@ -267,20 +284,30 @@ impl Supervisor {
                     log::info!("stopping: {signal} came");
                     self.stop(0);
                 }
-                Ok(Signal::SIGUSR1) => self.dump(),
-                Ok(Signal::SIGUSR2) => dump::write_statistics(&self.config, &self.published),
-                Ok(_) | Err(_) => log::debug!("signal {number} means nothing here"),
+                Ok(Signal::SIGUSR1) => self.with_data(dump::write_data),
+                Ok(Signal::SIGUSR2) => self.write_statistics(),
+                Ok(_) => log::debug!("signal {number} means nothing here"),
+                // Real-time signals have no names.
+                Err(_) if number == signals::json() => self.with_data(dump::write_json),
+                Err(_) => {
+                    self.write_statistics();
+                    self.zero = dump::zero(&self.published);
+                }
             }
         }
     }
 
-    fn dump(&self) {
+    fn write_statistics(&self) {
+        dump::write_statistics(&self.config, &self.published, &self.zero);
+    }
+
+    fn with_data(&self, show: impl FnOnce(&dump::Data<'_>)) {
         let children = [
             (Role::Vrrpd, self.vrrpd.running_since()),
             (Role::Checkerd, self.checkerd.running_since()),
             (Role::Ipvsd, self.ipvsd.running_since()),
         ];
-        dump::write_data(&dump::Data {
+        show(&dump::Data {
             config: &self.config,
             generation: self.generation,
             published: &self.published,

@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 
 use crate::accounts;
 use crate::load;
+use crate::log_file;
 use crate::supervisor::{Phase, Supervisor, tell_systemd};
 use crate::transfer;
 
@@ -17,6 +18,7 @@ impl Supervisor {
         if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
             return;
         }
+        self.reopen_log_file();
         if self.phase == Phase::Reloading && self.all_are_running() {
             log::info!("SIGHUP came: reloading again when this reload is done");
             self.reload_again = true;
@@ -50,6 +52,25 @@ impl Supervisor {
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
         self.transfer_to_ipvsd(false);
+    }
+
+    /// Opens the log file again, which may have been rotated away, and hands it to every process.
+    fn reopen_log_file(&mut self) {
+        let opened = match log_file::open(&self.options) {
+            Ok(None) => return,
+            Ok(Some(file)) => file.try_clone().map(|own| (own, file)),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok((own, file)) => {
+                kr_log::replace_file(own);
+                self.vrrpd.give_log_file(&file);
+                self.checkerd.give_log_file(&file);
+                self.ipvsd.give_log_file(&file);
+                self.launcher.log_file = Some(file);
+            }
+            Err(error) => log::error!("the old log file is kept: {error}"),
+        }
     }
 
     /// Looks up the accounts of the processes that are needed. What is known stays, so that a warning

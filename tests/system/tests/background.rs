@@ -74,13 +74,7 @@ fn systemd_hears_of_readiness_reload_and_stop() {
     let rig = Rig::new(WHOLE);
     let socket = UnixDatagram::bind(rig.path("notify")).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
-    let next = || {
-        let mut buffer = [0; 256];
-        let length = socket.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..length])
-            .trim_end()
-            .to_owned()
-    };
+    let next = || heard(&socket);
     let mut command = rig.command(&["-nlG"]);
     command.env("NOTIFY_SOCKET", rig.path("notify"));
     let mut daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
@@ -103,11 +97,49 @@ fn the_watchdog_of_systemd_is_fed_while_the_children_answer() {
         .env("WATCHDOG_USEC", "900000");
     let _daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
     let mut fed = 0;
-    while fed < 5 {
-        let mut buffer = [0; 256];
-        let length = socket.recv(&mut buffer).unwrap();
-        if buffer[..length].starts_with(b"WATCHDOG=1") {
-            fed += 1;
+    eventually(SOON, "five feedings", || {
+        fed += u32::from(heard(&socket).starts_with("WATCHDOG=1"));
+        fed == 5
+    })
+    .unwrap();
+}
+
+/// The next message to systemd.
+fn heard(socket: &UnixDatagram) -> String {
+    let mut buffer = [0; 256];
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(length) => {
+                return String::from_utf8_lossy(&buffer[..length])
+                    .trim_end()
+                    .to_owned();
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => panic!("{error}"),
         }
     }
+}
+
+#[test]
+fn a_log_file_that_was_rotated_away_is_opened_again_by_every_process() {
+    let rig = Rig::new(WHOLE);
+    let (path, rotated) = (rig.path("daemon.log"), rig.path("daemon.log.1"));
+    let logging = format!("--log-file={}", path.display());
+    let mut command = rig.command(&["-nlDG", &logging]);
+    let daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process");
+    fs::rename(&path, &rotated).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    let text = || fs::read_to_string(&path).unwrap_or_default();
+    for ident in [
+        "Keepalived[",
+        "Keepalived_vrrp[",
+        "Keepalived_healthcheckers[",
+        "Keepalived_ipvs[",
+    ] {
+        eventually(SOON, ident, || text().contains(ident)).unwrap();
+    }
+    assert!(text().contains("reloaded: configuration 2 is in force"));
+    let old = fs::read_to_string(&rotated).unwrap();
+    assert!(!old.contains("configuration 2"), "{old}");
 }

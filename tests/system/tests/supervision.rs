@@ -6,7 +6,7 @@ use kr_testkit::process::{child_named, is_alive};
 use kr_testkit::wait::{eventually, throughout};
 use nix::sys::signal::Signal;
 
-use crate::rig::{CHILDREN, Rig, SOON, WHOLE, children, kill, pid_in};
+use crate::rig::{CHILDREN, Rig, SOON, WHOLE, children, keepalived, kill, pid_in};
 
 #[test]
 fn a_killed_child_is_back_at_once_and_the_address_stays() {
@@ -198,4 +198,45 @@ fn dumps_go_to_a_run_directory_for_root_alone_and_hold_no_password() {
     let dump = std::fs::read_to_string(directory.join("keepalived.data")).unwrap();
     assert!(dump.contains("   Virtual Router ID = 55\n"), "{dump}");
     assert!(dump.contains("password = ********\n") && !dump.contains("topsecre"));
+}
+
+#[test]
+fn real_time_signals_write_json_and_clear_the_statistics() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    eventually(SOON, "the note of the master", || {
+        rig.notes().contains(&"master".to_owned())
+    })
+    .unwrap();
+    let send = |function: &str| {
+        let number = keepalived(&[&format!("--signum={function}")]).stdout;
+        let number = String::from_utf8(number).unwrap();
+        let pid = daemon.pid().to_string();
+        let status = std::process::Command::new("kill")
+            .args([&format!("-{}", number.trim()), &pid])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    send("JSON");
+    let json = rig.path("keepalived.json");
+    eventually(SOON, "the JSON", || json.exists()).unwrap();
+    let text = std::fs::read_to_string(&json).unwrap();
+    assert!(
+        text.starts_with("[{\"data\":{") && text.contains("\"iname\":\"VI_1\""),
+        "{text}"
+    );
+    let statistics = rig.path("keepalived.stats");
+    let became = |count: u32| {
+        let line = format!("  Became master: {count}\n");
+        std::fs::read_to_string(&statistics).is_ok_and(|text| text.contains(&line))
+    };
+    send("STATS_CLEAR");
+    eventually(SOON, "the statistics", || became(1)).unwrap();
+    send("STATS");
+    eventually(SOON, "statistics from zero", || became(0)).unwrap();
+    // Answered by nobody, and no reason to end.
+    send("TDUMP");
+    send("DATA");
+    let data = rig.path("keepalived.data");
+    eventually(SOON, "the data", || data.exists()).unwrap();
 }

@@ -38,6 +38,8 @@ pub enum ToCheckerd {
         /// Number of the question.
         nonce: u64,
     },
+    /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
+    LogFile,
 }
 
 /// What the checker process says.

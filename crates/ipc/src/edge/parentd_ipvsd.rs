@@ -37,6 +37,8 @@ pub enum ToIpvsd {
         /// Number of the question.
         nonce: u64,
     },
+    /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
+    LogFile,
 }
 
 /// What the IPVS process says.

@@ -24,6 +24,8 @@ pub enum ToVrrpd {
         /// Number of the question.
         nonce: u64,
     },
+    /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
+    LogFile,
 }
 
 /// What the VRRP process says.

@@ -61,7 +61,7 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
                 checks.handle(Input::Announce, now);
                 Ok(())
             }
-            ToCheckerd::Mail(_) | ToCheckerd::Ping { .. } => Ok(()),
+            ToCheckerd::Mail(_) | ToCheckerd::LogFile | ToCheckerd::Ping { .. } => Ok(()),
             ToCheckerd::Stop => return,
         };
         if let Err(error) = refused {

@@ -25,7 +25,7 @@ pub fn ipc_parentd_ipvsd(data: &[u8]) {
             continue;
         };
         match intake.take(message) {
-            Ok(Taken::Part | Taken::Checkerd | Taken::Ping { .. }) => {}
+            Ok(Taken::Part | Taken::Checkerd | Taken::LogFile | Taken::Ping { .. }) => {}
             Ok(Taken::Configuration(configuration)) => {
                 let generation = configuration.generation;
                 permitted.add(&configuration);

@@ -29,7 +29,7 @@ pub fn ipc_parentd_vrrpd(data: &[u8]) {
             continue;
         };
         match intake.take(message) {
-            Ok(Order::Wait | Order::Answer { .. }) => {}
+            Ok(Order::Wait | Order::LogFile | Order::Answer { .. }) => {}
             Ok(Order::Apply(configuration)) => {
                 assert!(last < Some(configuration.generation));
                 last = Some(configuration.generation);

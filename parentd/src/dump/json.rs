@@ -1,0 +1,187 @@
+//! `keepalived.json`: version 1 of keepalived's JSON, an array with data and statistics of each instance,
+//! under the names that its readers know. What is not built has the value that keepalived gives to what is
+//! not configured.
+
+use std::time::Duration;
+
+use kr_config::typed::{Config, InstanceEntry};
+use kr_model::ScriptId;
+use kr_model::vrrp::{
+    Authentication, Counters, Instance, Preemption, Role, Snapshot, State, Version, WantedState,
+};
+use serde_json::{Value, json};
+
+use crate::dump::Data;
+use crate::dump::text::Moment;
+use crate::dump::vrrp::{address_line, command};
+
+/// The whole text.
+pub(super) fn text(data: &Data<'_>) -> String {
+    let instances: Vec<Value> = data
+        .config
+        .instances
+        .iter()
+        .map(|(id, entry)| {
+            let snapshot = data.published.instances.get(id);
+            json!({
+                "data": instance_data(data.config, entry, snapshot, data.moment),
+                "stats": statistics(snapshot.map_or_else(Counters::default, |s| s.counters)),
+            })
+        })
+        .collect();
+    Value::from(instances).to_string()
+}
+
+fn instance_data(
+    config: &Config,
+    entry: &InstanceEntry,
+    snapshot: Option<&Snapshot>,
+    moment: Moment,
+) -> Value {
+    let mut data = settings(&entry.instance);
+    if let Value::Object(fields) = &mut data {
+        fields.extend(state(&entry.instance, snapshot, moment));
+        fields.insert("smtp_alert".to_owned(), Value::from(entry.mail));
+        let notify = &entry.notify;
+        for (name, script) in [
+            ("script_backup", notify.backup),
+            ("script_master", notify.master),
+            ("script_fault", notify.fault),
+            ("script_stop", notify.stop),
+            ("script", notify.any),
+        ] {
+            fields.extend(script_field(config, name, script));
+        }
+    }
+    data
+}
+
+fn script_field(config: &Config, name: &str, script: Option<ScriptId>) -> Option<(String, Value)> {
+    command(config, script).map(|command| (name.to_owned(), Value::from(command)))
+}
+
+fn settings(instance: &Instance) -> Value {
+    let lines = |addresses: &[kr_model::vrrp::VirtualAddress]| -> Vec<String> {
+        let line = |address| address_line(instance, address);
+        addresses.iter().map(line).collect()
+    };
+    let announce = &instance.announce;
+    let (auth_type, auth_data) = match &instance.authentication {
+        Authentication::None => (0, None),
+        Authentication::Password(_) => (1, Some("********")),
+        Authentication::Header(_) => (2, Some("********")),
+    };
+    let preempt_delay = match instance.preemption {
+        Preemption::Delayed(delay) => delay,
+        Preemption::Immediate | Preemption::Never => Duration::ZERO,
+    };
+    let mut data = json!({
+        "iname": instance.name,
+        "dont_track_primary": !instance.track_primary,
+        "skip_check_adv_addr": instance.check_addresses_once,
+        "strict_mode": false,
+        "vmac_ifname": "",
+        "ifp_ifname": instance.interface.as_str(),
+        "garp_delay": announce.delay.as_secs(),
+        "garp_refresh": announce.refresh.as_secs(),
+        "garp_rep": announce.repeat,
+        "garp_refresh_rep": announce.refresh_repeat,
+        "garp_lower_prio_delay": announce.lower_priority_delay.as_secs(),
+        "garp_lower_prio_rep": announce.lower_priority_repeat,
+        "lower_prio_no_advert": !instance.answer_lower_priority,
+        "higher_prio_send_advert": instance.advert_before_yielding,
+        "vrid": instance.vrid.get(),
+        "base_priority": instance.priority.get(),
+        "promote_secondaries": false,
+        "adver_int": instance.advert_interval.as_duration().as_millis(),
+        "nopreempt": instance.preemption == Preemption::Never,
+        "preempt_delay": preempt_delay.as_secs(),
+        "wantstate": match instance.wanted {
+            WantedState::Master => number(State::Master),
+            WantedState::Backup => number(State::Backup),
+        },
+        "version": match instance.version {
+            Version::V2 => 2,
+            Version::V3 => 3,
+        },
+        "notify_deleted": false,
+        "vips": lines(&instance.addresses),
+        "evips": lines(&instance.excluded),
+        "vroutes": [],
+        "vrules": [],
+        "track_ifp": [],
+        "track_script": [],
+        "track_process": [],
+        "auth_type": auth_type,
+    });
+    if let (Value::Object(fields), Some(masked)) = (&mut data, auth_data) {
+        fields.insert("auth_data".to_owned(), Value::from(masked));
+    }
+    data
+}
+
+/// What changes while the daemon runs.
+fn state(instance: &Instance, snapshot: Option<&Snapshot>, moment: Moment) -> Vec<(String, Value)> {
+    let role = snapshot.map_or(Role::Init, |snapshot| snapshot.role);
+    let priority = snapshot.map_or(instance.priority, |snapshot| snapshot.priority);
+    let (master_priority, master_interval) = match role {
+        Role::Backup {
+            master, interval, ..
+        } => (master.map_or(0, |(_, priority)| priority), interval),
+        Role::Master { .. } => (priority.get(), instance.advert_interval),
+        Role::Init | Role::Fault => (0, instance.advert_interval),
+    };
+    let last_transition = snapshot.map_or(0, |snapshot| {
+        let age = moment.now.since(snapshot.since).as_secs();
+        moment
+            .unix_seconds
+            .saturating_sub(i64::try_from(age).unwrap_or(0))
+    });
+    let fields = [
+        ("state", Value::from(number(role.state()))),
+        ("effective_priority", Value::from(priority.get())),
+        ("master_priority", Value::from(master_priority)),
+        (
+            "master_adver_int",
+            json!(master_interval.as_duration().as_millis()),
+        ),
+        ("last_transition", Value::from(last_transition)),
+        ("vipset", Value::from(role.state() == State::Master)),
+        // An address that is set is accepted.
+        ("accept", Value::from(true)),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// keepalived's numbers of the states.
+const fn number(state: State) -> u8 {
+    match state {
+        State::Init => 0,
+        State::Backup => 1,
+        State::Master => 2,
+        State::Fault => 3,
+        State::Stop => 98,
+    }
+}
+
+fn statistics(c: Counters) -> Value {
+    json!({
+        "advert_rcvd": c.advert_received,
+        "advert_sent": c.advert_sent,
+        "become_master": c.become_master,
+        "release_master": c.release_master,
+        "packet_len_err": c.packet_length_errors,
+        "advert_interval_err": c.advert_interval_errors,
+        "ip_ttl_err": c.ttl_errors,
+        "invalid_type_rcvd": c.invalid_type_received,
+        "addr_list_err": c.address_list_errors,
+        "invalid_authtype": c.invalid_auth_type,
+        "authtype_mismatch": c.auth_type_mismatch,
+        "auth_failure": c.auth_failures,
+        "pri_zero_rcvd": c.priority_zero_received,
+        "pri_zero_sent": c.priority_zero_sent,
+    })
+}
