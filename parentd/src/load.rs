@@ -115,6 +115,15 @@ pub(crate) fn reload(
         .filter(|d| d.severity == Severity::Error)
         .count();
     match read.settings {
+        // A file that is read while it is written is empty: that must not take every address away.
+        Some(settings)
+            if errors == 0 && !options.all_children && asks_for_nothing(&settings.config) =>
+        {
+            log::error!(
+                "the reload is refused: {NOTHING_TO_RUN}; the old configuration stays in force"
+            );
+            None
+        }
         Some(settings) if errors == 0 => Some(settings),
         Some(_) | None => {
             log::error!(
@@ -123,6 +132,15 @@ pub(crate) fn reload(
             None
         }
     }
+}
+
+/// Why a configuration is refused that asks for no process.
+pub(crate) const NOTHING_TO_RUN: &str =
+    "the configuration holds neither a vrrp_instance nor a virtual_server to run";
+
+/// True when there is neither an instance nor a service.
+pub(crate) fn asks_for_nothing(config: &Config) -> bool {
+    config.instances.is_empty() && config.virtual_servers.is_empty()
 }
 
 /// What a reload changes, in one line.

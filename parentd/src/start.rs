@@ -129,10 +129,8 @@ fn prepare(
         (EXIT_CONFIGURATION, reason.to_owned())
     })?;
     let config = &settings.config;
-    let nothing = config.instances.is_empty() && config.virtual_servers.is_empty();
-    if nothing && !options.all_children {
-        let reason = "the configuration holds neither a vrrp_instance nor a virtual_server to run";
-        return Err((EXIT_NOTHING_TO_RUN, reason.to_owned()));
+    if load::asks_for_nothing(config) && !options.all_children {
+        return Err((EXIT_NOTHING_TO_RUN, load::NOTHING_TO_RUN.to_owned()));
     }
     if options.dump_configuration {
         for line in format!("{config:#?}").lines() {

@@ -136,10 +136,10 @@ fn a_log_file_that_was_rotated_away_is_opened_again_by_every_process() {
         "Keepalived_vrrp[",
         "Keepalived_healthcheckers[",
         "Keepalived_ipvs[",
+        "reloaded: configuration 2 is in force",
     ] {
         eventually(SOON, ident, || text().contains(ident)).unwrap();
     }
-    assert!(text().contains("reloaded: configuration 2 is in force"));
     let old = fs::read_to_string(&rotated).unwrap();
     assert!(!old.contains("configuration 2"), "{old}");
 }

@@ -91,14 +91,12 @@ impl Rig {
         self.directory.path().join(name)
     }
 
-    /// Writes the configuration anew.
+    /// Puts another configuration in the place of the one before; the daemon never sees half of it.
     pub(crate) fn configure(&self, configuration: &str) {
         let directory = self.directory.path().to_string_lossy();
-        fs::write(
-            self.path("k.conf"),
-            configuration.replace("{dir}", &directory),
-        )
-        .unwrap();
+        let text = configuration.replace("{dir}", &directory);
+        fs::write(self.path("k.conf.new"), text).unwrap();
+        fs::rename(self.path("k.conf.new"), self.path("k.conf")).unwrap();
     }
 
     /// Writes an executable shell script.
