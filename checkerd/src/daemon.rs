@@ -250,6 +250,7 @@ impl Daemon {
         match message {
             ToCheckerd::Begin(generation) => self.intake.begin(generation),
             ToCheckerd::Global(global) => self.intake.global(*global)?,
+            ToCheckerd::Authorities(piece) => self.intake.authorities(&piece)?,
             ToCheckerd::Checker(checker) => self.intake.checker(*checker)?,
             ToCheckerd::Resume(snapshot) => self.intake.resume(snapshot)?,
             ToCheckerd::Commit(generation) => {

@@ -69,11 +69,10 @@ impl Engine {
             self.probes.set_tls(tls);
             self.global = global;
         }
-        let unverified = self.global.trusted_authorities.is_none()
-            && configuration.checkers.iter().any(uses_tls);
+        let unverified = !self.global.verifies() && configuration.checkers.iter().any(uses_tls);
         if unverified && !std::mem::replace(&mut self.said_unverified, true) {
             log::warn!(
-                "SSL_GET accepts any certificate, as keepalived does; with `SSL {{ ca FILE }}` certificates are verified"
+                "SSL_GET accepts any certificate, as keepalived does; with `SSL {{ verify }}` or `SSL {{ ca FILE }}` certificates are verified"
             );
         }
         log::info!(

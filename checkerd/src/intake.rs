@@ -77,6 +77,15 @@ impl Intake {
         }
     }
 
+    /// A piece of the authorities, after a global part that has some.
+    pub(crate) fn authorities(&mut self, piece: &[u8]) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let global = partial.global.as_mut().ok_or(IntakeError::Global)?;
+        let text = global.trusted_authorities.as_mut();
+        text.ok_or(IntakeError::Global)?.extend_from_slice(piece);
+        Ok(())
+    }
+
     pub(crate) fn checker(&mut self, checker: Checker) -> Result<(), IntakeError> {
         let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
         let empty = match &checker.probe {

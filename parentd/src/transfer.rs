@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kr_config::typed::Config;
-use kr_ipc::edge::parentd_checkerd::ToCheckerd;
+use kr_ipc::edge::parentd_checkerd::{AUTHORITIES_PIECE, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::lvs::Verdict;
@@ -40,10 +40,16 @@ pub(crate) fn to_checkerd(
     generation: Generation,
     resume: Option<&Published>,
 ) -> Vec<ToCheckerd> {
+    let mut global = config.checker.clone();
+    let authorities = global.trusted_authorities.as_mut().map(std::mem::take);
     let mut out = vec![
         ToCheckerd::Begin(generation),
-        ToCheckerd::Global(Box::new(config.checker.clone())),
+        ToCheckerd::Global(Box::new(global)),
     ];
+    let pieces = authorities
+        .iter()
+        .flat_map(|pem| pem.chunks(AUTHORITIES_PIECE));
+    out.extend(pieces.map(|piece| ToCheckerd::Authorities(piece.to_vec())));
     for (id, entry) in &config.checkers {
         out.push(ToCheckerd::Checker(Box::new(entry.checker.clone())));
         if let Some(snapshot) = resume.and_then(|published| published.checkers.get(id)) {

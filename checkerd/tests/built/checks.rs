@@ -191,14 +191,23 @@ fn ssl_get_accepts_any_certificate_says_so_and_verifies_on_request() {
             .count(),
         1
     );
+    // A bundle as large as that of a distribution.
+    let pem = server.certificate().unwrap().to_owned() + &"# comment\n".repeat(30_000);
     let global = CheckerGlobal {
-        trusted_authorities: Some(server.certificate().unwrap().as_bytes().to_vec()),
+        trusted_authorities: Some(pem.into_bytes()),
         ..CheckerGlobal::default()
     };
     daemon.configure(2, &global, &checkers, &[]);
     daemon.until_verdict(2, false);
     daemon.until_log("SSL_GET of 2 in test failed: certificate refused");
     assert_eq!(daemon.verdict(1), Some(true));
+    let built_in = CheckerGlobal {
+        verify: true,
+        ..CheckerGlobal::default()
+    };
+    daemon.configure(3, &built_in, &checkers, &[]);
+    daemon.until_verdict(1, false);
+    daemon.until_log("SSL_GET of 1 in test failed: certificate refused");
 }
 
 #[test]

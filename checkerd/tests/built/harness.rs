@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kr_ipc::Channel;
 use kr_ipc::channel::pair;
 use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
-use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
+use kr_ipc::edge::parentd_checkerd::{AUTHORITIES_PIECE, FromCheckerd, ToCheckerd};
 use kr_model::check::{
     Checker, CheckerGlobal, CheckerSnapshot, Connection, HttpProbe, HttpVersion, Probe, Timing,
     TlsOptions, Url,
@@ -82,7 +82,15 @@ impl Checkerd {
     ) {
         let generation = Generation(generation);
         self.send(&ToCheckerd::Begin(generation));
-        self.send(&ToCheckerd::Global(Box::new(global.clone())));
+        let mut global = global.clone();
+        let authorities = global.trusted_authorities.as_mut().map(std::mem::take);
+        self.send(&ToCheckerd::Global(Box::new(global)));
+        let pieces = authorities
+            .iter()
+            .flat_map(|pem| pem.chunks(AUTHORITIES_PIECE));
+        for piece in pieces {
+            self.send(&ToCheckerd::Authorities(piece.to_vec()));
+        }
         for checker in checkers {
             self.send(&ToCheckerd::Checker(Box::new(checker.clone())));
         }

@@ -1,8 +1,9 @@
 //! TLS around a conversation (`SSL_GET`), versions 1.2 and 1.3.
 //!
 //! Health checks are no place for trust by default: keepalived verifies no certificate at all, and
-//! servers behind a virtual address rarely have one for their own address. So without `SSL { ca }`
-//! everything is accepted (`AcceptAnything`); with it, chain, dates and name are verified.
+//! servers behind a virtual address rarely have one for their own address. So everything is accepted
+//! (`AcceptAnything`) unless the `SSL` block says otherwise: with `ca`, chain, dates and name are verified
+//! against its authorities, and with `verify` alone against those that Mozilla trusts, which are built in.
 
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
@@ -16,8 +17,8 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, PeerIncompatible,
-    RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
+    PeerIncompatible, RootCertStore, SignatureScheme,
 };
 
 use crate::conversation::{Conversation, Outgoing, Progress};
@@ -65,11 +66,16 @@ impl TlsContext {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsConfigError::Library(error.to_string()))?;
-        let builder = match &global.trusted_authorities {
+        let roots = match &global.trusted_authorities {
+            Some(pem) => Some(authorities(pem)?),
+            None if global.verify => Some(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()),
+            None => None,
+        };
+        let builder = match roots {
             None => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AcceptAnything)),
-            Some(pem) => builder.with_webpki_verifier(verifier(pem, provider)?),
+            Some(roots) => builder.with_webpki_verifier(verifier(roots, provider)?),
         };
         let mut config = match &global.client_identity {
             None => builder.with_no_client_auth(),
@@ -100,16 +106,24 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(list)
 }
 
+/// The authorities of a PEM text. Those of a big bundle that the library cannot use are left out, as long
+/// as one is left.
+fn authorities(pem: &[u8]) -> Result<RootCertStore, TlsConfigError> {
+    let list = certificates(pem).map_err(TlsConfigError::Authorities)?;
+    let mut roots = RootCertStore::empty();
+    let (added, ignored) = roots.add_parsable_certificates(list);
+    if added == 0 {
+        return Err(TlsConfigError::Authorities(format!(
+            "none of its {ignored} certificates is that of a usable authority"
+        )));
+    }
+    Ok(roots)
+}
+
 fn verifier(
-    pem: &[u8],
+    roots: RootCertStore,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, TlsConfigError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem).map_err(TlsConfigError::Authorities)? {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsConfigError::Authorities(error.to_string()))?;
-    }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|error| TlsConfigError::Authorities(error.to_string()))
@@ -335,6 +349,9 @@ fn describe(error: &rustls::Error) -> TlsFailure {
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => TlsFailure::OldVersion,
         rustls::Error::InvalidMessage(_) => TlsFailure::NotTls,
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            TlsFailure::Certificate("its issuer is no trusted authority".to_owned())
+        }
         rustls::Error::InvalidCertificate(reason) => TlsFailure::Certificate(reason.to_string()),
         other => TlsFailure::Other(other.to_string()),
     }

@@ -221,6 +221,9 @@ pub struct CheckerGlobal {
     pub mail: Option<MailSettings>,
     /// `SSL { ca }` as PEM text: when given, certificates are verified against it.
     pub trusted_authorities: Option<Vec<u8>>,
+    /// `SSL { verify }`: without `ca`, certificates are verified against the authorities that Mozilla
+    /// trusts.
+    pub verify: bool,
     /// `SSL { certificate, key }` as PEM text, shown to servers that ask.
     pub client_identity: Option<ClientIdentity>,
 }
@@ -232,6 +235,14 @@ pub struct ClientIdentity {
     pub certificates: Vec<u8>,
     /// Private key.
     pub key: Vec<u8>,
+}
+
+impl CheckerGlobal {
+    /// Certificates of servers are verified.
+    #[must_use]
+    pub const fn verifies(&self) -> bool {
+        self.verify || self.trusted_authorities.is_some()
+    }
 }
 
 impl std::fmt::Debug for ClientIdentity {

@@ -110,6 +110,33 @@ fn with_authorities_chain_and_name_are_verified() {
 }
 
 #[test]
+fn with_built_in_authorities_a_self_made_certificate_is_refused() {
+    let global = CheckerGlobal {
+        verify: true,
+        ..CheckerGlobal::default()
+    };
+    let mut server = server(&["www.example"]);
+    let failure = exchange(client(&global, Some("www.example")), &mut server, OK);
+    assert_eq!(
+        failure.unwrap_err().to_string(),
+        "certificate refused: its issuer is no trusted authority"
+    );
+}
+
+#[test]
+fn a_bundle_with_a_certificate_that_cannot_be_used_still_serves() {
+    let mut server = server(&["www.example"]);
+    let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let global = trusting(&format!("{odd}{}", server.pem));
+    assert!(exchange(client(&global, Some("www.example")), &mut server, OK).is_ok());
+    let nothing = TlsContext::new(&trusting(odd)).unwrap_err();
+    assert_eq!(
+        nothing.to_string(),
+        "SSL ca: none of its 1 certificates is that of a usable authority"
+    );
+}
+
+#[test]
 fn a_server_without_tls_or_with_an_old_one_is_told_apart() {
     let mut plain = client(&CheckerGlobal::default(), None);
     assert!(plain.opened().is_continue());

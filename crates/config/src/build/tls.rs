@@ -19,8 +19,11 @@ const SSL: Context = Context {
     repeatable: &[],
 };
 
-/// Longest file: three of them travel in one message of 64 KiB together with the mail settings.
+/// Longest `certificate` and `key`: both travel in one message of 64 KiB together with the mail settings.
 const MAX_FILE: usize = 15 * 1024;
+
+/// Longest `ca`, which travels in pieces: many times what a distribution trusts.
+const MAX_BUNDLE: usize = 4 << 20;
 
 /// Contents of the files that `SSL` names.
 #[derive(Default)]
@@ -28,6 +31,7 @@ pub(super) struct TlsFiles {
     authorities: Option<Vec<u8>>,
     certificates: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
+    verify: Option<bool>,
 }
 
 impl Build<'_> {
@@ -41,16 +45,23 @@ impl Build<'_> {
             let Some(keyword) = self.accept(&SSL, &mut seen, line) else {
                 continue;
             };
-            let slot = match keyword.name {
-                "ca" => &mut files.authorities,
-                "certificate" => &mut files.certificates,
-                "key" => &mut files.key,
+            let (slot, most) = match keyword.name {
+                "ca" => (&mut files.authorities, MAX_BUNDLE),
+                "certificate" => (&mut files.certificates, MAX_FILE),
+                "key" => (&mut files.key, MAX_FILE),
+                "verify" => {
+                    files.verify = self.switch(line);
+                    continue;
+                }
                 _ => {
                     self.unbuilt(keyword, line);
                     continue;
                 }
             };
-            *slot = line.arguments.first().and_then(|word| self.file(word));
+            *slot = line
+                .arguments
+                .first()
+                .and_then(|word| self.file(word, most));
         }
         if files.certificates.is_some() != files.key.is_some() {
             self.report(
@@ -63,14 +74,14 @@ impl Build<'_> {
         }
     }
 
-    fn file(&mut self, word: &Word) -> Option<Vec<u8>> {
+    fn file(&mut self, word: &Word, most: usize) -> Option<Vec<u8>> {
         match self.host.read(Path::new(&word.text)) {
-            Ok(text) if text.len() <= MAX_FILE => Some(text.into_bytes()),
+            Ok(text) if text.len() <= most => Some(text.into_bytes()),
             Ok(_) => {
                 self.report(
                     fatal(
                         word.span,
-                        format!("`{}` is longer than {MAX_FILE} bytes", word.text),
+                        format!("`{}` is longer than {most} bytes", word.text),
                     )
                     .help("name a file with only the certificates that are needed"),
                 );
@@ -113,7 +124,12 @@ impl Build<'_> {
                     .mail_timeout
                     .unwrap_or(std::time::Duration::from_secs(30)),
             }),
-            trusted_authorities: globals.tls.authorities.clone(),
+            trusted_authorities: globals
+                .tls
+                .authorities
+                .clone()
+                .filter(|_| globals.tls.verify != Some(false)),
+            verify: globals.tls.verify == Some(true),
             client_identity: identity.map(|(certificates, key)| ClientIdentity {
                 certificates: certificates.clone(),
                 key: key.clone(),

@@ -5,13 +5,18 @@ use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Generation};
 use serde::{Deserialize, Serialize};
 
+/// Longest piece of the authorities in one message, in bytes.
+pub const AUTHORITIES_PIECE: usize = 32 * 1024;
+
 /// What the parent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToCheckerd {
     /// A configuration follows.
     Begin(Generation),
-    /// Its global part, exactly once.
+    /// Its global part, exactly once. Its authorities are in the messages that follow.
     Global(Box<CheckerGlobal>),
+    /// The next piece of `trusted_authorities`, of at most [`AUTHORITIES_PIECE`] bytes.
+    Authorities(Vec<u8>),
     /// One checker.
     Checker(Box<Checker>),
     /// What a predecessor of this process last published of a checker of this configuration.

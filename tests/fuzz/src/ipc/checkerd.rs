@@ -36,6 +36,7 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
                 Ok(())
             }
             ToCheckerd::Global(global) => intake.global(*global),
+            ToCheckerd::Authorities(piece) => intake.authorities(&piece),
             ToCheckerd::Checker(checker) => intake.checker(*checker),
             ToCheckerd::Resume(snapshot) => intake.resume(snapshot),
             ToCheckerd::Commit(generation) => intake.commit(generation).map(|complete| {

@@ -284,6 +284,26 @@ fn tls_files_are_read_and_a_missing_one_is_fatal() {
 }
 
 #[test]
+fn verification_is_asked_for_by_ca_or_by_verify_and_switched_off_by_verify() {
+    let of = |lines: &str| {
+        let bundle = "x".repeat(1 << 20);
+        let host = MemoryHost::with_file("/k.conf", &format!("SSL {{\n{lines}\n}}\n"))
+            .and_file("/ca.pem", &bundle);
+        let found = load(&host, Path::new("/k.conf"), &ParseOptions::default());
+        let checker = found.config.unwrap().checker;
+        (
+            checker.trusted_authorities.as_ref().map(Vec::len),
+            checker.verifies(),
+        )
+    };
+    assert_eq!(of("verify"), (None, true));
+    assert_eq!(of("ca /ca.pem"), (Some(1 << 20), true));
+    assert_eq!(of("ca /ca.pem\nverify"), (Some(1 << 20), true));
+    assert_eq!(of("ca /ca.pem\nverify off"), (None, false));
+    assert_eq!(of(""), (None, false));
+}
+
+#[test]
 fn old_spellings_of_connection_keywords_are_taken() {
     let config = clean(&server_with(
         "TCP_CHECK {\nbind_to 10.0.0.7\nbindport 99\nnb_get_retry 2\n}",

@@ -206,7 +206,9 @@ keywords! {
     PLANNED (0, MANY) "password" "password STRING" ["none"] [""]
         "Pass phrase offered when the private key is encrypted.";
     SUPPORTED (1, 1) "ca" "ca FILE" ["none"] ["PEM"]
-        "Authorities that the certificates of the servers are verified against; without it nothing is verified. keepalived loads it but never verifies.";
+        "Authorities that the certificates of the servers are verified against. keepalived loads it but never verifies.";
+    SUPPORTED (0, 1) "verify" "verify [BOOL]" ["on with ca, else off"] ["on|off|true|false|yes|no"]
+        "Verifies the certificates of the servers: against ca, or without it against the authorities that Mozilla trusts. keepalived has no such keyword.";
     SUPPORTED (1, 1) "certificate" "certificate FILE" ["none"] ["PEM chain"]
         "Client certificate sent if the real server asks for one.";
     SUPPORTED (1, 1) "key" "key FILE" ["none"] ["PEM"]
