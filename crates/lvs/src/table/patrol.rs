@@ -1,6 +1,9 @@
 //! When each service of the kernel is looked at again. IPVS tells nobody of its changes, so everything of
 //! ours is read in turn, slice by slice: a whole round takes [`ROUND`], however many services there are, unless
 //! the readings would then take more than one part in [`SHARE`] of the time.
+//!
+//! With 2,300 services and 37,000 destinations a round is 2,300 questions for a service, as many for its
+//! destinations, and 6,900 system calls to take the answers.
 
 use std::collections::VecDeque;
 use std::time::Duration;

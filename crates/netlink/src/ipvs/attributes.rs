@@ -130,6 +130,18 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
     })
 }
 
+/// The first attribute of each type below 16, which holds all of a service and of a destination. Tables have
+/// tens of thousands of them, so a body is gone through once.
+pub(super) fn by_kind(bytes: &[u8]) -> [Option<Attribute<'_>>; 16] {
+    let mut slots = [None; 16];
+    for attribute in attributes(bytes) {
+        if let Some(slot) = slots.get_mut(usize::from(attribute.kind)) {
+            slot.get_or_insert(attribute);
+        }
+    }
+    slots
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -165,6 +177,21 @@ mod tests {
                 payload: &[0xaa]
             })
         );
+    }
+
+    #[test]
+    fn each_type_has_its_first_attribute_and_large_types_are_passed_over() {
+        let mut writer = Writer::default();
+        for (kind, payload) in [(2, 7), (16, 8), (2, 9), (15, 10)] {
+            writer.attribute(kind, &[payload]);
+        }
+        let slots = by_kind(writer.bytes());
+        let found: Vec<_> = slots
+            .iter()
+            .flatten()
+            .map(|attribute| (attribute.kind, attribute.payload[0]))
+            .collect();
+        assert_eq!(found, [(2, 7), (15, 10)]);
     }
 
     #[test]

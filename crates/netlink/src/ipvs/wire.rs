@@ -14,7 +14,7 @@ use kr_model::lvs::{
 use kr_model::net::Family;
 use kr_model::units::Weight;
 
-use super::attributes::{Attribute, Writer, attributes};
+use super::attributes::{Attribute, Writer, attributes, by_kind};
 
 /// Version of the family.
 pub(super) const VERSION: u8 = 1;
@@ -240,7 +240,8 @@ fn write_tunnel(w: &mut Writer, tunnel: Tunnel) {
 #[must_use]
 pub fn read_service(attrs: &[u8]) -> Option<(ServiceKey, Option<Service>)> {
     let nest = attributes(attrs).find(|attribute| attribute.kind == SERVICE)?;
-    let get = |kind| attributes(nest.payload).find(|attribute| attribute.kind == kind);
+    let slots = by_kind(nest.payload);
+    let get = |kind: u16| slots.get(usize::from(kind)).copied().flatten();
     let family = family_from(get(SVC_AF)?.u16()?)?;
     let key = match get(SVC_FWMARK) {
         Some(mark) => ServiceKey::Fwmark {
@@ -307,7 +308,8 @@ fn granularity(family: Family, netmask: &Attribute<'_>) -> Option<u8> {
 #[must_use]
 pub fn read_destination(attrs: &[u8], family: Family) -> Option<(SocketAddr, Option<Destination>)> {
     let nest = attributes(attrs).find(|attribute| attribute.kind == DEST)?;
-    let get = |kind| attributes(nest.payload).find(|attribute| attribute.kind == kind);
+    let slots = by_kind(nest.payload);
+    let get = |kind: u16| slots.get(usize::from(kind)).copied().flatten();
     let family = match get(DEST_ADDR_FAMILY) {
         Some(number) => family_from(number.u16()?)?,
         None => family,
