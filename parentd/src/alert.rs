@@ -1,6 +1,6 @@
 //! Text of notification mail, with the subjects that keepalived's users filter by. Pure.
 
-use kr_config::typed::{Config, InstanceEntry, RealServerEntry, VirtualServerEntry};
+use kr_config::typed::{Config, GroupEntry, InstanceEntry, RealServerEntry, VirtualServerEntry};
 use kr_ipc::edge::parentd_ipvsd::ServerReason;
 use kr_model::check::{Checker, Mail, Probe};
 use kr_model::vrrp::State;
@@ -10,29 +10,42 @@ pub(crate) fn of_instance(config: &Config, entry: &InstanceEntry, to: State) -> 
     if !entry.mail {
         return None;
     }
-    let (text, body) = match to {
-        State::Init => return None,
-        State::Fault if config.global.no_fault_mail => return None,
-        State::Master => (
-            "Entering MASTER state",
-            "VRRP Instance is now owning VRRP VIPs",
-        ),
-        State::Backup => (
-            "Entering BACKUP state",
-            "VRRP Instance is no longer owning VRRP VIPs",
-        ),
-        State::Fault => (
-            "Entering FAULT state",
-            "VRRP Instance cannot run, something that it needs is missing",
-        ),
-        State::Stop => ("Stopping", "VRRP Instance is stopping"),
-    };
+    let (text, body) = of_state(config, to)?;
     let name = &entry.instance.name;
     Some(mail(
         config,
         &format!("VRRP Instance {name} - {text}"),
-        body,
+        &format!("VRRP Instance {body}"),
     ))
+}
+
+/// The mail about a new state of a sync group; `None` when the state or the settings ask for none.
+pub(crate) fn of_group(config: &Config, entry: &GroupEntry, to: State) -> Option<Mail> {
+    if !entry.mail {
+        return None;
+    }
+    let (text, body) = of_state(config, to)?;
+    let name = &entry.name;
+    Some(mail(
+        config,
+        &format!("VRRP Group {name} - {text}"),
+        &format!("VRRP Group {body}"),
+    ))
+}
+
+/// End of the subject and of the body about a new state.
+const fn of_state(config: &Config, to: State) -> Option<(&'static str, &'static str)> {
+    Some(match to {
+        State::Init => return None,
+        State::Fault if config.global.no_fault_mail => return None,
+        State::Master => ("Entering MASTER state", "is now owning VRRP VIPs"),
+        State::Backup => ("Entering BACKUP state", "is no longer owning VRRP VIPs"),
+        State::Fault => (
+            "Entering FAULT state",
+            "cannot run, something that it needs is missing",
+        ),
+        State::Stop => ("Stopping", "is stopping"),
+    })
 }
 
 /// The mail about a checker's new verdict. `server_up` is the state of its real server.

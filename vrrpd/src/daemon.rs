@@ -485,6 +485,10 @@ impl Daemon {
                         cause,
                     })?;
                 }
+                Action::GroupTransition { group, to } => {
+                    self.channel
+                        .send(&FromVrrpd::GroupTransition { group, to })?;
+                }
                 Action::Event(event) => match event.severity() {
                     Severity::Info => log::info!("{event}"),
                     Severity::Warning => log::warn!("{event}"),

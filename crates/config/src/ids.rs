@@ -11,7 +11,7 @@ use kr_model::net::Family;
 use kr_model::script::ScriptUser;
 use kr_model::units::{IfName, Vrid};
 use kr_model::vrrp::{Instance, Transport};
-use kr_model::{CheckerId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
 
 use crate::typed::{Config, InstanceNotify};
 
@@ -54,6 +54,18 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
     let virtual_servers = virtual_server_ids(previous, allocator, &new);
     let real_servers = real_server_ids(previous, allocator, &new, &virtual_servers);
     let checkers = checker_ids(previous, allocator, &new, &real_servers, &scripts);
+    // A group has the number of its first member.
+    let groups: BTreeMap<GroupId, GroupId> = instances
+        .iter()
+        .map(|(old, new)| (GroupId(old.0), GroupId(new.0)))
+        .collect();
+    let renamed = |notify: &InstanceNotify| InstanceNotify {
+        master: script(notify.master),
+        backup: script(notify.backup),
+        fault: script(notify.fault),
+        stop: script(notify.stop),
+        any: script(notify.any),
+    };
     Config {
         global: new.global,
         vrrp: new.vrrp,
@@ -61,13 +73,12 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
         ipvs: new.ipvs,
         instances: renumber(new.instances, &instances, |id, entry| {
             entry.instance.id = id;
-            entry.notify = InstanceNotify {
-                master: script(entry.notify.master),
-                backup: script(entry.notify.backup),
-                fault: script(entry.notify.fault),
-                stop: script(entry.notify.stop),
-                any: script(entry.notify.any),
-            };
+            let group = entry.instance.group;
+            entry.instance.group = group.and_then(|group| groups.get(&group).copied());
+            entry.notify = renamed(&entry.notify);
+        }),
+        groups: renumber(new.groups, &groups, |_, entry| {
+            entry.notify = renamed(&entry.notify);
         }),
         virtual_servers: renumber(new.virtual_servers, &virtual_servers, |id, entry| {
             entry.virtual_server.id = id;

@@ -7,7 +7,7 @@ use kr_model::global::Global;
 use kr_model::lvs::{IpvsGlobal, RealServer, VirtualServer};
 use kr_model::script::Script;
 use kr_model::vrrp::{Instance, VrrpGlobal};
-use kr_model::{CheckerId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
 
 /// A whole configuration. Two that are equal mean the same, object by object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Config {
     pub ipvs: IpvsGlobal,
     /// `vrrp_instance` blocks.
     pub instances: BTreeMap<InstanceId, InstanceEntry>,
+    /// `vrrp_sync_group` blocks with at least one member.
+    pub groups: BTreeMap<GroupId, GroupEntry>,
     /// `virtual_server` blocks.
     pub virtual_servers: BTreeMap<VirtualServerId, VirtualServerEntry>,
     /// `real_server` blocks.
@@ -43,7 +45,18 @@ pub struct InstanceEntry {
     pub mail: bool,
 }
 
-/// Scripts of an instance.
+/// A sync group with what only the parent may know of it. Its members name it themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupEntry {
+    /// Name of the block.
+    pub name: String,
+    /// Scripts; the generic one gets `GROUP NAME STATE 0`.
+    pub notify: InstanceNotify,
+    /// `smtp_alert`, with the defaults worked out.
+    pub mail: bool,
+}
+
+/// Scripts of an instance or of a sync group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceNotify {
     /// `notify_master`.

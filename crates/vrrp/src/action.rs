@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use kr_model::InstanceId;
 use kr_model::units::IfName;
 use kr_model::vrrp::{Cause, Snapshot, State};
+use kr_model::{GroupId, InstanceId};
 
 use crate::event::Event;
 
@@ -50,6 +50,13 @@ pub enum Action {
         priority: u8,
         /// Why.
         cause: Cause,
+    },
+    /// A sync group changed its state as a whole: its scripts and mail are due.
+    GroupTransition {
+        /// The group.
+        group: GroupId,
+        /// The new state.
+        to: State,
     },
     /// Something worth a log line.
     Event(Event),

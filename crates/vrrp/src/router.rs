@@ -15,6 +15,7 @@ use crate::action::Action;
 use crate::announce::Pace;
 use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{Surroundings, Turn, VirtualRouter};
+use groups::Group;
 
 /// All instances of one process.
 #[derive(Debug, Default)]
@@ -23,8 +24,7 @@ pub struct Router {
     /// Whose packet it may be, by interface and by what the packet says. Several instances share a virtual
     /// router id when they listen to different groups or peers.
     receivers: BTreeMap<IfName, BTreeMap<(Family, u8), Vec<InstanceId>>>,
-    /// Members of each sync group.
-    groups: BTreeMap<GroupId, BTreeSet<InstanceId>>,
+    groups: BTreeMap<GroupId, Group>,
     timers: BTreeSet<(Instant, InstanceId)>,
     kernel: Kernel,
     pace: Pace,
@@ -115,7 +115,7 @@ impl Router {
             self.deaf_until = Some(now.saturating_add(delay.unwrap_or_default()));
         }
         self.keep_addresses_at_exit = global.keep_addresses_at_exit;
-        self.regroup(&instances);
+        self.regroup(&instances, resume);
         let gone = self.instances.iter().filter(|(id, slot)| {
             instances
                 .get(id)
@@ -138,7 +138,7 @@ impl Router {
             }
         }
         // Members that did not change themselves follow a group that did.
-        for id in self.groups.values().flatten().copied().collect::<Vec<_>>() {
+        for id in self.members().collect::<Vec<_>>() {
             self.look_around(id, now);
         }
         self.synchronise_all(now);
@@ -212,7 +212,8 @@ impl Router {
             .filter(|(_, slot)| devices(&slot.router.config).any(|device| device == interface));
         let mut concerned: BTreeSet<_> = concerned.map(|(id, _)| *id).collect();
         for group in self.find_faulty_groups() {
-            concerned.extend(self.groups.get(&group).into_iter().flatten());
+            let members = self.groups.get(&group).map(|group| &group.members);
+            concerned.extend(members.into_iter().flatten());
         }
         for id in &concerned {
             self.look_around(*id, now);
@@ -244,6 +245,7 @@ impl Router {
                 router.leave(State::Stop, keep, turn);
             });
         }
+        self.stop_groups();
     }
 
     /// Lets one instance work, and moves its timer.

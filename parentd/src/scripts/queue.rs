@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kr_model::{InstanceId, Instant, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{GroupId, InstanceId, Instant, RealServerId, ScriptId, VirtualServerId};
 
 /// How long a new state waits for a script of the state before. Then it is announced beside it, for a
 /// script that never ends must not hide every later state.
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Object {
     /// `notify_master` and its like.
     Instance(InstanceId),
+    /// The same of a `vrrp_sync_group`.
+    Group(GroupId),
     /// `notify_up`, `notify_down`.
     RealServer(RealServerId),
     /// `quorum_up`, `quorum_down`.

@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use kr_config::typed::{Config, InstanceEntry};
+use kr_config::typed::{Config, InstanceNotify};
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::FromIpvsd;
 use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
 use kr_model::check::{Mail, Probe};
 use kr_model::vrrp::State;
-use kr_model::{CheckerId, Generation, InstanceId, RealServerId, VirtualServerId};
+use kr_model::{CheckerId, Generation, GroupId, InstanceId, RealServerId, VirtualServerId};
 
 use crate::alert;
 use crate::scripts::CheckEnded;
@@ -21,6 +21,7 @@ use crate::supervisor::{MAILS_KEPT, Supervisor};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Misbehaviour {
     Instance(InstanceId),
+    Group(GroupId),
     Checker(CheckerId),
     RealServer(RealServerId),
     VirtualServer(VirtualServerId),
@@ -39,6 +40,7 @@ impl fmt::Display for Misbehaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, number) = match self {
             Self::Instance(id) => ("instance", u64::from(id.0)),
+            Self::Group(id) => ("sync group", u64::from(id.0)),
             Self::Checker(id) => ("checker", u64::from(id.0)),
             Self::RealServer(id) => ("real server", u64::from(id.0)),
             Self::VirtualServer(id) => ("virtual server", u64::from(id.0)),
@@ -117,10 +119,23 @@ impl Supervisor {
                     "{name} is {} with priority {priority} ({cause:?})",
                     to.word()
                 );
-                let jobs = instance_jobs(entry, to, priority);
+                let name = ("INSTANCE", name.as_str());
+                let jobs = state_jobs(&entry.notify, name, to, priority);
                 let mail = alert::of_instance(config, entry, to);
                 self.scripts
                     .notify(Object::Instance(instance), jobs, &self.events, self.now);
+                self.mail(mail);
+            }
+            FromVrrpd::GroupTransition { group, to } => {
+                let (entry, config) = self
+                    .find_with(|config| config.groups.get(&group))
+                    .ok_or(Misbehaviour::Group(group))?;
+                log::info!("sync group {} is {}", entry.name, to.word());
+                let name = ("GROUP", entry.name.as_str());
+                let jobs = state_jobs(&entry.notify, name, to, 0);
+                let mail = alert::of_group(config, entry, to);
+                self.scripts
+                    .notify(Object::Group(group), jobs, &self.events, self.now);
                 self.mail(mail);
             }
         }
@@ -333,9 +348,13 @@ impl Supervisor {
     }
 }
 
-/// The scripts for a new state of an instance, in the order that keepalived runs them.
-fn instance_jobs(entry: &InstanceEntry, to: State, priority: u8) -> Vec<Job> {
-    let notify = &entry.notify;
+/// The scripts for a new state of an instance or a group, in the order that keepalived runs them.
+fn state_jobs(
+    notify: &InstanceNotify,
+    (kind, name): (&str, &str),
+    to: State,
+    priority: u8,
+) -> Vec<Job> {
     let own = match to {
         State::Init => return Vec::new(),
         State::Master => notify.master,
@@ -350,8 +369,8 @@ fn instance_jobs(entry: &InstanceEntry, to: State, priority: u8) -> Vec<Job> {
     let any = notify.any.map(|script| Job {
         script,
         appended: vec![
-            "INSTANCE".to_owned(),
-            entry.instance.name.clone(),
+            kind.to_owned(),
+            name.to_owned(),
             to.word().to_owned(),
             priority.to_string(),
         ],

@@ -12,5 +12,6 @@
 mod adverts;
 mod crash;
 mod election;
+mod groups;
 mod hostile;
 mod transports;

@@ -356,7 +356,7 @@ impl Lan {
                 self.hosts[host].states.insert(instance, to);
                 self.history.push((now, host, instance, What::Entered(to)));
             }
-            Action::Event(_) => {}
+            Action::GroupTransition { .. } | Action::Event(_) => {}
         }
     }
 

@@ -213,7 +213,9 @@ impl Vrrpd {
                             self.snapshots.insert(snapshot.id, (**snapshot).clone());
                         }
                         FromVrrpd::Transition { to, .. } => self.transitions.push(*to),
-                        FromVrrpd::Ready(_) | FromVrrpd::Pong { .. } => {}
+                        FromVrrpd::Ready(_)
+                        | FromVrrpd::GroupTransition { .. }
+                        | FromVrrpd::Pong { .. } => {}
                     }
                     said.push(message);
                 }

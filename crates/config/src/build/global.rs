@@ -1,6 +1,6 @@
 //! `global_defs` and the single settings of the root.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use kr_model::global::{Accounts, Global};
@@ -48,6 +48,7 @@ pub(super) struct Globals {
     alert_vrrp: Option<bool>,
     alert_checker: Option<bool>,
     pub(super) log_all_failures: bool,
+    pub(super) metrics_listen: Option<SocketAddr>,
     no_fault_mail: bool,
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
@@ -258,6 +259,7 @@ impl Build<'_> {
 
     fn lvs_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
         match name {
+            "metrics_listen" => set(&mut globals.metrics_listen, self.socket_address(statement)),
             "checker_log_all_failures" => {
                 globals.log_all_failures = self.switch(statement).unwrap_or(false)
             }
@@ -411,6 +413,7 @@ impl Build<'_> {
                 timeouts: globals.timeouts,
                 announce_at_start: globals.announce_at_start,
             },
+            groups: Default::default(),
             instances: Default::default(),
             virtual_servers: Default::default(),
             real_servers: Default::default(),

@@ -18,6 +18,7 @@ mod real_server;
 mod script;
 mod server_finish;
 mod service_finish;
+mod sync_group;
 mod timeouts;
 mod tls;
 mod value;
@@ -148,6 +149,7 @@ const ROOT: Context = Context {
     repeatable: &[
         "global_defs",
         "vrrp_instance",
+        "vrrp_sync_group",
         "virtual_server",
         "virtual_server_group",
     ],
@@ -162,6 +164,7 @@ impl Build<'_> {
         let mut globals = Globals::default();
         let mut groups = Groups::default();
         let mut blocks = Vec::new();
+        let mut sync_groups = Vec::new();
         let mut seen = Seen::default();
         for statement in root {
             let Some(keyword) = self.accept(&ROOT, &mut seen, statement) else {
@@ -170,6 +173,7 @@ impl Build<'_> {
             match keyword.name {
                 "vrrp_instance" | "virtual_server" => blocks.push(statement),
                 "virtual_server_group" => self.server_group(&mut groups, statement),
+                "vrrp_sync_group" => sync_groups.push(statement),
                 name => {
                     if !self.root_setting(&mut globals, name, statement) {
                         self.unbuilt(keyword, statement);
@@ -187,6 +191,9 @@ impl Build<'_> {
             }
         }
         config.instances = self.finish_instances(&globals, drafts);
+        for statement in sync_groups {
+            self.sync_group(&globals, &mut config, statement);
+        }
         self.check_script_security(&globals);
         config.scripts = self.scripts.take();
         config

@@ -1,7 +1,7 @@
 //! Parent and VRRP process.
 
 use kr_model::vrrp::{Cause, Instance, Snapshot, State, VrrpGlobal};
-use kr_model::{Generation, InstanceId};
+use kr_model::{Generation, GroupId, InstanceId};
 use serde::{Deserialize, Serialize};
 
 /// What the parent says.
@@ -35,6 +35,13 @@ pub enum FromVrrpd {
     Ready(Generation),
     /// An instance as it is now; the parent keeps the latest for a successor and for dumps.
     Snapshot(Box<Snapshot>),
+    /// A sync group changed its state as a whole: its scripts and mail are due.
+    GroupTransition {
+        /// The group.
+        group: GroupId,
+        /// Its new state.
+        to: State,
+    },
     /// An instance changed its state: scripts and mail are due.
     Transition {
         /// The instance.

@@ -7,20 +7,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kr_model::vrrp::Instance;
+use kr_model::vrrp::{Instance, Snapshot, State};
 use kr_model::{GroupId, InstanceId, Instant};
 
 use super::Router;
+use crate::action::Action;
 use crate::instance::Standing;
+
+/// A sync group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) members: BTreeSet<InstanceId>,
+    /// The last state that all members shared.
+    state: State,
+}
 
 impl Router {
     /// Takes the groups over from a configuration that comes into force.
-    pub(super) fn regroup(&mut self, instances: &BTreeMap<InstanceId, Instance>) {
-        self.groups.clear();
+    /// A group that a predecessor of this process left in a state has told that state already.
+    pub(super) fn regroup(
+        &mut self,
+        instances: &BTreeMap<InstanceId, Instance>,
+        resume: &BTreeMap<InstanceId, Snapshot>,
+    ) {
+        let before = std::mem::take(&mut self.groups);
         for (id, instance) in instances {
-            if let Some(group) = instance.group {
-                self.groups.entry(group).or_default().insert(*id);
-            }
+            let Some(group) = instance.group else {
+                continue;
+            };
+            let told = || {
+                let known = before.get(&group).map(|group| group.state);
+                let kept = || resume.get(id).map(|snapshot| snapshot.role.state());
+                known.or_else(kept).unwrap_or(State::Init)
+            };
+            let entry = self.groups.entry(group).or_insert_with(|| Group {
+                members: BTreeSet::new(),
+                state: told(),
+            });
+            entry.members.insert(*id);
         }
         self.kernel.faulty = faulty(instances.values(), |config| {
             self.kernel.own_fault(config).is_some()
@@ -38,8 +62,17 @@ impl Router {
             .collect()
     }
 
+    /// Every instance that is in a group.
+    pub(super) fn members(&self) -> impl Iterator<Item = InstanceId> {
+        let members = self.groups.values().flat_map(|group| &group.members);
+        members.copied()
+    }
+
     pub(super) fn synchronise_all(&mut self, now: Instant) {
-        let first_of_each = self.groups.values().filter_map(|members| members.first());
+        let first_of_each = self
+            .groups
+            .values()
+            .filter_map(|group| group.members.first());
         for id in first_of_each.copied().collect::<Vec<_>>() {
             self.synchronise(id, now);
         }
@@ -51,28 +84,64 @@ impl Router {
             .instances
             .get(&id)
             .and_then(|slot| slot.router.config.group);
-        let Some(members) = group.and_then(|group| self.groups.get(&group)) else {
+        let Some((group, known)) = group.and_then(|id| Some((id, self.groups.get(&id)?))) else {
             return;
         };
-        let members: Vec<InstanceId> = members.iter().copied().collect();
-        let standings: Vec<Standing> = members
-            .iter()
-            .filter_map(|id| Some(self.instances.get(id)?.router.standing()))
-            .collect();
+        let members: Vec<InstanceId> = known.members.iter().copied().collect();
+        let standings = self.standings(&members);
         let goes_on = |standing: &Standing| matches!(standing, Standing::Ready | Standing::Master);
         if standings.iter().all(goes_on) {
-            for id in members {
-                self.with(id, now, |router, _, turn| {
+            for id in &members {
+                self.with(*id, now, |router, _, turn| {
                     router.become_master_with_group(turn);
                 });
             }
         } else if standings.contains(&Standing::Follower) {
-            for id in members {
-                self.with(id, now, |router, _, turn| {
+            for id in &members {
+                self.with(*id, now, |router, _, turn| {
                     router.become_backup_with_group(turn);
                 });
             }
         }
+        self.tell_group_state(group, &members);
+    }
+
+    fn standings(&self, members: &[InstanceId]) -> Vec<Standing> {
+        members
+            .iter()
+            .filter_map(|id| Some(self.instances.get(id)?.router.standing()))
+            .collect()
+    }
+
+    /// Tells the state that all members share, when it is another one than before.
+    fn tell_group_state(&mut self, id: GroupId, members: &[InstanceId]) {
+        let standings = self.standings(members);
+        let all = |wanted: &[Standing]| standings.iter().all(|one| wanted.contains(one));
+        let to = if all(&[Standing::Master]) {
+            State::Master
+        } else if all(&[Standing::Follower, Standing::Waiting, Standing::Ready]) {
+            State::Backup
+        } else if all(&[Standing::Out]) {
+            State::Fault
+        } else {
+            return;
+        };
+        if let Some(group) = self.groups.get_mut(&id)
+            && group.state != to
+        {
+            group.state = to;
+            let action = Action::GroupTransition { group: id, to };
+            self.actions.push_back(action);
+        }
+    }
+
+    /// The process ends, and every group with it.
+    pub(super) fn stop_groups(&mut self) {
+        let stop = |group: &GroupId| Action::GroupTransition {
+            group: *group,
+            to: State::Stop,
+        };
+        self.actions.extend(self.groups.keys().map(stop));
     }
 }
 

@@ -29,9 +29,10 @@ enum Did {
     Published(State),
     Entered(State, Cause),
     Said(String),
+    Group(State),
 }
 
-use Did::{Addresses, Announced, Entered, Published, Said, Sent};
+use Did::{Addresses, Announced, Entered, Group, Published, Said, Sent};
 
 fn short(action: Action) -> Did {
     match action {
@@ -48,6 +49,7 @@ fn short(action: Action) -> Did {
         Action::Publish(snapshot) => Published(snapshot.role.state()),
         Action::Transition { to, cause, .. } => Entered(to, cause),
         Action::Event(event) => Said(event.to_string()),
+        Action::GroupTransition { to, .. } => Group(to),
     }
 }
 

@@ -457,3 +457,44 @@ fn unicast_instances_share_a_vrid_unless_they_share_a_peer() {
     assert_eq!(pair("10.0.0.3", "10.0.0.4"), 0);
     assert_eq!(pair("10.0.0.3", "10.0.0.3"), 4);
 }
+
+fn group_of_two(lines: &str) -> String {
+    let second = instance_with("")
+        .replace("VI", "VJ")
+        .replace("virtual_router_id 7", "virtual_router_id 8");
+    format!(
+        "vrrp_sync_group G {{\n{lines}\n}}\n{}{second}",
+        instance_with("")
+    )
+}
+
+#[test]
+fn members_of_a_sync_group_know_it_and_its_scripts_are_kept() {
+    let text = group_of_two("group {\n VI\n VJ\n}\nnotify_master /bin/say\nsmtp_alert");
+    let config = loaded(&text).config.unwrap();
+    let groups: Vec<_> = config
+        .instances
+        .values()
+        .map(|one| one.instance.group)
+        .collect();
+    assert_eq!(groups, [Some(kr_model::GroupId(0)); 2]);
+    let group = &config.groups[&kr_model::GroupId(0)];
+    assert_eq!((group.name.as_str(), group.mail), ("G", true));
+    assert!(group.notify.master.is_some());
+}
+
+#[test]
+fn a_sync_group_says_what_is_wrong_with_its_members() {
+    assert_eq!(
+        messages(&group_of_two("group {\n VI\n VK\n VI\n}")),
+        [
+            "vrrp_sync_group `G` has one member only",
+            "there is no vrrp_instance `VK` that runs",
+            "`VI` is a member of a group already",
+        ]
+    );
+    assert_eq!(
+        messages(&group_of_two("smtp_alert")),
+        ["vrrp_sync_group `G` has no members"]
+    );
+}

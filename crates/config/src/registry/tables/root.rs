@@ -29,7 +29,7 @@ keywords! {
         "Routes installed at start-up and removed at stop (block route-line).";
     PLANNED (0, MANY) "static_rules" "static_rules { ... }" [""] [""]
         "Policy rules installed at start-up and removed at stop (block rule-line).";
-    PLANNED (0, MANY) "vrrp_sync_group" "vrrp_sync_group NAME { ... }" [""] [""]
+    SUPPORTED (1, 1) "vrrp_sync_group" "vrrp_sync_group NAME { ... }" [""] [""]
         "Opens a group of instances that change state together.";
     PLANNED (0, MANY) "garp_group" "garp_group { ... }" [""] [""]
         "Opens a group of interfaces that share a rate limit for gratuitous ARP / unsolicited NA. Several groups may be defined.";

@@ -202,7 +202,7 @@ keywords! {
         "Adverts from this peer with a larger TTL/hop limit are dropped.";
     }
     in SyncGroup {
-    PLANNED (0, MANY) "group" "group { INSTANCE... }" ["none, required"] ["existing instance names; one group per instance"]
+    SUPPORTED (0, 0) "group" "group { INSTANCE... }" ["none, required"] ["existing instance names; one group per instance"]
         "Members of the group.";
     PLANNED (0, MANY) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked for every member.";
@@ -214,17 +214,17 @@ keywords! {
         "Processes tracked for every member.";
     PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked for every member.";
-    PLANNED (0, MANY) "notify_master" "notify_master \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "notify_master" "notify_master \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run once when the whole group becomes master. Later ones are ignored.";
-    PLANNED (0, MANY) "notify_backup" "notify_backup \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "notify_backup" "notify_backup \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run when the group becomes backup.";
-    PLANNED (0, MANY) "notify_fault" "notify_fault \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "notify_fault" "notify_fault \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run when the group goes to fault.";
-    PLANNED (0, MANY) "notify_stop" "notify_stop \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "notify_stop" "notify_stop \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run when keepalived stops.";
-    PLANNED (0, MANY) "notify" "notify \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "notify" "notify \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run after the state script, with arguments GROUP NAME STATE 0.";
-    PLANNED (0, MANY) "smtp_alert" "smtp_alert [BOOL]" ["value of smtp_alert_vrrp, then smtp_alert"] [""]
+    SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["value of smtp_alert_vrrp, then smtp_alert"] [""]
         "Mail the state changes of the group.";
     PLANNED (0, MANY) "global_tracking" "global_tracking" ["off"] [""]
         "Deprecated: reported and treated as sync_group_tracking_weight.";

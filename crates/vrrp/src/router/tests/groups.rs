@@ -156,3 +156,48 @@ fn a_member_that_a_reload_takes_out_of_the_group_goes_its_own_way() {
     bench.wait();
     assert_eq!(bench.states(), [State::Master, State::Fault]);
 }
+
+#[test]
+fn the_state_of_the_group_is_told_once_when_all_members_share_it() {
+    let mut bench = grouped(100);
+    let told = |did: Vec<Did>| {
+        let groups = did.into_iter().filter(|one| matches!(one, Group(_)));
+        groups.collect::<Vec<_>>()
+    };
+    assert_eq!(told(bench.wait()), [Group(State::Master)]);
+    assert_eq!(told(bench.hear_on_eth1(200)), [Group(State::Backup)]);
+    assert_eq!(
+        told(bench.give(link1(LinkState::Down))),
+        [Group(State::Fault)]
+    );
+    assert_eq!(
+        told(bench.give(link1(LinkState::Up))),
+        [Group(State::Backup)]
+    );
+    assert_eq!(told(bench.give(Input::Shutdown)), [Group(State::Stop)]);
+}
+
+#[test]
+fn a_resumed_group_says_nothing() {
+    let mut bench = grouped(100);
+    bench.wait();
+    let resume = [ID, SECOND].map(|id| (id, bench.router.instances[&id].router.snapshot()));
+    let mut successor = Bench::empty();
+    successor.now = bench.now;
+    successor.give(link1(LinkState::Up));
+    successor.give(Input::Source {
+        interface: eth1(),
+        family: Family::Inet,
+        address: Some(v4(10)),
+    });
+    let did = successor.give(Input::Configure {
+        global: global(),
+        instances: members(100),
+        resume: resume.into(),
+    });
+    assert_eq!(successor.states(), [State::Master; 2]);
+    assert!(
+        !did.iter().any(|one| matches!(one, Group(_) | Entered(..))),
+        "{did:?}"
+    );
+}

@@ -1,0 +1,155 @@
+//! `vrrp_sync_group`: which instances change their states together, and what is run and mailed then.
+
+use kr_model::{GroupId, InstanceId};
+
+use crate::registry::Block;
+use crate::tree::{Statement, Word};
+use crate::typed::{Config, GroupEntry, InstanceNotify};
+
+use super::Build;
+use super::finding::{error, warning};
+use super::global::Globals;
+use super::value::set;
+use super::walk::{Context, Seen};
+
+const SYNC_GROUP: Context = Context {
+    name: "vrrp_sync_group",
+    blocks: &[Block::SyncGroup],
+    also: &[],
+    repeatable: &["group"],
+};
+
+impl Build<'_> {
+    /// Reads a group, when all instances are known, and marks its members.
+    pub(super) fn sync_group(
+        &mut self,
+        globals: &Globals,
+        config: &mut Config,
+        statement: &Statement,
+    ) {
+        let (Some(name), Some(block)) = (statement.arguments.first(), &statement.block) else {
+            return;
+        };
+        if config.groups.values().any(|group| group.name == name.text) {
+            self.report(
+                error(
+                    name.span,
+                    format!("there is a vrrp_sync_group `{}` already", name.text),
+                )
+                .label("this block is skipped")
+                .help("give each group a name of its own"),
+            );
+            return;
+        }
+        let mut group = GroupEntry {
+            name: name.text.clone(),
+            notify: InstanceNotify::default(),
+            mail: globals.alert_of_instances(),
+        };
+        let mut members = Vec::new();
+        let mut seen = Seen::default();
+        for line in &block.statements {
+            let Some(keyword) = self.accept(&SYNC_GROUP, &mut seen, line) else {
+                continue;
+            };
+            match keyword.name {
+                "group" => {
+                    let lines = line.block.iter().flat_map(|block| &block.statements);
+                    for word in lines.flat_map(words) {
+                        members.extend(self.member(config, &members, word));
+                    }
+                }
+                "smtp_alert" => group.mail = self.switch(line).unwrap_or(group.mail),
+                _ => {
+                    if !self.group_notify(&mut group.notify, keyword.name, line) {
+                        self.unbuilt(keyword, line);
+                    }
+                }
+            }
+        }
+        self.add_group(config, group, &members, name);
+    }
+
+    /// The instance of that name, unless it is in a group already.
+    fn member(
+        &mut self,
+        config: &Config,
+        members: &[InstanceId],
+        word: &Word,
+    ) -> Option<InstanceId> {
+        let mut instances = config.instances.iter();
+        let found = instances.find(|(_, entry)| entry.instance.name == word.text);
+        let Some((id, entry)) = found else {
+            self.report(
+                error(
+                    word.span,
+                    format!("there is no vrrp_instance `{}` that runs", word.text),
+                )
+                .label("left out of the group"),
+            );
+            return None;
+        };
+        if entry.instance.group.is_some() || members.contains(id) {
+            self.report(
+                error(
+                    word.span,
+                    format!("`{}` is a member of a group already", word.text),
+                )
+                .label("left out here"),
+            );
+            return None;
+        }
+        Some(*id)
+    }
+
+    fn add_group(
+        &mut self,
+        config: &mut Config,
+        group: GroupEntry,
+        members: &[InstanceId],
+        name: &Word,
+    ) {
+        let Some(first) = members.iter().min() else {
+            self.report(
+                error(
+                    name.span,
+                    format!("vrrp_sync_group `{}` has no members", name.text),
+                )
+                .label("it is left out")
+                .help("add `group { INSTANCE ... }` with names of vrrp_instance blocks"),
+            );
+            return;
+        };
+        if members.len() == 1 {
+            self.report(warning(
+                name.span,
+                format!("vrrp_sync_group `{}` has one member only", name.text),
+            ));
+        }
+        let id = GroupId(first.0);
+        for member in members {
+            if let Some(entry) = config.instances.get_mut(member) {
+                entry.instance.group = Some(id);
+            }
+        }
+        config.groups.insert(id, group);
+    }
+
+    fn group_notify(&mut self, notify: &mut InstanceNotify, name: &str, line: &Statement) -> bool {
+        let slot = match name {
+            "notify_master" => &mut notify.master,
+            "notify_backup" => &mut notify.backup,
+            "notify_fault" => &mut notify.fault,
+            "notify_stop" => &mut notify.stop,
+            "notify" => &mut notify.any,
+            _ => return false,
+        };
+        set(slot, self.script(line));
+        true
+    }
+}
+
+/// All words of a line.
+fn words(line: &Statement) -> impl Iterator<Item = &Word> {
+    std::iter::once(&line.keyword).chain(&line.arguments)
+}
