@@ -7,6 +7,7 @@ use std::path::Path;
 use kr_config::ids::IdAllocator;
 use kr_event::Signals;
 use kr_log::Settings as LogSettings;
+use kr_sys::parent;
 use kr_sys::signals::ignore_unanswered;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::umask;
@@ -142,6 +143,10 @@ fn prepare(
     pid_file.write(getpid()).map_err(|error| fatal(&error))?;
     let directory =
         find_directory(options.libexec.as_deref()).map_err(|reason| (EXIT_FATAL, reason))?;
+    let root_scripts = settings.scripts.of_root();
+    let held =
+        parent::confine(root_scripts).map_err(|error| (EXIT_NO_PERMISSION, error.to_string()))?;
+    log::debug!("keeping capabilities {held:#x}, verified; root scripts: {root_scripts:?}");
     let launcher = Launcher {
         directory,
         log,
@@ -154,6 +159,7 @@ fn prepare(
         allocator,
         launcher,
         pid_paths,
+        root_scripts,
         signals: signals.map_err(|error| fatal(&error))?,
     };
     Ok((parts, pid_file))

@@ -4,6 +4,7 @@ pub mod capability;
 pub mod fd;
 pub mod local_time;
 pub mod packet;
+pub mod parent;
 pub mod privilege;
 pub mod sandbox;
 pub mod signals;

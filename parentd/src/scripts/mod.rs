@@ -16,6 +16,7 @@ use kr_host::runner::{Launch, Purpose, Runner, command_line, environment};
 use kr_host::security::{self, Trouble};
 use kr_model::script::{Script, ScriptOutcome};
 use kr_model::{CheckerId, Instant, ScriptId};
+use kr_sys::parent::RootScripts;
 use kr_sys::spawn::{Identity, Program};
 use mio::Token;
 
@@ -70,6 +71,19 @@ impl Prepared {
             }
         }
         (Self(prepared), findings.into_values().collect())
+    }
+
+    /// Whether one of them runs as root.
+    pub(crate) fn of_root(&self) -> RootScripts {
+        let is_root = |runnable: &Runnable| {
+            let identity = runnable.identity.as_ref();
+            identity.is_none_or(|identity| identity.uid.is_root())
+        };
+        if self.0.values().any(is_root) {
+            RootScripts::Allowed
+        } else {
+            RootScripts::None
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Signals};
 use kr_model::check::Mail;
 use kr_model::{Generation, Instant};
+use kr_sys::parent::RootScripts;
 use kr_sys::privilege::Role;
 use kr_sys::signals;
 use kr_sys::spawn::{Ended, Identity};
@@ -88,6 +89,8 @@ pub(crate) struct Parts {
     pub(crate) launcher: Launcher,
     /// Names of pid files.
     pub(crate) pid_paths: Paths,
+    /// What was kept for scripts of root.
+    pub(crate) root_scripts: RootScripts,
     /// What [`answered_signals`] gave; some may have come already.
     pub(crate) signals: Signals,
 }
@@ -139,6 +142,7 @@ pub(crate) struct Supervisor {
     /// A reload was asked for while one was on its way.
     reload_again: bool,
     started_at: Instant,
+    root_scripts: RootScripts,
     pace: Pace,
     watchdog: Watchdog,
 }
@@ -179,6 +183,7 @@ impl Supervisor {
             more_to_read: false,
             reload_again: false,
             started_at: clock.now(),
+            root_scripts: parts.root_scripts,
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
         };

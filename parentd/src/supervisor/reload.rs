@@ -3,6 +3,7 @@
 use kr_ipc::channel;
 use kr_ipc::edge::parentd_checkerd::ToCheckerd;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_sys::parent::RootScripts;
 use kr_sys::privilege::Role;
 use sd_notify::NotifyState;
 
@@ -31,6 +32,12 @@ impl Supervisor {
         log::info!("{}", load::summary(&self.config, &new.config));
         if let Ok(state) = NotifyState::monotonic_usec_now() {
             tell_systemd(&[NotifyState::Reloading, state]);
+        }
+        if self.root_scripts == RootScripts::None && new.scripts.of_root() == RootScripts::Allowed {
+            log::warn!(
+                "the new configuration has a script that runs as root, the one at start had none: until \
+                 a restart it runs without most of root's capabilities"
+            );
         }
         let config = new.config;
         self.scripts.replace(

@@ -8,7 +8,9 @@ use kr_sys::privilege::{Holdings, Role};
 use kr_testkit::binaries;
 use nix::unistd::Pid;
 
-use crate::rig::{Rig, WHOLE, children};
+use kr_testkit::wait::eventually;
+
+use crate::rig::{Rig, SOON, WHOLE, children};
 
 #[test]
 fn every_child_holds_exactly_its_row_of_the_privilege_table() {
@@ -33,6 +35,44 @@ fn every_child_holds_exactly_its_row_of_the_privilege_table() {
     for (role, mask) in expected {
         assert_eq!(role.mask(), mask, "{}", role.program());
     }
+}
+
+fn holdings(pid: Pid) -> Holdings {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    Holdings::parse(&text).unwrap()
+}
+
+#[test]
+fn the_parent_keeps_what_starting_others_needs_and_root_scripts_find_root_s_capabilities() {
+    let own = Holdings::of_this_process().unwrap();
+    let rig = Rig::new(WHOLE);
+    rig.script(
+        "note.sh",
+        &format!(
+            "grep CapEff /proc/self/status > {0}.new; mv {0}.new {0}\n",
+            rig.path("caps").display()
+        ),
+    );
+    let daemon = rig.start_and_wait();
+    let held = holdings(daemon.pid());
+    // CAP_DAC_READ_SEARCH, KILL, SETGID, SETUID, SETPCAP; and of the children NET_ADMIN, NET_RAW.
+    assert_eq!(held.permitted, 0x31e4);
+    assert_eq!(held.effective, 0x31e4);
+    assert_eq!((held.inheritable, held.ambient), (0, 0));
+    assert_eq!(held.bounding, own.bounding);
+    eventually(SOON, "the script", || rig.path("caps").exists()).unwrap();
+    let text = fs::read_to_string(rig.path("caps")).unwrap();
+    assert_eq!(text.trim(), format!("CapEff:\t{:016x}", own.bounding));
+}
+
+#[test]
+fn without_scripts_of_root_nothing_can_ever_hold_more_than_the_parent() {
+    let rig = Rig::new(&WHOLE.replace("script_user root", "script_user nobody"));
+    let daemon = rig.start_and_wait();
+    assert_eq!(holdings(daemon.pid()).bounding, 0x31e4);
+    rig.configure(WHOLE);
+    daemon.signal(nix::sys::signal::Signal::SIGHUP).unwrap();
+    rig.wait_for(&daemon, "it runs without most of root's capabilities");
 }
 
 /// How many descriptors of each kind a process has: `socket`, `eventpoll`, ...

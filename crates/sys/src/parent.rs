@@ -1,0 +1,149 @@
+//! What the parent keeps: the capabilities that starting and ending other programs needs, and those that it
+//! passes on. It runs as root, so files of root stay open to it; everything else that root may do is given
+//! up before the first child is started.
+
+use std::fmt;
+use std::io;
+
+use caps::Capability;
+use nix::errno::Errno;
+
+use crate::capability;
+use crate::privilege::{Grant, Holdings, Role};
+
+/// The parent's own capabilities; those of its children come on top, for it can only pass on what it has.
+pub const GRANTS: [Grant; 5] = [
+    Grant {
+        capability: Capability::CAP_SETUID,
+        reason: "starts each process and script under its own account",
+    },
+    Grant {
+        capability: Capability::CAP_SETGID,
+        reason: "the same, for groups",
+    },
+    Grant {
+        capability: Capability::CAP_SETPCAP,
+        reason: "takes everything outside of a child's role out of its bounding set",
+    },
+    Grant {
+        capability: Capability::CAP_KILL,
+        reason: "ends children and scripts, which run under other accounts",
+    },
+    Grant {
+        capability: Capability::CAP_DAC_READ_SEARCH,
+        reason: "reads configuration files, and looks at scripts, in directories of other accounts",
+    },
+];
+
+/// All of them as a bit mask, bit n for capability number n.
+#[must_use]
+pub fn mask() -> u64 {
+    let own = GRANTS
+        .iter()
+        .fold(0, |mask, grant| mask | grant.capability.bitmask());
+    Role::ALL.iter().fold(own, |mask, role| mask | role.mask())
+}
+
+/// Whether a script that runs as root finds all of root's capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootScripts {
+    /// There are some: the bounding set stays as it is, for `exec` as root gives what it holds.
+    Allowed,
+    /// There are none: no program that this process starts can ever hold more than this process.
+    None,
+}
+
+/// The parent does not hold what it should after giving up the rest.
+#[derive(Debug)]
+pub enum ParentError {
+    /// The kernel refused.
+    Os(Errno),
+    /// `/proc` is not there.
+    NoProc(io::Error),
+    /// A set is not what it should be.
+    Unexpected {
+        /// Field of `/proc/self/status`.
+        field: &'static str,
+        /// What was asked for.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+}
+
+impl fmt::Display for ParentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Os(errno) => write!(f, "capabilities cannot be given up: {errno}"),
+            Self::NoProc(error) => write!(
+                f,
+                "own privileges cannot be verified, /proc must be mounted: {error}"
+            ),
+            Self::Unexpected {
+                field,
+                expected,
+                found,
+            } => write!(f, "{field} is {found:016x} instead of {expected:016x}"),
+        }
+    }
+}
+
+impl std::error::Error for ParentError {}
+
+/// Gives up every capability outside of [`mask`], and verifies it. A container may have taken some of the
+/// mask away before; those are not asked for. Returns what is held from now on.
+///
+/// # Errors
+/// When the kernel refuses, or the outcome differs.
+pub fn confine(scripts: RootScripts) -> Result<u64, ParentError> {
+    let before = Holdings::of_this_process().map_err(ParentError::NoProc)?;
+    let held = mask() & before.permitted;
+    let bounding = match scripts {
+        RootScripts::Allowed => before.bounding,
+        RootScripts::None => before.bounding & mask(),
+    };
+    if bounding != before.bounding {
+        capability::limit_bounding(bounding).map_err(ParentError::Os)?;
+    }
+    capability::set(held, 0).map_err(ParentError::Os)?;
+    let after = Holdings::of_this_process().map_err(ParentError::NoProc)?;
+    for (field, found, expected) in [
+        ("CapPrm", after.permitted, held),
+        ("CapEff", after.effective, held),
+        ("CapInh", after.inheritable, 0),
+        ("CapAmb", after.ambient, 0),
+        ("CapBnd", after.bounding, bounding),
+    ] {
+        if found != expected {
+            return Err(ParentError::Unexpected {
+                field,
+                expected,
+                found,
+            });
+        }
+    }
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parent_holds_what_its_children_get_and_little_else() {
+        // CAP_DAC_READ_SEARCH 2, KILL 5, SETGID 6, SETUID 7, SETPCAP 8.
+        let own = 0b1_1110_0100;
+        assert_eq!(mask() & 0xfff, own);
+        for role in Role::ALL {
+            assert_eq!(mask() & role.mask(), role.mask(), "{}", role.program());
+        }
+        for never in [
+            Capability::CAP_SYS_ADMIN,
+            Capability::CAP_DAC_OVERRIDE,
+            Capability::CAP_SYS_MODULE,
+            Capability::CAP_SYS_PTRACE,
+        ] {
+            assert_eq!(mask() & never.bitmask(), 0, "{never}");
+        }
+    }
+}
