@@ -70,13 +70,11 @@ impl Bench {
 fn sent(actions: Vec<Action>) -> (u32, Option<Snapshot>) {
     let (mut sequence, mut published) = (None, None);
     for action in actions {
-        match action {
-            Action::SendAdvert { packet, .. } => {
-                let (header, payload) = ipv4::parse(&packet).unwrap();
-                sequence = Some(ah::open(&KEY, &header, payload).unwrap().0);
-            }
-            Action::Publish(snapshot) => published = Some(*snapshot),
-            _ => {}
+        if let Action::SendAdvert { packet, .. } = action {
+            let (header, payload) = ipv4::parse(&packet).unwrap();
+            sequence = Some(ah::open(&KEY, &header, payload).unwrap().0);
+        } else if let Action::Publish(snapshot) = action {
+            published = Some(*snapshot);
         }
     }
     (sequence.unwrap(), published)

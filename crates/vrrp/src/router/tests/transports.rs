@@ -38,16 +38,18 @@ fn to(destination: u8, from: u8, ttl: u8) -> PacketHeader {
 }
 
 fn packets(bench: &mut Bench) -> Vec<(IpAddr, Vec<u8>)> {
-    let actions = bench.actions().into_iter();
-    let sent = actions.filter_map(|action| match action {
-        Action::SendAdvert {
+    let mut sent = Vec::new();
+    for action in bench.actions() {
+        if let Action::SendAdvert {
             destination,
             packet,
             ..
-        } => Some((destination, packet)),
-        _ => None,
-    });
-    sent.collect()
+        } = action
+        {
+            sent.push((destination, packet));
+        }
+    }
+    sent
 }
 
 impl Bench {
