@@ -1,11 +1,9 @@
 //! Forms of services and of forwarding, as both programs make them of the same file.
 
-use std::time::Duration;
-
 use nix::sys::signal::{Signal, kill};
 
 use kr_test_vm::{Farm, SOON};
-use kr_testkit::keepalived::{Keepalived, Peer, Role};
+use kr_testkit::keepalived::{Keepalived, Parts, Peer, Role};
 use kr_testkit::wait::eventually;
 
 with_both!(
@@ -262,7 +260,11 @@ const WITH_TIMEOUTS: &str = "
 /// The kernel's connection timeouts in the director: tcp, tcpfin, udp.
 fn timeouts(farm: &Farm) -> String {
     let text = farm.director.run("ipvsadm", &["-L", "--timeout"]).unwrap();
-    text.rsplit(": ").next().unwrap_or_default().trim().to_owned()
+    text.rsplit(": ")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 fn wait_timeouts(farm: &Farm, expected: &str) {
@@ -314,12 +316,23 @@ fn successor_keeps_the_kernels_own_timeouts_and_repairs_ours() {
     assert_eq!(timeouts(&farm), "900 120 300");
 }
 
+/// Something to run when no virtual server is left.
+const ROUTER: &str = "
+    vrrp_instance VI_1 {
+        interface eth0
+        virtual_router_id 51
+        virtual_ipaddress {
+            10.20.0.200/24
+        }
+    }
+";
+
 #[test]
 fn service_that_a_reload_takes_away_while_ipvsd_is_dead_leaves_the_table() {
     let farm = Farm::routed(0).unwrap();
     let other = ONE_SERVICE.replace("10.20.0.100 80", "10.20.0.100 81");
-    let both = format!("{ONE_SERVICE}{other}");
-    let balancer = farm.balance(Peer::Ours, &both).unwrap();
+    let both = format!("{ROUTER}{ONE_SERVICE}{other}");
+    let balancer = Keepalived::start(Peer::Ours, &farm.director, Parts::Both, &both).unwrap();
     let stays = [
         "-A -t 10.20.0.100:81 -s rr",
         "-a -t 10.20.0.100:81 -r 10.30.0.11:80 -m -w 1",
@@ -330,13 +343,13 @@ fn service_that_a_reload_takes_away_while_ipvsd_is_dead_leaves_the_table() {
     ];
     farm.wait_table(&balancer, &[stays, goes].concat()).unwrap();
     keep_ipvsd_away(&balancer);
-    balancer.reload(&other).unwrap();
+    balancer.reload(&format!("{ROUTER}{other}")).unwrap();
     farm.wait_table(&balancer, &stays).unwrap();
-    // The same with the last service: the process is needed once more to remove it.
+    // The same with the last service: the process is needed once more, to remove it.
     keep_ipvsd_away(&balancer);
-    balancer.reload("global_defs {\n}\n").unwrap();
+    balancer.reload(ROUTER).unwrap();
     farm.wait_table(&balancer, &[]).unwrap();
-    eventually(Duration::from_secs(10), "the end of ipvsd", || {
+    eventually(SOON, "the end of ipvsd", || {
         balancer.child(Role::Ipvs).is_none()
     })
     .unwrap();

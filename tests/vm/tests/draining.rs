@@ -1,0 +1,79 @@
+//! `drain_timeout`: what a reload takes away ends in its own time.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use kr_test_vm::{Farm, SOON, VIP};
+use kr_testkit::keepalived::Peer;
+
+/// How long a byte may be on its way in an emulated machine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The server that stays has no weight at first, so that the connection goes to the other one.
+const BEFORE: &str = "
+    virtual_server 10.20.0.100 90 {
+        lb_algo rr
+        lb_kind NAT
+        protocol TCP
+        drain_timeout 20
+        real_server 10.30.0.11 90 { }
+        real_server 10.30.0.12 90 {
+            weight 0
+        }
+    }
+";
+
+const AFTER: &str = "
+    virtual_server 10.20.0.100 90 {
+        lb_algo rr
+        lb_kind NAT
+        protocol TCP
+        drain_timeout 20
+        real_server 10.30.0.12 90 { }
+    }
+";
+
+const SERVICE: &str = "-A -t 10.20.0.100:90 -s rr";
+const STAYS: &str = "-a -t 10.20.0.100:90 -r 10.30.0.12:90 -m -w 1";
+
+/// One byte to the server and back.
+fn round_trip(client: &mut TcpStream, server: &mut TcpStream) -> io::Result<()> {
+    let mut byte = [0];
+    client.write_all(b"?")?;
+    server.read_exact(&mut byte)?;
+    server.write_all(b"!")?;
+    client.read_exact(&mut byte)
+}
+
+#[test]
+fn connection_to_a_server_that_a_reload_takes_away_goes_on_for_its_time() {
+    let farm = Farm::routed(2).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 90));
+    let listener = farm.servers[0].enter(|| TcpListener::bind(any)).unwrap();
+    let listener = listener.unwrap();
+    let mut balancer = farm.balance(Peer::Ours, BEFORE).unwrap();
+    let leaves = |weight: u8| format!("-a -t 10.20.0.100:90 -r 10.30.0.11:90 -m -w {weight}");
+    let waits = STAYS.replace("-w 1", "-w 0");
+    farm.wait_table(&balancer, &[SERVICE, &leaves(1), &waits])
+        .unwrap();
+    let vip = SocketAddr::from((VIP, 90));
+    let client = farm
+        .client
+        .enter(|| TcpStream::connect_timeout(&vip, PATIENCE));
+    let mut client = client.unwrap().unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    for stream in [&client, &server] {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    round_trip(&mut client, &mut server).unwrap();
+
+    balancer.reload(AFTER).unwrap();
+    farm.wait_table(&balancer, &[SERVICE, &leaves(0), STAYS])
+        .unwrap();
+    round_trip(&mut client, &mut server).unwrap();
+
+    farm.wait_table(&balancer, &[SERVICE, STAYS]).unwrap();
+    round_trip(&mut client, &mut server).unwrap_err();
+    balancer.stop(SOON).unwrap();
+}
