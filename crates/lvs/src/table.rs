@@ -10,7 +10,7 @@ mod kernel;
 mod patrol;
 mod timeouts;
 
-pub use patrol::{RECONCILE, ROUND, SHARE, SLICE};
+pub use patrol::{RECONCILE, ROUND, SHARE, SLICE, STRETCH};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;

@@ -99,12 +99,14 @@ impl Table {
             self.unread = self.owners.keys().copied().collect();
             return;
         }
-        let ours: BTreeSet<_> = self.owners.keys().chain(self.present.keys()).collect();
-        let sizes = ours.into_iter().map(|key| {
-            let held = self.present.get(key);
-            (*key, held.map_or(0, |held| held.destinations.len()))
-        });
-        let services = self.patrol.next(sizes);
+        if self.patrol.is_over() {
+            let ours: BTreeSet<_> = self.owners.keys().chain(self.present.keys()).collect();
+            self.patrol.begin(ours.into_iter().map(|key| {
+                let held = self.present.get(key);
+                (*key, held.map_or(0, |held| held.destinations.len()))
+            }));
+        }
+        let services = self.patrol.next();
         self.in_flight = InFlight::Reading {
             services: services.clone(),
             since: Some(now),
