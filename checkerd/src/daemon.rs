@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use kr_check::Rng;
+use kr_check::exporter::Directory;
 use kr_child::Started;
 use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
@@ -17,6 +19,7 @@ use nix::errno::Errno;
 
 use crate::engine::{Engine, Request};
 use crate::intake::{Complete, Intake, IntakeError};
+use crate::listener::{Listener, MOST_CLIENTS};
 use crate::mailer::{self, Mailer};
 use crate::sandbox::NameFiles;
 
@@ -24,8 +27,10 @@ const PARENT: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const IPVSD: Token = Token(2);
 const MAIL: Token = Token(3);
+const METRICS: Token = Token(4);
+const FIRST_CLIENT_TOKEN: usize = 16;
 /// Tokens from here on belong to checks.
-const FIRST_PROBE_TOKEN: usize = 16;
+const FIRST_PROBE_TOKEN: usize = FIRST_CLIENT_TOKEN + MOST_CLIENTS;
 
 /// Messages of the parent taken per wake-up.
 const MESSAGE_BUDGET: usize = 256;
@@ -93,7 +98,16 @@ pub struct Daemon {
     intake: Intake,
     engine: Engine,
     mailer: Mailer,
+    metrics: Metrics,
     phase: Phase,
+}
+
+/// `metrics_listen`.
+#[derive(Debug, Default)]
+struct Metrics {
+    address: Option<SocketAddr>,
+    listener: Option<Listener>,
+    directory: Directory,
 }
 
 impl Daemon {
@@ -122,6 +136,7 @@ impl Daemon {
             intake: Intake::default(),
             engine: Engine::new(running, rng, FIRST_PROBE_TOKEN),
             mailer: Mailer::new(MAIL, names, mail_rng),
+            metrics: Metrics::default(),
             phase: Phase::Working,
         })
     }
@@ -160,7 +175,13 @@ impl Daemon {
                 SIGNALS => self.read_signals(now)?,
                 IPVSD => self.serve_ipvsd()?,
                 MAIL => self.mailer.ready(&self.events, now),
-                Token(token) => self.engine.ready(token, now),
+                METRICS => self.metrics.listener.iter_mut().for_each(Listener::knocked),
+                Token(token) => {
+                    let listener = self.metrics.listener.as_mut();
+                    if !listener.is_some_and(|listener| listener.ready(token)) {
+                        self.engine.ready(token, now);
+                    }
+                }
             }
         }
         if self.parent_backlog {
@@ -171,6 +192,14 @@ impl Daemon {
         }
         self.carry_out(now)?;
         self.mailer.drive(&self.events, now);
+        let Metrics {
+            listener,
+            directory,
+            ..
+        } = &mut self.metrics;
+        if let Some(listener) = listener {
+            listener.pass(&self.events, directory, self.engine.checks(), now);
+        }
         Ok(match self.phase {
             Phase::Working => true,
             Phase::Leaving(until) => !self.mailer.is_done() && now < until,
@@ -185,8 +214,10 @@ impl Daemon {
             Phase::Working => self.engine.poll_timeout(),
             Phase::Leaving(until) => Some(until),
         };
-        let both = [checks, self.mailer.poll_timeout()];
-        both.into_iter().flatten().min()
+        let metrics = self.metrics.listener.as_ref();
+        let metrics = metrics.and_then(Listener::poll_timeout);
+        let all = [checks, self.mailer.poll_timeout(), metrics];
+        all.into_iter().flatten().min()
     }
 
     /// Says what the checks ask for.
@@ -224,6 +255,7 @@ impl Daemon {
         if self.phase == Phase::Working {
             self.phase = Phase::Leaving(now.saturating_add(mailer::FAREWELL));
             self.engine.clear();
+            self.metrics = Metrics::default();
             self.mailer.stop();
         }
     }
@@ -283,9 +315,32 @@ impl Daemon {
     ) -> Result<(), DaemonError> {
         let Complete { global, checks } = complete;
         self.mailer.configure(global.mail.clone());
+        self.listen(global.metrics_listen);
+        if self.metrics.listener.is_some() {
+            self.metrics.directory = Directory::new(&checks.checkers);
+        }
         self.engine.configure(global, checks, now);
         self.parent.send(&FromCheckerd::Ready(generation))?;
         Ok(())
+    }
+
+    /// Listens at this address from now on, and nowhere else.
+    fn listen(&mut self, address: Option<SocketAddr>) {
+        if self.metrics.address == address && self.metrics.listener.is_some() == address.is_some() {
+            return;
+        }
+        self.metrics = Metrics::default();
+        self.metrics.address = address;
+        let Some(address) = address else {
+            return;
+        };
+        match Listener::open(address, METRICS.0, FIRST_CLIENT_TOKEN, &self.events) {
+            Ok(listener) => {
+                log::info!("listening on {address} for /metrics, /status and /healthz");
+                self.metrics.listener = Some(listener);
+            }
+            Err(error) => log::error!("cannot listen on {address} (metrics_listen): {error}"),
+        }
     }
 
     /// Takes a new end of the channel to the IPVS process and says every verdict over it.

@@ -15,6 +15,7 @@ use kr_check::exporter::{Directory, Exchange, MAX_REQUEST};
 use kr_event::EventLoop;
 use kr_model::Instant;
 use mio::{Interest, Token};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections at a time.
 pub(crate) const MOST_CLIENTS: usize = 16;
@@ -27,6 +28,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// Pieces of an answer, or reads of a request, per connection and wake-up.
 const BUDGET: usize = 8;
+
+/// Connections that wait in the kernel to be taken.
+const BACKLOG: i32 = 64;
 
 /// Connections taken per wake-up.
 const ACCEPT_BUDGET: usize = 64;
@@ -73,8 +77,14 @@ impl Listener {
         first_token: usize,
         events: &EventLoop,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let domain = Domain::for_address(address);
+        let socket = Socket::new_raw(domain, kind, Some(Protocol::TCP))?;
+        // A predecessor's connections may still be in TIME-WAIT.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let socket = TcpListener::from(socket);
         events.register_for(socket.as_fd(), Token(token), Interest::READABLE)?;
         Ok(Self {
             socket,

@@ -11,8 +11,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::daemon::Daemon;
 
-/// Descriptors that are not checks: standard streams, channels, log, loop, timer, mail.
-const RESERVED: u64 = 32;
+/// Descriptors that are not checks: standard streams, channels, log, loop, timer, mail, clients of
+/// `metrics_listen`.
+const RESERVED: u64 = 64;
 
 /// Checks that run at a time at most, also when descriptors are plenty: a burst above this gains nothing
 /// and floods the neighbour tables of routers.

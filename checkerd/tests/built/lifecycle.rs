@@ -1,5 +1,7 @@
 //! The built checker process and its neighbours: resume after a kill, channels that break, mail, stop.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
@@ -13,6 +15,38 @@ use kr_model::{CheckerId, Generation};
 use kr_testkit::servers::TcpServer;
 use kr_testkit::servers::http::{Behaviour, HttpServer};
 use kr_testkit::servers::smtp::SmtpServer;
+
+#[test]
+fn metrics_are_served_where_the_configuration_says() {
+    let server = TcpServer::on_loopback(drop).unwrap();
+    let (first, second) = (nobody(), nobody());
+    let listening = |address| CheckerGlobal {
+        metrics_listen: address,
+        ..CheckerGlobal::default()
+    };
+    let get = |address: SocketAddr| {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    let up = "keepalived_real_server_up{virtual_server=\"test\",real_server=\"1\"} 1\n";
+    let mut daemon = Checkerd::start();
+    let checkers = [tcp(1, server.address())];
+    daemon.configure(1, &listening(Some(first)), &checkers, &[]);
+    daemon.until_verdict(1, true);
+    assert!(get(first).unwrap().contains(up));
+    daemon.configure(2, &listening(Some(second)), &checkers, &[]);
+    assert!(get(second).unwrap().contains(up));
+    assert_eq!(get(first), None);
+    daemon.configure(3, &listening(None), &checkers, &[]);
+    assert_eq!(get(second), None);
+    // An address of nobody's is no reason to end.
+    let absent = SocketAddr::from(([192, 0, 2, 77], 9650));
+    daemon.configure(4, &listening(Some(absent)), &checkers, &[]);
+    daemon.until_log("cannot listen on 192.0.2.77:9650 (metrics_listen)");
+}
 
 #[test]
 fn a_successor_of_a_killed_process_carries_on() {

@@ -130,6 +130,7 @@ impl Build<'_> {
                 .clone()
                 .filter(|_| globals.tls.verify != Some(false)),
             verify: globals.tls.verify == Some(true),
+            metrics_listen: globals.metrics_listen,
             client_identity: identity.map(|(certificates, key)| ClientIdentity {
                 certificates: certificates.clone(),
                 key: key.clone(),

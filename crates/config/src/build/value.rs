@@ -1,6 +1,6 @@
 //! Words to values: numbers, times, addresses, names. What does not fit is reported where it stands.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use kr_model::units::{IfName, Port};
@@ -181,6 +181,25 @@ impl Build<'_> {
                     word,
                 )
                 .label("expected an IPv4 or IPv6 address, not a name"),
+            );
+        }
+        address
+    }
+
+    /// The first argument as an address with a port.
+    pub(super) fn socket_address(&mut self, statement: &Statement) -> Option<SocketAddr> {
+        let word = statement.arguments.first()?;
+        let address = word.text.parse().ok();
+        if address.is_none() {
+            self.report(
+                placeholder(
+                    error(
+                        word.span,
+                        format!("`{}` is not an address with a port", word.text),
+                    ),
+                    word,
+                )
+                .label("expected for example `127.0.0.1:9650` or `[::1]:9650`"),
             );
         }
         address

@@ -234,6 +234,9 @@ const CHECKERD: &[Row] = &[
         &[is!(1, SOL_SOCKET), is!(2, SO_MARK)],
         &[is!(1, SOL_SOCKET), is!(2, SO_REUSEADDR)],
     ),
+    permit!(SYS_listen, "metrics_listen"),
+    permit!(SYS_accept4, "clients of metrics_listen"),
+    permit!(SYS_shutdown, "the end of an answer to such a client"),
     permit!(
         SYS_setsockopt,
         "ICMP errors of UDP_CHECK and PING_CHECK",

@@ -54,6 +54,8 @@ keywords! {
         "Default of smtp_alert for VRRP objects only.";
     SUPPORTED (0, 1) "smtp_alert_checker" "smtp_alert_checker [BOOL]" ["unset, value of smtp_alert is used"] [""]
         "Default of smtp_alert for health-checker objects only.";
+    SUPPORTED (1, 1) "metrics_listen" "metrics_listen ADDRESS:PORT" ["none"] ["a port of 1024 or above; an IPv6 address in brackets"]
+        "Serves /metrics (Prometheus), /status (JSON) and /healthz of the health checks there, see checkerd(8). keepalived has no such keyword.";
     SUPPORTED (0, 1) "checker_log_all_failures" "checker_log_all_failures [BOOL]" ["false"] [""]
         "Log every checker failure and not only the change.";
     SUPPORTED (0, 1) "dynamic_interfaces" "dynamic_interfaces [allow_if_changes]" ["off"] [""]
