@@ -97,6 +97,24 @@ fn a_backup_names_the_master_it_hears() {
 }
 
 #[test]
+fn a_sync_group_is_shown_with_the_states_of_its_members() {
+    let config = config_with(
+        "vrrp_instance VI_1 {",
+        "vrrp_sync_group G1 {\n    group {\n        VI_1\n    }\n}\nvrrp_instance VI_1 {",
+    );
+    let published = published(&config);
+    let text = vrrp::topology(&data(&config, &published, &[])).into_string();
+    assert_lines(
+        &text,
+        &[
+            "------< VRRP Sync groups >------",
+            " VRRP Sync Group = G1",
+            "   Monitoring VRRP instance = VI_1, MASTER",
+        ],
+    );
+}
+
+#[test]
 fn a_service_is_shown_with_servers_and_checkers() {
     let config = config();
     let mut published = published(&config);

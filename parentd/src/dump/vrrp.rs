@@ -35,7 +35,32 @@ pub(super) fn topology(data: &Data<'_>) -> Text {
             }
         });
     }
+    sync_groups(&mut text, data);
     text
+}
+
+fn sync_groups(text: &mut Text, data: &Data<'_>) {
+    if data.config.groups.is_empty() {
+        return;
+    }
+    text.title("VRRP Sync groups");
+    for (id, group) in &data.config.groups {
+        text.value("VRRP Sync Group", &group.name);
+        text.under(|text| {
+            for (member, entry) in &data.config.instances {
+                if entry.instance.group == Some(*id) {
+                    let state = data
+                        .published
+                        .instances
+                        .get(member)
+                        .map_or("not known yet", |snapshot| snapshot.role.state().word());
+                    let name = &entry.instance.name;
+                    text.value("Monitoring VRRP instance", format_args!("{name}, {state}"));
+                }
+            }
+            text.flag("Using smtp notification", group.mail);
+        });
+    }
 }
 
 fn state(text: &mut Text, snapshot: &Snapshot, moment: Moment) {
