@@ -118,6 +118,21 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         },
     },
     Attempt {
+        name: "listen with a socket that was open before",
+        roles: &[Vrrpd, Ipvsd],
+        landlock: 0,
+        ends: KILLED,
+        prepare: || {
+            let socket = socket2::Socket::new(
+                socket2::Domain::IPV4,
+                socket2::Type::STREAM,
+                Some(socket2::Protocol::TCP),
+            );
+            let socket = socket.unwrap();
+            Box::new(move || done(socket.listen(1)))
+        },
+    },
+    Attempt {
         name: "open a raw socket",
         roles: &[Checkerd, Ipvsd],
         landlock: 0,

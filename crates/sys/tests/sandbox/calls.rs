@@ -63,8 +63,6 @@ pub(crate) const NEVER: &[(&str, c_long)] = never![
     SYS_inotify_init1,
     SYS_fanotify_init,
     // Sockets.
-    SYS_listen,
-    SYS_accept4,
     SYS_socketpair,
     // The kernel.
     SYS_init_module,

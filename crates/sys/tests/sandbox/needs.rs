@@ -245,6 +245,57 @@ pub(crate) const NEEDS: &[Attempt] = &[
         },
     },
     Attempt {
+        name: "serve a client of metrics_listen",
+        roles: &[Checkerd],
+        landlock: 0,
+        ends: WORKS,
+        prepare: || {
+            Box::new(|| {
+                let socket = made(tcp())?;
+                made(socket.set_reuse_address(true))?;
+                let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+                made(socket.bind(&any.into()))?;
+                made(socket.listen(1))?;
+                let listener = TcpListener::from(socket);
+                // Nobody comes; the call itself must not end the process.
+                match listener.accept() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                    other => made(other.map(drop)),
+                }
+            })
+        },
+    },
+    Attempt {
+        name: "make a UDP_CHECK, and a PING_CHECK as far as the kernel lets it",
+        roles: &[Checkerd],
+        landlock: 0,
+        ends: WORKS,
+        prepare: || {
+            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let target = server.local_addr().unwrap();
+            Box::new(move || {
+                let kind = Type::DGRAM.nonblocking().cloexec();
+                let udp = made(Socket::new_raw(Domain::IPV4, kind, Some(Protocol::UDP)))?;
+                made(udp.connect(&target.into()))?;
+                setsockopt(&udp, sockopt::Ipv4RecvErr, &true)?;
+                made(udp.send(b"a datagram"))?;
+                drop(server);
+                let v6 = made(Socket::new_raw(Domain::IPV6, kind, Some(Protocol::UDP)))?;
+                setsockopt(&v6, sockopt::Ipv6RecvErr, &true)?;
+                for (domain, protocol) in [
+                    (Domain::IPV4, Protocol::ICMPV4),
+                    (Domain::IPV6, Protocol::ICMPV6),
+                ] {
+                    let ping = Socket::new_raw(domain, kind, Some(protocol));
+                    if let Err(error) = ping {
+                        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                    }
+                }
+                Ok(())
+            })
+        },
+    },
+    Attempt {
         name: "ask a name server",
         roles: &[Checkerd],
         landlock: 0,
