@@ -9,6 +9,9 @@ macro_rules! never {
     ($($number:ident),* $(,)?) => { &[$((stringify!($number), libc::$number)),*] };
 }
 
+/// Of the roles only checkerd has clients (`metrics_listen`).
+pub(crate) const FOR_CHECKERD_ALONE: &[(&str, c_long)] = never![SYS_listen, SYS_accept4];
+
 /// With arguments of zero they do no harm should they be made.
 pub(crate) const NEVER: &[(&str, c_long)] = never![
     // Other programs, other processes.
