@@ -1,5 +1,5 @@
 //! Start-up, one straight line: read what later may be out of reach, raise the descriptor limit, become
-//! a confined child, build the loop.
+//! a confined child, build the loop, enter the sandbox.
 
 use std::fmt;
 use std::fs;
@@ -53,8 +53,13 @@ impl NameFiles {
             ("/etc/hosts", &mut self.hosts),
             ("/etc/resolv.conf", &mut self.resolv_conf),
         ] {
-            if let Ok(read) = fs::read_to_string(path) {
-                *text = read;
+            match fs::read_to_string(path) {
+                Ok(read) => *text = read,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => log::warn!(
+                    "{path}: {error}; using what was read before. If the file was replaced by another one, this \
+                     process reaches that one only after a restart"
+                ),
+                Err(_) => {}
             }
         }
     }
@@ -73,7 +78,10 @@ pub fn enter() -> Result<Daemon, EnterError> {
     let running = descriptors.saturating_sub(RESERVED).min(MAX_RUNNING);
     let running = usize::try_from(running).unwrap_or(usize::MAX);
     log::debug!("at most {running} checks run at a time ({descriptors} descriptors)");
-    Daemon::new(started, events, names, running).map_err(EnterError::Loop)
+    let sandbox = started.sandbox;
+    let daemon = Daemon::new(started, events, names, running).map_err(EnterError::Loop)?;
+    sandbox.enter().map_err(EnterError::Start)?;
+    Ok(daemon)
 }
 
 /// Makes use of all descriptors that the process may have, and says how many.

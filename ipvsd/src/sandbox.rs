@@ -7,11 +7,18 @@ use kr_child::{Role, Started};
 
 use crate::daemon::Daemon;
 
-/// Takes the channel, gives up privileges, and builds the daemon.
+/// Takes the channel, gives up privileges, builds the daemon, and enters the sandbox. The kernel's table is
+/// opened when there is a configuration, so the sandbox still allows that.
 ///
 /// # Errors
 /// When the process was not started as the parent starts it, or the kernel gives no descriptors.
 pub(crate) fn enter() -> Result<Daemon, Box<dyn Error>> {
-    let Started { channel, signals } = kr_child::start(Role::Ipvsd)?;
-    Ok(Daemon::new(channel, signals)?)
+    let Started {
+        channel,
+        signals,
+        sandbox,
+    } = kr_child::start(Role::Ipvsd)?;
+    let daemon = Daemon::new(channel, signals)?;
+    sandbox.enter()?;
+    Ok(daemon)
 }

@@ -152,6 +152,7 @@ fn prepare(
         log,
         log_file,
         instance,
+        sandbox: options.sandbox,
     };
     let parts = Parts {
         options,

@@ -41,12 +41,16 @@ impl fmt::Display for SandboxError {
 impl std::error::Error for SandboxError {}
 
 /// Takes the channel and gives up rights, opens what every configuration needs, and reads the kernel's
-/// tables. Interface sockets follow with the configuration, so `CAP_NET_RAW` stays.
+/// tables, then enters the sandbox. Interface sockets follow with the configuration, so `CAP_NET_RAW` stays.
 pub(crate) fn enter() -> Result<Daemon, SandboxError> {
     let started = kr_child::start(Role::Vrrpd).map_err(SandboxError::Child)?;
     let events = EventLoop::new().map_err(SandboxError::Loop)?;
     let kernel_events = Events::open().map_err(SandboxError::Netlink)?;
     let requests = Requests::open().map_err(SandboxError::Netlink)?;
     let sockets = Sockets::open(FIRST_PORT_TOKEN).map_err(SandboxError::Packet)?;
-    Daemon::new(started, events, kernel_events, requests, sockets).map_err(SandboxError::Loop)
+    let sandbox = started.sandbox;
+    let daemon = Daemon::new(started, events, kernel_events, requests, sockets)
+        .map_err(SandboxError::Loop)?;
+    sandbox.enter().map_err(SandboxError::Child)?;
+    Ok(daemon)
 }

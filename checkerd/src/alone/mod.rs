@@ -97,7 +97,9 @@ pub fn options() -> Option<Result<Options, EarlyExit>> {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let of_a_child = |word: &String| {
-        word.starts_with("--log=") || word == "--log-file" || word == "--unconfined"
+        let settings = ["--log=", "--sandbox="];
+        settings.iter().any(|name| word.starts_with(name))
+            || ["--log-file", "--unconfined"].contains(&word.as_str())
     };
     if words.iter().all(of_a_child) {
         return None;

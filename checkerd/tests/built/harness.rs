@@ -43,7 +43,10 @@ impl Checkerd {
         let log = fs::File::create(directory.path().join("log")).unwrap();
         // The shell moves its standard input to descriptor 3, where a child finds its channel.
         let child = Command::new("sh")
-            .args(["-c", "exec \"$0\" --unconfined 3<&0 0</dev/null"])
+            .args([
+                "-c",
+                "exec \"$0\" --unconfined --sandbox=on 3<&0 0</dev/null",
+            ])
             .arg(env!("CARGO_BIN_EXE_checkerd"))
             .stdin(Stdio::from(theirs))
             .stdout(log.try_clone().unwrap())

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use kr_log::Settings;
+use kr_sys::sandbox::Mode;
 
 /// What a child is told before its channel speaks.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,12 +14,15 @@ pub(crate) struct Arguments {
     pub(crate) log_file: bool,
     /// `--unconfined`: privileges are neither given up nor verified.
     pub(crate) unconfined: bool,
+    /// `--sandbox=MODE`: what happens at a forbidden system call. `None`: no sandbox, with `--unconfined`.
+    pub(crate) sandbox: Option<Mode>,
 }
 
 impl Arguments {
     /// Reads the words after the program's name.
     pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut arguments = Self::default();
+        let mut sandbox = None;
         for word in words {
             let word = word.to_string_lossy();
             match word.split_once('=') {
@@ -27,6 +31,10 @@ impl Arguments {
                 Some(("--log", settings)) => {
                     arguments.log = Some(settings.parse().map_err(|error| format!("{error}"))?);
                 }
+                Some(("--sandbox", mode)) => {
+                    let mode = mode.parse().map_err(|error| format!("{word}: {error}"))?;
+                    sandbox = Some(mode);
+                }
                 None | Some(_) => {
                     return Err(format!(
                         "unknown argument `{word}`: this program is started by keepalived-rs, not by hand"
@@ -34,6 +42,8 @@ impl Arguments {
                 }
             }
         }
+        let usual = (!arguments.unconfined).then_some(Mode::On);
+        arguments.sandbox = sandbox.or(usual);
         Ok(arguments)
     }
 }
@@ -56,6 +66,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_test_leaves_the_sandbox_out() {
+        let mode = |words: &[&str]| parse(words).unwrap().sandbox;
+        assert_eq!(mode(&[]), Some(Mode::On));
+        assert_eq!(mode(&["--sandbox=log"]), Some(Mode::Log));
+        assert_eq!(mode(&["--unconfined"]), None);
+        assert_eq!(mode(&["--sandbox=on", "--unconfined"]), Some(Mode::On));
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         assert!(
             parse(&["-f"])
@@ -63,5 +82,6 @@ mod tests {
                 .contains("started by keepalived-rs")
         );
         assert!(parse(&["--log=nonsense"]).is_err());
+        assert!(parse(&["--sandbox=off"]).is_err());
     }
 }

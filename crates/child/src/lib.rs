@@ -1,18 +1,21 @@
 //! Start-up shared by the three children of the parent: take the channel, open the log, give up what
 //! the role does not need, and verify it, before the daemon's own loop begins.
 //!
-//! A child is started as `vrrpd --log=SETTINGS [--log-file]`, with its end of the edge to the parent at
-//! descriptor 3 and, with `--log-file`, the log file at descriptor 4. A test may start one by hand with
-//! `--unconfined`: then whatever account and capabilities it has are kept, with a warning, and without
-//! `--log` it logs to standard error.
+//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--sandbox=on|log]`, with its end of the edge
+//! to the parent at descriptor 3 and, with `--log-file`, the log file at descriptor 4. A test may start one
+//! by hand with `--unconfined`: then whatever account and capabilities it has are kept, with a warning,
+//! without `--log` it logs to standard error, and without `--sandbox` it enters none.
 //!
 //! ```text
-//! let Started { mut channel, mut signals } = kr_child::start::<FromVrrpd, ToVrrpd>(Role::Vrrpd)?;
+//! let Started { mut channel, mut signals, sandbox } = kr_child::start::<FromVrrpd, ToVrrpd>(Role::Vrrpd)?;
+//! // Open what needs more than the sandbox allows.
+//! sandbox.enter()?;
 //! // Loop: register both descriptors; leave cleanly when `signals` reads SIGTERM, when the parent says
 //! // Stop, and when the channel is closed, for then the parent is dead.
 //! ```
 
 mod arguments;
+mod sandbox;
 
 use std::env;
 use std::fmt;
@@ -26,6 +29,7 @@ use kr_log::{Detail, Settings};
 use kr_sys::capability;
 use kr_sys::fd::adopt;
 use kr_sys::privilege::{Excess, Holdings};
+use kr_sys::sandbox::SandboxError;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::prctl;
@@ -37,6 +41,7 @@ use serde::de::DeserializeOwned;
 use crate::arguments::Arguments;
 
 pub use kr_sys::privilege::Role;
+pub use sandbox::Sandbox;
 
 /// Descriptor at which a child finds its channel to the parent.
 pub const CHANNEL_FD: RawFd = 3;
@@ -60,6 +65,8 @@ pub struct Started<S, R> {
     pub channel: Channel<S, R>,
     /// Delivers `SIGTERM`: leave cleanly.
     pub signals: Signals,
+    /// To be entered as the last step before the loop.
+    pub sandbox: Sandbox,
 }
 
 /// Why a child cannot start; its text says what to do.
@@ -85,6 +92,8 @@ pub enum StartError {
     NoProc(io::Error),
     /// The process holds something else than its role may.
     Excess(Excess),
+    /// The sandbox could not be entered.
+    Sandbox(SandboxError),
 }
 
 impl fmt::Display for StartError {
@@ -106,6 +115,7 @@ impl fmt::Display for StartError {
                 f,
                 "refusing to run with other privileges than the role's: {excess}"
             ),
+            Self::Sandbox(error) => write!(f, "refusing to run outside the sandbox: {error}"),
         }
     }
 }
@@ -138,6 +148,7 @@ pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S,
     Ok(Started {
         channel: Channel::new(channel),
         signals,
+        sandbox: Sandbox::new(role, arguments.sandbox),
     })
 }
 

@@ -54,7 +54,7 @@ struct TestTask {
 #[argh(subcommand, name = "bench")]
 struct BenchTask {}
 
-/// write what is made from the keyword registry: the manual page and the README's table
+/// write what is made from tables: the manual page, the README's keywords, the security page
 #[derive(FromArgs)]
 #[argh(subcommand, name = "man")]
 struct ManTask {}

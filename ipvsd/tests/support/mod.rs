@@ -40,7 +40,7 @@ pub(crate) struct Ipvsd {
 pub(crate) type Checkerd = Channel<checkerd_ipvsd::ToIpvsd, checkerd_ipvsd::FromIpvsd>;
 
 impl Ipvsd {
-    /// Starts it with the privileges of this process.
+    /// Starts it in its sandbox, but with the privileges of this process.
     pub(crate) fn start() -> Self {
         Self::run("")
     }
@@ -57,7 +57,8 @@ impl Ipvsd {
     fn run(wrapper: &str) -> Self {
         let (ours, theirs) = channel::pair().unwrap();
         let program = env!("CARGO_BIN_EXE_ipvsd");
-        let script = format!("exec {wrapper} '{program}' --unconfined 3<&0 0</dev/null");
+        let script =
+            format!("exec {wrapper} '{program}' --unconfined --sandbox=on 3<&0 0</dev/null");
         let child = Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::from(theirs))

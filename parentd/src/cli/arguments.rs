@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs};
 use kr_log::Facility;
+use kr_sys::sandbox::Mode as Sandbox;
 use nix::sys::stat::Mode;
 
 /// Start of the help text of an option that is accepted with a warning.
@@ -154,6 +155,9 @@ pub(crate) struct Arguments {
     /// where vrrpd, checkerd and ipvsd are
     #[argh(option, arg_name = "DIR")]
     pub(crate) libexec: Option<PathBuf>,
+    /// at a system call that a child never makes: `on` ends the child, `log` logs the call
+    #[argh(option, arg_name = "MODE", default = "Sandbox::On")]
+    pub(crate) sandbox: Sandbox,
     /// print the version
     #[argh(switch, short = 'v')]
     pub(crate) version: bool,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use argh::{EarlyExit, FromArgs};
 use kr_log::{Detail, Facility};
+use kr_sys::sandbox::Mode as Sandbox;
 use kr_sys::signals;
 use nix::libc;
 use nix::sys::stat::Mode;
@@ -86,6 +87,8 @@ pub(crate) struct Options {
     pub(crate) all_config: bool,
     /// `--libexec`.
     pub(crate) libexec: Option<PathBuf>,
+    /// `--sandbox`.
+    pub(crate) sandbox: Sandbox,
     /// Options that were accepted without effect, as spelled.
     pub(crate) without_effect: Vec<String>,
 }
@@ -117,6 +120,7 @@ impl Default for Options {
             config_id: None,
             all_config: false,
             libexec: None,
+            sandbox: Sandbox::On,
             without_effect: Vec::new(),
         }
     }
@@ -193,6 +197,7 @@ fn command(arguments: Arguments, without_effect: Vec<String>) -> Result<Command,
         config_id: arguments.config_id,
         all_config: arguments.all_config,
         libexec: arguments.libexec,
+        sandbox: arguments.sandbox,
         without_effect,
     });
     Ok(match test {

@@ -15,6 +15,7 @@ use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_log::Settings;
 use kr_model::{Generation, Instant};
 use kr_sys::privilege::Role;
+use kr_sys::sandbox::Mode as Sandbox;
 use kr_sys::spawn::{Ended, Identity, Process, Program, Stderr, spawn_child};
 use mio::{Interest, Token};
 use nix::sys::signal::Signal;
@@ -116,6 +117,8 @@ pub(crate) struct Launcher {
     pub(crate) log_file: Option<File>,
     /// `instance`: appended to idents.
     pub(crate) instance: Option<String>,
+    /// What happens at a system call that a child never makes.
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Launcher {
@@ -133,7 +136,10 @@ impl Launcher {
             ident: format!("{}{suffix}", role.ident()),
             ..self.log.clone()
         };
-        let mut arguments = vec![format!("--log={settings}")];
+        let mut arguments = vec![
+            format!("--log={settings}"),
+            format!("--sandbox={}", self.sandbox),
+        ];
         if self.log_file.is_some() {
             arguments.push("--log-file".to_owned());
         }
@@ -487,6 +493,13 @@ impl<E: Edge> Child<E> {
             was_ready: running.ready.is_some(),
             was_asked: running.asked_at.is_some(),
         };
+        if matches!(ended, Ended::Signal(number) if i32::from(number) == Signal::SIGSYS as i32) {
+            log::error!(
+                "{} made a system call outside its sandbox, by a fault or under attack; the kernel's log names \
+                 the call, and --sandbox=log would let it pass",
+                E::ROLE.program()
+            );
+        }
         let lived = now.since(running.since);
         self.state = if left.was_asked {
             State::Absent

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
-
-use kr_sys::privilege::{Holdings, Role};
-use kr_testkit::binaries;
-use nix::unistd::Pid;
-
-use kr_testkit::wait::eventually;
+use std::process::{Command, Stdio};
 
 use crate::rig::{Rig, SOON, WHOLE, children};
+use kr_sys::privilege::{Holdings, Role};
+use kr_testkit::binaries;
+use kr_testkit::process::{Process, child_named};
+use kr_testkit::wait::eventually;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 #[test]
 fn every_child_holds_exactly_its_row_of_the_privilege_table() {
@@ -26,6 +26,7 @@ fn every_child_holds_exactly_its_row_of_the_privilege_table() {
             .verify(role)
             .unwrap_or_else(|excess| panic!("{}: {excess}", role.program()));
         assert!(text.contains("Groups:\t \n"), "{text}");
+        assert!(text.contains("Seccomp:\t2\n"), "{text}");
     }
     let expected = [
         (Role::Vrrpd, 0x3000),
@@ -71,7 +72,7 @@ fn without_scripts_of_root_nothing_can_ever_hold_more_than_the_parent() {
     let daemon = rig.start_and_wait();
     assert_eq!(holdings(daemon.pid()).bounding, 0x31e4);
     rig.configure(WHOLE);
-    daemon.signal(nix::sys::signal::Signal::SIGHUP).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
     rig.wait_for(&daemon, "it runs without most of root's capabilities");
 }
 
@@ -115,6 +116,30 @@ fn no_child_inherits_a_descriptor_that_is_not_its_own() {
 }
 
 #[test]
+fn a_child_that_leaves_its_sandbox_is_named_and_replaced() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    let [_, checkerd, _] = children(&daemon);
+    // What the kernel does at a forbidden system call.
+    kill(checkerd, Signal::SIGSYS).unwrap();
+    rig.wait_for(&daemon, "checkerd made a system call outside its sandbox");
+    let replaced = eventually(SOON, "another checkerd", || {
+        child_named(daemon.pid(), "checkerd").is_some_and(|pid| pid != checkerd)
+    });
+    replaced.unwrap();
+}
+
+#[test]
+fn the_sandbox_that_only_logs_says_so_in_every_child() {
+    let rig = Rig::new(WHOLE);
+    let mut command = rig.command(&["-nlDG", "--sandbox=log"]);
+    let daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process runs its configuration");
+    let warnings = daemon.log().matches("started with --sandbox=log").count();
+    assert_eq!(warnings, 3, "{}", daemon.log());
+}
+
+#[test]
 fn a_child_started_by_hand_says_who_starts_it() {
     for role in Role::ALL {
         let output = Command::new(binaries::path(role.program()).unwrap())
@@ -131,7 +156,6 @@ fn a_child_started_by_hand_says_who_starts_it() {
 
 #[test]
 fn a_child_that_holds_more_than_its_role_refuses_to_start() {
-    use std::os::fd::AsRawFd;
     let (own, theirs) = nix::sys::socket::socketpair(
         nix::sys::socket::AddressFamily::Unix,
         nix::sys::socket::SockType::SeqPacket,
@@ -139,13 +163,13 @@ fn a_child_that_holds_more_than_its_role_refuses_to_start() {
         nix::sys::socket::SockFlag::empty(),
     )
     .unwrap();
-    // The shell puts the channel where a child looks for it, and keeps root's privileges.
-    let line = format!(
-        "exec {} 3<&{} 2>&1",
-        binaries::path("checkerd").unwrap().display(),
-        theirs.as_raw_fd()
-    );
-    let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
+    // The shell puts its standard input where a child looks for the channel, and keeps root's privileges.
+    let output = Command::new("sh")
+        .args(["-c", "exec \"$0\" 3<&0 0</dev/null 2>&1"])
+        .arg(binaries::path("checkerd").unwrap())
+        .stdin(Stdio::from(theirs))
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(

@@ -12,6 +12,7 @@ pub mod page;
 mod reach;
 
 use std::fmt;
+use std::str::FromStr;
 
 use landlock::RulesetError;
 use nix::errno::Errno;
@@ -26,33 +27,47 @@ pub use limits::Limit;
 pub use reach::{Reach, Readable, Tcp};
 
 /// What happens at a system call that has no row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// The process is killed.
+    #[default]
     On,
     /// It is made, and the kernel's log names it: shows an operator which row is missing. Landlock,
     /// which cannot do this, is left out.
     Log,
 }
 
-impl Mode {
+/// A word that is no [`Mode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoMode;
+
+impl fmt::Display for NoMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected `on` or `log`")
+    }
+}
+
+impl std::error::Error for NoMode {}
+
+impl FromStr for Mode {
+    type Err = NoMode;
+
     /// Reads the value of `--sandbox`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    fn from_str(text: &str) -> Result<Self, NoMode> {
         match text {
-            "on" => Some(Self::On),
-            "log" => Some(Self::Log),
-            _ => None,
+            "on" => Ok(Self::On),
+            "log" => Ok(Self::Log),
+            _ => Err(NoMode),
         }
     }
+}
 
-    /// The value of `--sandbox`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::On => "on",
             Self::Log => "log",
-        }
+        })
     }
 }
 
@@ -169,8 +184,8 @@ mod tests {
     #[test]
     fn modes_are_spelled_as_they_are_read() {
         for mode in [Mode::On, Mode::Log] {
-            assert_eq!(Mode::parse(mode.as_str()), Some(mode));
+            assert_eq!(mode.to_string().parse(), Ok(mode));
         }
-        assert_eq!(Mode::parse("off"), None);
+        assert_eq!("off".parse::<Mode>(), Err(NoMode));
     }
 }
