@@ -73,6 +73,7 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
             lower_priority_delay: Duration::from_secs(5),
             interval: Duration::ZERO,
         },
+        tracked_interfaces: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

@@ -61,6 +61,8 @@ pub struct Instance {
     pub excluded: Vec<VirtualAddress>,
     /// Gratuitous ARP and unsolicited neighbour advertisements.
     pub announce: Announce,
+    /// `track_interface`, of the instance and of its sync group.
+    pub tracked_interfaces: Vec<TrackedInterface>,
     /// False with `dont_track_primary`: the own interface being down is no fault.
     pub track_primary: bool,
     /// False with `lower_prio_no_advert`: a master does not answer an advert of lower priority.
@@ -69,6 +71,18 @@ pub struct Instance {
     pub advert_before_yielding: bool,
     /// `skip_check_adv_addr`: the address list of an advert is compared only for a new master.
     pub check_addresses_once: bool,
+}
+
+/// One line of `track_interface`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedInterface {
+    /// The interface.
+    pub interface: IfName,
+    /// 0: the interface being down is a fault. Otherwise, -253 to 253, added to the priority: a positive one
+    /// while the interface is up, a negative one while it is down.
+    pub weight: i16,
+    /// Up counts as down, and down as up.
+    pub reverse: bool,
 }
 
 /// What `state` asks for.
@@ -267,6 +281,8 @@ pub enum Cause {
     },
     /// An interface that the instance needs went down.
     InterfaceDown,
+    /// An interface is up that is tracked with `reverse`.
+    InterfaceUp,
     /// An interface that the instance needs does not exist.
     InterfaceMissing,
     /// The interface has no address to send from.
@@ -303,6 +319,7 @@ impl fmt::Display for Cause {
                 write!(f, "{source} is master with priority {priority}")
             }
             Self::InterfaceDown => f.write_str("an interface is down"),
+            Self::InterfaceUp => f.write_str("an interface is up that is tracked in reverse"),
             Self::InterfaceMissing => f.write_str("an interface does not exist"),
             Self::NoSourceAddress => f.write_str("the interface has no address to send from"),
             Self::FaultCleared => f.write_str("the last fault is gone"),

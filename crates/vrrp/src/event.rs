@@ -27,6 +27,13 @@ pub enum EventKind {
         /// Why.
         cause: Cause,
     },
+    /// Tracked objects changed the effective priority.
+    Priority {
+        /// Before.
+        from: u8,
+        /// Now.
+        to: u8,
+    },
     /// A received packet is wrong or strange; said once per kind, state and master.
     Complaint {
         /// Its sender.
@@ -77,7 +84,7 @@ impl Event {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self.kind {
-            EventKind::Entered { .. } => Severity::Info,
+            EventKind::Entered { .. } | EventKind::Priority { .. } => Severity::Info,
             EventKind::Complaint { .. }
             | EventKind::LowerPriorityMaster { .. }
             | EventKind::TwoOwners { .. }
@@ -94,6 +101,12 @@ impl fmt::Display for Event {
         match &self.kind {
             EventKind::Entered { state, cause } => {
                 write!(f, "Entering {} STATE: {cause}", state.word())
+            }
+            EventKind::Priority { from, to } => {
+                write!(
+                    f,
+                    "Changing effective priority from {from} to {to}: tracked interfaces changed"
+                )
             }
             EventKind::Complaint { source, complaint } => {
                 write!(f, "advert from {source}: {complaint}")

@@ -71,6 +71,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
             lower_priority_delay: Duration::from_secs(3),
             interval: Duration::ZERO,
         },
+        tracked_interfaces: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

@@ -287,7 +287,18 @@ impl Kernel {
         Surroundings {
             source,
             fault: self.fault(config, source).or_else(of_group),
+            weight: self.weight(config),
         }
+    }
+
+    /// What the tracked interfaces add to the priority.
+    fn weight(&self, config: &Instance) -> i32 {
+        let counted = config.tracked_interfaces.iter().filter(|tracked| {
+            let up = self.links.get(&tracked.interface) == Some(&LinkState::Up);
+            let good = up != tracked.reverse;
+            good == (tracked.weight > 0)
+        });
+        counted.map(|tracked| i32::from(tracked.weight)).sum()
     }
 
     /// Why an instance cannot work, whatever its sync group does.
@@ -305,8 +316,14 @@ impl Kernel {
 
     fn fault(&self, config: &Instance, source: Option<IpAddr>) -> Option<Cause> {
         let state = |device: &IfName| self.links.get(device).copied();
-        let needed =
-            tracked_devices(config).chain(config.track_primary.then_some(&config.interface));
+        let decisive = config
+            .tracked_interfaces
+            .iter()
+            .filter(|one| one.weight == 0);
+        let (unwanted, wanted): (Vec<_>, Vec<_>) = decisive.partition(|one| one.reverse);
+        let needed = tracked_devices(config)
+            .chain(wanted.into_iter().map(|one| &one.interface))
+            .chain(config.track_primary.then_some(&config.interface));
         let worst = needed
             .map(|device| state(device).unwrap_or(LinkState::Missing))
             .max();
@@ -319,6 +336,12 @@ impl Kernel {
             // Without the interface nothing can be sent, tracked or not.
             _ if !exists => Some(Cause::InterfaceMissing),
             Some(LinkState::Down) => Some(Cause::InterfaceDown),
+            _ if unwanted
+                .iter()
+                .any(|one| state(&one.interface) == Some(LinkState::Up)) =>
+            {
+                Some(Cause::InterfaceUp)
+            }
             _ if is_lonely(config) => Some(Cause::NoPeer),
             Some(LinkState::Up) | None if source.is_none() => Some(Cause::NoSourceAddress),
             Some(LinkState::Up) | None => None,
@@ -355,7 +378,10 @@ fn tracked_devices(config: &Instance) -> impl Iterator<Item = &IfName> {
 }
 
 fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
-    std::iter::once(&config.interface).chain(tracked_devices(config))
+    let tracked = config.tracked_interfaces.iter();
+    std::iter::once(&config.interface)
+        .chain(tracked_devices(config))
+        .chain(tracked.map(|one| &one.interface))
 }
 
 mod groups;

@@ -14,7 +14,7 @@ const FAILOVER: Duration = Duration::from_secs(8);
 const VIPS: [&str; 2] = ["192.168.77.100", "192.168.78.100"];
 
 /// The pair with a second segment.
-fn pair() -> Pair {
+pub(crate) fn pair() -> Pair {
     let pair = Pair::new().unwrap();
     pair.network.segment("lan2").unwrap();
     let connect = |host, address| pair.network.connect(host, "eth1", "lan2", &[address]);

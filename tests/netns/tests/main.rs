@@ -14,4 +14,5 @@ mod crash;
 mod election;
 mod groups;
 mod hostile;
+mod tracking;
 mod transports;

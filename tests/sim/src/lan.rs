@@ -435,6 +435,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             lower_priority_delay: Duration::from_secs(5),
             interval: Duration::ZERO,
         },
+        tracked_interfaces: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

@@ -113,6 +113,7 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
             lower_priority_delay: Duration::ZERO,
             interval: Duration::ZERO,
         },
+        tracked_interfaces: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

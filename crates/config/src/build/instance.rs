@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use kr_model::ScriptId;
 use kr_model::units::{IfName, Priority, Vrid};
-use kr_model::vrrp::{Authentication, Peer, Secret, Version, VirtualAddress, WantedState};
+use kr_model::vrrp::{
+    Authentication, Peer, Secret, TrackedInterface, Version, VirtualAddress, WantedState,
+};
 
 use crate::registry::Block;
 use crate::source::Span;
@@ -77,6 +79,7 @@ pub(super) struct InstanceDraft {
     pub(super) advert_before_yielding: Option<bool>,
     pub(super) check_addresses_once: Option<bool>,
     pub(super) track_primary: bool,
+    pub(super) tracked_interfaces: Vec<TrackedInterface>,
     pub(super) multicast_source: Option<IpAddr>,
     pub(super) multicast_group: Option<IpAddr>,
     pub(super) unicast_source: Option<IpAddr>,
@@ -115,6 +118,7 @@ impl InstanceDraft {
             advert_before_yielding: None,
             check_addresses_once: None,
             track_primary: true,
+            tracked_interfaces: Vec::new(),
             multicast_source: None,
             multicast_group: None,
             unicast_source: None,
@@ -170,7 +174,7 @@ impl Build<'_> {
             };
             let name = keyword.name;
             let known = self.identity_setting(&mut draft, name, line)
-                || self.election_setting(&mut draft, name, line)
+                || self.election_setting(globals, &mut draft, name, line)
                 || self.transport_setting(&mut draft, name, line)
                 || self.address_lists(globals, &mut draft, name, line)
                 || self.notify_setting(&mut draft, name, line)
@@ -248,6 +252,7 @@ impl Build<'_> {
 
     fn election_setting(
         &mut self,
+        globals: &Globals,
         draft: &mut InstanceDraft,
         name: &str,
         line: &Statement,
@@ -267,6 +272,9 @@ impl Build<'_> {
             "higher_prio_send_advert" => set(&mut draft.advert_before_yielding, self.switch(line)),
             "skip_check_adv_addr" => set(&mut draft.check_addresses_once, self.switch(line)),
             "dont_track_primary" => draft.track_primary = false,
+            "track_interface" => draft
+                .tracked_interfaces
+                .extend(self.tracked_interfaces(globals, line)),
             // The default, and the only choice as long as there is no filter.
             "accept" => {}
             _ => return false,

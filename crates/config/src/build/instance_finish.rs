@@ -8,8 +8,8 @@ use kr_model::InstanceId;
 use kr_model::net::Family;
 use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    Announce, Authentication, Instance, MULTICAST_V6, Peer, Preemption, Transport, Version,
-    WantedState,
+    Announce, Authentication, Instance, MULTICAST_V6, Peer, Preemption, TrackedInterface,
+    Transport, Version, WantedState,
 };
 
 use crate::source::Span;
@@ -91,6 +91,14 @@ impl Build<'_> {
             }
         });
         self.limit_addresses(&mut draft);
+        let own = |tracked: &TrackedInterface| tracked.interface == interface;
+        if draft.tracked_interfaces.iter().any(own) {
+            self.report(error(
+                draft.at,
+                format!("`{interface}` is the interface of the instance, which is tracked anyway; it is left out of track_interface"),
+            ));
+            draft.tracked_interfaces.retain(|tracked| !own(tracked));
+        }
         let instance = Instance {
             id,
             version,
@@ -110,6 +118,7 @@ impl Build<'_> {
                 .or(globals.vrrp.down_timer_adverts)
                 .unwrap_or(3),
             announce: announce(globals, &draft, family),
+            tracked_interfaces: draft.tracked_interfaces,
             track_primary: draft.track_primary,
             answer_lower_priority: !draft
                 .no_answer_to_lower

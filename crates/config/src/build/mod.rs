@@ -21,6 +21,7 @@ mod service_finish;
 mod sync_group;
 mod timeouts;
 mod tls;
+mod track;
 mod value;
 mod virtual_server;
 mod walk;

@@ -1,5 +1,6 @@
 //! `vrrp_sync_group`: which instances change their states together, and what is run and mailed then.
 
+use kr_model::vrrp::TrackedInterface;
 use kr_model::{GroupId, InstanceId};
 
 use crate::registry::Block;
@@ -47,6 +48,7 @@ impl Build<'_> {
             mail: globals.alert_of_instances(),
         };
         let mut members = Vec::new();
+        let mut tracking = Tracking::default();
         let mut seen = Seen::default();
         for line in &block.statements {
             let Some(keyword) = self.accept(&SYNC_GROUP, &mut seen, line) else {
@@ -59,6 +61,11 @@ impl Build<'_> {
                         members.extend(self.member(config, &members, word));
                     }
                 }
+                "track_interface" => {
+                    let lines = self.tracked_interfaces(globals, line);
+                    tracking.interfaces.extend(lines);
+                }
+                "sync_group_tracking_weight" => tracking.keeps_weights = true,
                 "smtp_alert" => group.mail = self.switch(line).unwrap_or(group.mail),
                 _ => {
                     if !self.group_notify(&mut group.notify, keyword.name, line) {
@@ -67,6 +74,7 @@ impl Build<'_> {
                 }
             }
         }
+        tracking.apply(config, &members);
         self.add_group(config, group, &members, name);
     }
 
@@ -146,6 +154,44 @@ impl Build<'_> {
         };
         set(slot, self.script(line));
         true
+    }
+}
+
+/// What the members track.
+#[derive(Default)]
+struct Tracking {
+    /// `track_interface` of the group.
+    interfaces: Vec<TrackedInterface>,
+    /// `sync_group_tracking_weight`.
+    keeps_weights: bool,
+}
+
+impl Tracking {
+    /// What the group tracks, every member does. Members of different priority would not be master on one
+    /// side, so what they track themselves has no weight unless that is asked for; nor has anything in a
+    /// group with an address owner.
+    fn apply(&self, config: &mut Config, members: &[InstanceId]) {
+        let is_owner = |id: &InstanceId| {
+            let entry = config.instances.get(id);
+            entry.is_some_and(|entry| entry.instance.priority.is_owner())
+        };
+        let with_owner = members.iter().any(is_owner);
+        for member in members {
+            let Some(entry) = config.instances.get_mut(member) else {
+                continue;
+            };
+            let own = &mut entry.instance.tracked_interfaces;
+            if !self.keeps_weights {
+                own.iter_mut().for_each(|tracked| tracked.weight = 0);
+            }
+            let of_group = self.interfaces.iter().cloned();
+            own.extend(of_group.map(|mut tracked| {
+                if with_owner {
+                    tracked.weight = 0;
+                }
+                tracked
+            }));
+        }
     }
 }
 

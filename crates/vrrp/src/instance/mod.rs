@@ -50,6 +50,8 @@ pub(crate) struct Surroundings {
     pub(crate) source: Option<IpAddr>,
     /// Why the instance cannot work.
     pub(crate) fault: Option<Cause>,
+    /// What tracked objects add to the priority.
+    pub(crate) weight: i32,
 }
 
 /// One virtual router.
@@ -59,6 +61,8 @@ pub(crate) struct VirtualRouter {
     phase: Phase,
     /// Last known source address; kept in FAULT for the farewell.
     source: Option<IpAddr>,
+    /// What tracked objects add to the priority.
+    weight: i32,
     /// An owner that gave way to another owner counts as 254 until it is needed again.
     gave_way: bool,
     counters: Counters,
@@ -162,6 +166,7 @@ impl VirtualRouter {
             config,
             phase: Phase::Init,
             source: None,
+            weight: 0,
             gave_way: false,
             counters: Counters::default(),
             since: now,
@@ -181,6 +186,7 @@ impl VirtualRouter {
     /// through BACKUP, for no time.
     pub(crate) fn start(&mut self, around: Surroundings, turn: &mut Turn<'_>) {
         self.source = around.source.or(self.source);
+        self.weight = around.weight;
         self.set_addresses(false, turn);
         match around.fault {
             Some(cause) => self.enter_fault(cause, turn),
@@ -200,6 +206,7 @@ impl VirtualRouter {
     /// is therefore not needed, and need not be kept fresh.
     pub(crate) fn resume(&mut self, old: &Snapshot, around: Surroundings, turn: &mut Turn<'_>) {
         self.source = around.source.or(self.source);
+        self.weight = around.weight;
         self.counters = old.counters;
         self.sequence = old.sequence;
         self.since = old.since;
@@ -253,6 +260,7 @@ impl VirtualRouter {
     /// A link or a source address changed.
     pub(crate) fn surroundings_changed(&mut self, around: Surroundings, turn: &mut Turn<'_>) {
         self.source = around.source.or(self.source);
+        self.weigh(around.weight, turn);
         match (&self.phase, around.fault) {
             (Phase::Init | Phase::Backup(_) | Phase::Master(_), None) => {}
             (Phase::Fault, Some(cause)) if cause == self.cause => {}
@@ -319,18 +327,55 @@ impl VirtualRouter {
         if self.gave_way {
             Priority::BELOW_OWNER
         } else {
-            self.config.priority
+            self.weighed_priority()
         }
     }
 
+    /// The priority with what tracked objects add, which never makes or unmakes an owner.
+    fn weighed_priority(&self) -> Priority {
+        let base = self.config.priority;
+        if base.is_owner() {
+            return base;
+        }
+        let sum = i32::from(base.get())
+            .saturating_add(self.weight)
+            .clamp(1, i32::from(Priority::BELOW_OWNER.get()));
+        u64::try_from(sum)
+            .ok()
+            .and_then(|sum| Priority::try_from(sum).ok())
+            .unwrap_or(base)
+    }
+
+    /// Takes over what tracked objects add to the priority: the master-down timer follows.
+    fn weigh(&mut self, weight: i32, turn: &mut Turn<'_>) {
+        let interval = match &self.phase {
+            Phase::Backup(backup) => backup.interval,
+            Phase::Init | Phase::Master(_) | Phase::Fault => self.config.advert_interval,
+        };
+        let (from, before) = (self.priority().get(), self.master_down(interval));
+        self.weight = weight;
+        let (to, after) = (self.priority().get(), self.master_down(interval));
+        if from == to {
+            return;
+        }
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.master_down_at = backup
+                .master_down_at
+                .saturating_add(after)
+                .saturating_sub(before);
+        }
+        self.say(EventKind::Priority { from, to }, turn);
+        self.publish(turn);
+    }
+
     fn skew(&self, interval: AdvertInterval) -> Duration {
-        timing::skew(self.config.version, self.config.priority, interval)
+        timing::skew(self.config.version, self.weighed_priority(), interval)
     }
 
     fn master_down(&self, interval: AdvertInterval) -> Duration {
         timing::master_down(
             self.config.version,
-            self.config.priority,
+            self.weighed_priority(),
             interval,
             self.config.down_timer_adverts,
         )
@@ -356,6 +401,7 @@ impl VirtualRouter {
     /// interval means that this process did not run: whatever came meanwhile may be lost (a stopped
     /// virtual machine), so the master gets one more interval to be heard.
     fn master_down_timer(&mut self, turn: &mut Turn<'_>) {
+        let own = self.weighed_priority();
         let Phase::Backup(backup) = &mut self.phase else {
             return;
         };
@@ -363,7 +409,7 @@ impl VirtualRouter {
         let interval = backup.interval;
         if late >= interval.as_duration() && !backup.grace_given {
             backup.grace_given = true;
-            let skew = timing::skew(self.config.version, self.config.priority, interval);
+            let skew = timing::skew(self.config.version, own, interval);
             backup.master_down_at = turn
                 .now
                 .saturating_add(interval.as_duration())

@@ -498,3 +498,46 @@ fn a_sync_group_says_what_is_wrong_with_its_members() {
         ["vrrp_sync_group `G` has no members"]
     );
 }
+
+#[test]
+fn tracked_interfaces_have_weights_and_those_of_a_group_count_for_every_member() {
+    let dynamic = "global_defs {\n dynamic_interfaces\n}\n";
+    let tracked = |text: &str| {
+        let config = loaded(&format!("{dynamic}{text}")).config.unwrap();
+        let weights = |instance: &kr_model::vrrp::Instance| {
+            let lines = instance.tracked_interfaces.iter();
+            lines
+                .map(|one| (one.weight, one.reverse))
+                .collect::<Vec<_>>()
+        };
+        let instances = config.instances.values();
+        instances
+            .map(|entry| weights(&entry.instance))
+            .collect::<Vec<_>>()
+    };
+    let lines = "track_interface {\n eth1 weight -254\n eth1 weight 10 reverse\n eth1\n}";
+    let alone = tracked(&instance_with(lines));
+    assert_eq!(alone, [[(-253, false), (10, true), (0, false)]]);
+    let group = |more: &str| {
+        let group = group_of_two(&format!("group {{\n VI\n VJ\n}}\n{more}"));
+        group.replacen(
+            "virtual_router_id 7",
+            "track_interface {\n eth1 weight 5\n}\nvirtual_router_id 7",
+            1,
+        )
+    };
+    let plain = tracked(&group("track_interface {\n eth1 weight 9\n}"));
+    assert_eq!(plain, [vec![(0, false), (9, false)], vec![(9, false)]]);
+    let weighted = tracked(&group("sync_group_tracking_weight"));
+    assert_eq!(weighted, [vec![(5, false)], vec![]]);
+    assert_eq!(
+        messages(&format!(
+            "{dynamic}{}",
+            instance_with("track_interface {\n eth1 weight 300\n eth0\n}")
+        )),
+        [
+            "`eth0` is the interface of the instance, which is tracked anyway; it is left out of track_interface",
+            "this weight is no number from -254 to 254; 0 is used",
+        ]
+    );
+}

@@ -1,11 +1,11 @@
 //! What instances follow: scripts, processes, files, BFD sessions.
 
-use super::{Block, Keyword, MANY, PLANNED, keywords};
+use super::{Block, Keyword, MANY, PLANNED, SUPPORTED, keywords};
 
 keywords! {
     TRACK:
     in TrackLine {
-    PLANNED (0, MANY) "track_interface line" "NAME [weight N [reverse]]" ["weight 0"] ["-254..254, +/-254 becomes +/-253"]
+    SUPPORTED (0, MANY) "track_interface line" "NAME [weight N [reverse]]" ["weight 0"] ["-254..254, +/-254 becomes +/-253"]
         "Weight 0: the instance goes to FAULT while the interface is down (or up, with reverse).";
     PLANNED (0, MANY) "track_script line" "NAME [weight N [reverse|noreverse]]" ["weight of the script"] ["-254..254, +/-254 becomes +/-253"]
         "Weight 0: FAULT while the script fails. Otherwise the priority changes as above.";

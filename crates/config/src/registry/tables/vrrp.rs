@@ -34,7 +34,7 @@ keywords! {
         "VRF device the unicast sockets are bound to.";
     SUPPORTED (0, 0) "dont_track_primary" "dont_track_primary" ["off"] [""]
         "The instance keeps running when its own interface goes down, and its addresses do not count as tracked on that interface.";
-    PLANNED (0, MANY) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked besides the own one; the own interface there is ignored with an error.";
     PLANNED (0, MANY) "track_script" "track_script { lines of block track-line }" ["none"] [""]
         "Scripts tracked.";
@@ -204,7 +204,7 @@ keywords! {
     in SyncGroup {
     SUPPORTED (0, 0) "group" "group { INSTANCE... }" ["none, required"] ["existing instance names; one group per instance"]
         "Members of the group.";
-    PLANNED (0, MANY) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked for every member.";
     PLANNED (0, MANY) "track_script" "track_script { lines of block track-line }" ["none"] [""]
         "Scripts tracked for every member.";
@@ -228,7 +228,7 @@ keywords! {
         "Mail the state changes of the group.";
     PLANNED (0, MANY) "global_tracking" "global_tracking" ["off"] [""]
         "Deprecated: reported and treated as sync_group_tracking_weight.";
-    PLANNED (0, MANY) "sync_group_tracking_weight" "sync_group_tracking_weight" ["off"] [""]
+    SUPPORTED (0, 0) "sync_group_tracking_weight" "sync_group_tracking_weight" ["off"] [""]
         "Keep the weights of tracked objects of the members.";
     PLANNED (0, MANY) "notify_priority_changes" "notify_priority_changes [BOOL]" ["value of vrrp_notify_priority_changes"] [""]
         "Report priority changes of members by notify and FIFO.";

@@ -1,5 +1,8 @@
 //! Faults, and the end of the process.
 
+use kr_model::units::Priority;
+use kr_model::vrrp::TrackedInterface;
+
 use super::*;
 
 #[test]
@@ -95,4 +98,80 @@ fn shutdown_of_a_backup_sends_nothing() {
         bench.give(Input::Shutdown)[0],
         Entered(State::Stop, Cause::Shutdown)
     );
+}
+
+/// Tracks eth1 with a weight.
+fn tracking(weight: i16, reverse: bool) -> Instance {
+    Instance {
+        tracked_interfaces: vec![TrackedInterface {
+            interface: IfName::try_from("eth1".to_owned()).unwrap(),
+            weight,
+            reverse,
+        }],
+        ..instance(100)
+    }
+}
+
+fn eth1(state: LinkState) -> Input<'static> {
+    Input::Link {
+        interface: IfName::try_from("eth1".to_owned()).unwrap(),
+        state,
+    }
+}
+
+#[test]
+fn the_weight_of_a_tracked_interface_changes_priority_and_timer() {
+    // Weight, reverse, priority while eth1 is up and while it is down.
+    for (weight, reverse, up, down) in [
+        (20, false, 120, 100),
+        (-20, false, 100, 80),
+        (20, true, 100, 120),
+        (-20, true, 80, 100),
+        (253, false, 254, 100),
+        (-253, false, 100, 1),
+    ] {
+        let mut bench = Bench::empty();
+        bench.give(eth1(LinkState::Up));
+        bench.give(configure(tracking(weight, reverse), None));
+        let timer =
+            |priority: u8| 3_000_000 + u128::from(256 - u16::from(priority)) * 1_000_000 / 256;
+        // Rounded up to a whole microsecond at most.
+        let close = |bench: &Bench, priority| bench.timeout().abs_diff(timer(priority)) <= 1;
+        assert!(close(&bench, up), "weight {weight}");
+        let said = format!(
+            "(VI_1) Changing effective priority from {up} to {down}: tracked interfaces changed"
+        );
+        assert_eq!(
+            bench.give(eth1(LinkState::Down)),
+            [Said(said), Published(State::Backup)]
+        );
+        assert!(close(&bench, down), "weight {weight}");
+        assert_eq!(bench.wait()[0], Sent(down));
+    }
+}
+
+#[test]
+fn a_tracked_interface_without_weight_is_a_fault_when_down_or_in_reverse_when_up() {
+    for (reverse, good, bad, cause) in [
+        (false, LinkState::Up, LinkState::Down, Cause::InterfaceDown),
+        (true, LinkState::Down, LinkState::Up, Cause::InterfaceUp),
+    ] {
+        let mut bench = Bench::empty();
+        bench.give(eth1(good));
+        bench.give(configure(tracking(0, reverse), None));
+        assert_eq!(bench.role().state(), State::Backup);
+        let did = bench.give(eth1(bad));
+        assert_eq!(did, entering(State::Fault, cause));
+    }
+}
+
+#[test]
+fn an_owner_keeps_its_priority_whatever_it_tracks() {
+    let mut bench = Bench::empty();
+    let owner = Instance {
+        priority: Priority::OWNER,
+        ..tracking(-100, false)
+    };
+    bench.give(configure(owner, None));
+    assert_eq!(bench.wait()[0], Sent(255));
 }
