@@ -121,6 +121,7 @@ fn to_ipvsd() -> Vec<parentd_ipvsd::ToIpvsd> {
             quorum: Some(true),
             weight: 1,
             verdicts: vec![verdict(0, true)],
+            leaving: Vec::new(),
         })));
     }
     let servers = configuration.real_servers.into_iter();
