@@ -122,11 +122,11 @@ impl Daemon {
     /// When a successor has to go on.
     pub(crate) fn run(&mut self) -> Result<(), End> {
         loop {
-            self.perform_actions()?;
+            let busy = self.perform_actions()?;
             if self.finished {
                 return self.linger();
             }
-            let deadline = if self.unread {
+            let deadline = if busy || self.unread {
                 Some(self.clock.now())
             } else {
                 self.table.poll_timeout()
@@ -189,8 +189,6 @@ impl Daemon {
                     for verdict in self.early.due(generation) {
                         self.input(Input::Verdict(verdict));
                     }
-                    // A reload must not find the kernel actions of the last configuration undone.
-                    self.perform_actions()?;
                 }
                 (Taken::Stop, None) => self.input(Input::Shutdown),
             }
@@ -292,7 +290,9 @@ impl Daemon {
         self.say(&FromIpvsd::CheckerdMisbehaved)
     }
 
-    fn perform_actions(&mut self) -> Result<(), End> {
+    /// Takes actions, up to and with one that the kernel may need some time for. True then: there may be more,
+    /// but the parent is heard first.
+    fn perform_actions(&mut self) -> Result<bool, End> {
         while let Some(action) = self.table.poll_action() {
             match action {
                 Action::Read { services } => {
@@ -302,6 +302,7 @@ impl Daemon {
                 Action::Apply(operations) => {
                     let answer = self.with_kernel(|kernel| apply(kernel, &operations));
                     self.input(answer);
+                    return Ok(true);
                 }
                 Action::Notify(notice) => self.say(&message(notice))?,
                 Action::Log(event) => write_log(&event),
@@ -315,7 +316,7 @@ impl Daemon {
                 Action::Finished => self.finished = true,
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Uses the kernel's table, which is opened when needed; an error closes it.

@@ -36,6 +36,9 @@ pub const RETRY: Duration = Duration::from_secs(5);
 /// looked at after each service, whose operations stay together.
 pub const BATCH: usize = 1024;
 
+/// Services in one [`Action::Read`] of those whose state is not known.
+pub const READ: usize = 256;
+
 /// A whole configuration, checked by its sender's receiver: ids and service keys of virtual servers are
 /// unique where they must be, and every real server belongs to a virtual server.
 #[derive(Debug, Clone, PartialEq, Eq)]

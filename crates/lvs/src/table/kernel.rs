@@ -9,7 +9,7 @@ use kr_model::ipvs::{Operation, PresentService};
 use kr_model::lvs::{Removal, ServiceKey};
 
 use super::timeouts::Step;
-use super::{Action, BATCH, InFlight, Kernel, Object, Outcome, Phase, RETRY, Table};
+use super::{Action, BATCH, InFlight, Kernel, Object, Outcome, Phase, READ, RETRY, Table};
 use crate::diff;
 use crate::event::{Event, Notice};
 use crate::wanted::wanted;
@@ -25,7 +25,8 @@ impl Table {
             return None;
         }
         if self.kernel == Kernel::Unknown || !self.unread.is_empty() {
-            let services: Vec<_> = std::mem::take(&mut self.unread).into_iter().collect();
+            let next = std::iter::from_fn(|| self.unread.pop_first());
+            let services: Vec<_> = next.take(READ).collect();
             self.in_flight = InFlight::Reading {
                 services: services.clone(),
                 since: None,
@@ -166,6 +167,8 @@ impl Table {
     pub(super) fn unusable(&mut self, reason: String, now: Instant) {
         self.in_flight = InFlight::Nothing;
         self.present.clear();
+        // Until the time of the next attempt.
+        self.unread.clear();
         self.timeouts.forget();
         self.dirty.extend(self.owners.keys().copied());
         self.next_read = Some(now.saturating_add(RETRY));
@@ -219,9 +222,13 @@ impl Table {
     /// The operations of the stop, as `lvs_flush_on_stop` says.
     pub(super) fn farewell(&self) -> Vec<Operation> {
         let mut out = Vec::new();
+        // A predecessor may have left these; to remove what is not there is no fault.
+        let unread = self.unread.iter();
+        let unread = unread.map(|&key| Operation::RemoveService { key });
         match self.global.removal {
             Removal::Everything => out.push(Operation::Flush),
             Removal::Services => {
+                out.extend(unread);
                 out.extend(
                     self.present
                         .keys()
@@ -229,6 +236,7 @@ impl Table {
                 );
             }
             Removal::OneByOne => {
+                out.extend(unread);
                 for (&key, service) in &self.present {
                     let destinations = service.destinations.keys();
                     out.extend(

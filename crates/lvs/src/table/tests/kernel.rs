@@ -184,7 +184,7 @@ fn pools_that_share_a_mark_share_its_service() {
 }
 
 #[test]
-fn a_large_table_is_written_in_bounded_batches() {
+fn a_large_table_is_read_and_written_in_bounded_batches() {
     let mut config = configuration(virtual_server(), vec![]);
     config.virtual_servers.clear();
     for n in 0..1_000_u16 {
@@ -201,16 +201,14 @@ fn a_large_table_is_written_in_bounded_batches() {
     }
     let mut table = Table::new();
     table.handle(Input::Configure(Box::new(config)), Instant::ZERO);
-    let Some(Action::Read { services }) = table.poll_action() else {
-        panic!()
-    };
-    assert_eq!(services.len(), 1_000);
-    table.handle(
-        Input::Read(Present::new()),
-        Instant::ZERO.saturating_add(Duration::from_secs(1)),
-    );
-    let mut total = 0;
+    let (mut total, mut read) = (0, 0);
     while let Some(action) = table.poll_action() {
+        if let Action::Read { services } = &action {
+            assert!(services.len() <= READ);
+            read += services.len();
+            let now = Instant::ZERO.saturating_add(Duration::from_secs(1));
+            table.handle(Input::Read(Present::new()), now);
+        }
         if let Action::Apply(operations) = action {
             assert!(operations.len() < BATCH + 11);
             total += operations.len();
@@ -221,5 +219,25 @@ fn a_large_table_is_written_in_bounded_batches() {
             table.handle(Input::Applied(outcomes.collect()), Instant::ZERO);
         }
     }
-    assert_eq!(total, 11_000);
+    assert_eq!((read, total), (1_000, 11_000));
+}
+
+#[test]
+fn an_unusable_kernel_is_not_asked_again_before_its_time() {
+    let mut config = configuration(virtual_server(), vec![real_server(1)]);
+    config.virtual_servers[0].services = (1..=1_000).map(vip).collect();
+    let mut table = Table::new();
+    table.handle(Input::Configure(Box::new(config)), Instant::ZERO);
+    let mut readings = 0;
+    while let Some(action) = table.poll_action() {
+        if matches!(action, Action::Read { .. }) {
+            readings += 1;
+            assert!(readings < 2);
+            table.handle(Input::Unusable("no IPVS here".to_owned()), Instant::ZERO);
+        }
+    }
+    assert_eq!(
+        table.poll_timeout(),
+        Some(Instant::ZERO.saturating_add(RETRY))
+    );
 }

@@ -21,7 +21,8 @@ use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
 use super::{
-    Action, BATCH, Configuration, Input, Outcome, RECONCILE, RETRY, ROUND, Resume, SLICE, Table,
+    Action, BATCH, Configuration, Input, Outcome, READ, RECONCILE, RETRY, ROUND, Resume, SLICE,
+    Table,
 };
 use crate::diff::{Present, note};
 use crate::event::{Event, Notice, Reason};

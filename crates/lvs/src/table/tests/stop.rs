@@ -58,3 +58,24 @@ fn a_stop_that_keeps_the_table_touches_nothing() {
     lab.tell(1, false);
     assert_eq!(lab.operations, []);
 }
+
+#[test]
+fn a_stop_before_everything_was_read_removes_what_a_predecessor_may_have_left() {
+    let config = configuration(virtual_server(), vec![real_server(1)]);
+    let left = Lab::started(config.clone());
+    let mut lab = Lab::new();
+    lab.kernel = left.kernel;
+    let mut many = config;
+    many.virtual_servers[0].services = (1..=300).map(vip).collect();
+    lab.table.handle(Input::Configure(Box::new(many)), lab.now);
+    // The last of the services, 80 among the first, are not read when the stop comes.
+    let Some(Action::Read { services }) = lab.table.poll_action() else {
+        panic!()
+    };
+    let answer = lab.reading(&services);
+    lab.table.handle(Input::Read(answer), lab.now);
+    lab.kernel.insert(vip(300), lab.kernel[&vip(80)].clone());
+    lab.input(Input::Shutdown);
+    assert!(lab.kernel.is_empty());
+    assert!(lab.finished);
+}
