@@ -2,9 +2,10 @@
 //!
 //! The VRRP process turns what the kernel says into [`Input`]s, gives each to [`Router::handle`] with the
 //! time, carries out every [`Action`] that [`Router::poll_action`] has, and sleeps until
-//! [`Router::poll_timeout`]. Version 2 follows RFC 3768, with the passwords of RFC 2338 and the
-//! extensions of keepalived.conf; version 3 follows RFC 9568. Both run over IPv4 and IPv6, to a multicast
-//! group or to unicast peers.
+//! [`Router::poll_timeout`]. Version 2 follows RFC 3768, with the passwords and the
+//! authentication header of RFC 2338 and the extensions of keepalived.conf; version 3 follows RFC 9568. Both
+//! run over IPv4 and IPv6, to a multicast group or to unicast peers. Instances of a sync group change their
+//! states together (`router/groups.rs`), and tracked interfaces change priorities or are faults.
 //!
 //! What a driver has to keep:
 //! * [`Input::Link`] and [`Input::Source`] of every interface come before the first
