@@ -98,8 +98,8 @@ impl Edge for Ipvsd {
     const ROLE: Role = Role::Ipvsd;
     const STOP: ToIpvsd = ToIpvsd::Stop;
     const LOG_FILE: ToIpvsd = ToIpvsd::LogFile;
-    // A large table takes a while to be written.
-    const PATIENCE: Duration = Duration::from_secs(3);
+    // A large table takes a while to be written, and nothing fails over meanwhile.
+    const PATIENCE: Duration = Duration::from_secs(6);
 
     fn ping(nonce: u64) -> ToIpvsd {
         ToIpvsd::Ping { nonce }

@@ -110,7 +110,7 @@ fn heard(socket: &UnixDatagram) -> String {
     loop {
         match socket.recv(&mut buffer) {
             Ok(length) => {
-                return String::from_utf8_lossy(&buffer[..length])
+                return String::from_utf8_lossy(buffer.get(..length).unwrap())
                     .trim_end()
                     .to_owned();
             }
