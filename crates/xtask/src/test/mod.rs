@@ -23,6 +23,18 @@ const LAB_LIMIT: Duration = Duration::from_secs(900);
 /// Private items are documented too, so links to them are no mistake.
 const RUSTDOC: &str = "-D warnings -A rustdoc::private_intra_doc_links";
 
+/// Test programs that need root and network namespaces, by package.
+const HOST_TESTS: [(&str, &str); 2] = [("kr-test-system", "system"), ("kr-test-netns", "netns")];
+
+/// Test programs that need a kernel with IPVS, by package, in the order that they run in the lab. The first two
+/// share one table, so their tests take turns; those of the last have hosts of their own.
+const LAB_TESTS: [(&str, &str); 3] = [
+    ("kr-netlink", "ipvs_kernel"),
+    ("ipvsd", "kernel"),
+    ("kr-test-vm", "vm"),
+];
+const LAB_THREADS: [&str; 3] = ["--test-threads=1", "--test-threads=1", "--test-threads=3"];
+
 /// A heading and what is done under it.
 type Step = (&'static str, fn() -> io::Result<Outcome>);
 
@@ -122,17 +134,11 @@ fn clippy() -> io::Result<Outcome> {
         "warnings",
     ]))?;
     // Targets that plain `cargo test` leaves out are left out of `--all-targets` as well.
-    let packages = [
-        "-p",
-        "kr-test-netns",
-        "-p",
-        "kr-test-vm",
-        "-p",
-        "kr-test-system",
-    ];
-    let targets = ["--test", "netns", "--test", "vm", "--test", "system"];
-    let apart = [&["clippy"], &packages[..], &targets[..]].concat();
-    outcome.add(whole(cargo(&apart).args(["--", "-D", "warnings"]))?);
+    let mut apart = cargo(&["clippy"]);
+    for (package, test) in HOST_TESTS.iter().chain(&LAB_TESTS) {
+        apart.args(["--package", package, "--test", test]);
+    }
+    outcome.add(whole(apart.args(["--", "-D", "warnings"]))?);
     Ok(outcome)
 }
 
@@ -168,26 +174,21 @@ fn documentation() -> io::Result<Outcome> {
 fn namespaces() -> io::Result<Outcome> {
     Network::new()
         .map_err(|error| io::Error::other(format!("no network namespaces here: {error}")))?;
-    counted(&mut cargo(&[
-        "test",
-        "--no-fail-fast",
-        "-p",
-        "kr-test-system",
-        "-p",
-        "kr-test-netns",
-        "--test",
-        "system",
-        "--test",
-        "netns",
-        "--",
-        "--test-threads=6",
-    ]))
+    let mut tests = cargo(&["test", "--no-fail-fast"]);
+    for (package, test) in HOST_TESTS {
+        tests.args(["--package", package, "--test", test]);
+    }
+    counted(tests.args(["--", "--test-threads=6"]))
 }
 
 fn virtual_machine() -> io::Result<Outcome> {
     let lab = Lab::prepare()?;
-    let program = test_program("kr-test-vm", "vm")?;
-    let script = quoted([program.as_str(), "--test-threads=3"]);
+    let mut script = "failed=0".to_owned();
+    for ((package, test), threads) in LAB_TESTS.into_iter().zip(LAB_THREADS) {
+        let program = test_program(package, test)?;
+        script += &format!("; {} || failed=1", quoted([program.as_str(), threads]));
+    }
+    script += "; exit $failed";
     let mut tally = Tally::default();
     let mut rest = String::new();
     let status = lab.run(&script, LAB_LIMIT, &mut |bytes| {

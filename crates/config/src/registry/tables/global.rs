@@ -312,11 +312,11 @@ keywords! {
         "Multicast group (Linux 4.3+).";
     }
     in LvsTimeouts {
-    PLANNED (0, MANY) "tcp" "tcp S" ["unchanged"] ["0..2678400"]
+    SUPPORTED (0, MANY) "tcp" "tcp S" ["unchanged"] ["0..2678400"]
         "Established TCP timeout.";
-    PLANNED (0, MANY) "tcpfin" "tcpfin S" ["unchanged"] ["0..2678400"]
+    SUPPORTED (0, MANY) "tcpfin" "tcpfin S" ["unchanged"] ["0..2678400"]
         "TCP timeout after FIN.";
-    PLANNED (0, MANY) "udp" "udp S" ["unchanged"] ["0..2678400"]
+    SUPPORTED (0, MANY) "udp" "udp S" ["unchanged"] ["0..2678400"]
         "UDP timeout.";
     }
 }
