@@ -254,3 +254,111 @@ impl<S, R> AsRawFd for Channel<S, R> {
         self.socket.as_raw_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::send;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type End = Channel<String, u8>;
+    type Other = Channel<u8, String>;
+
+    fn ends() -> (End, Other) {
+        let (a, b) = pair().unwrap();
+        (Channel::new(a), Channel::new(b))
+    }
+
+    fn raw(fd: &impl AsRawFd, bytes: &[u8]) {
+        send(fd.as_raw_fd(), bytes, MsgFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn messages_arrive_in_order_also_when_the_reader_is_slow() {
+        let (mut writer, mut reader) = ends();
+        let text = "x".repeat(10_000);
+        for number in 0..2_000 {
+            writer.send(&format!("{number} {text}")).unwrap();
+        }
+        assert!(writer.has_queued(), "more than the kernel takes");
+        for number in 0..2_000 {
+            let message = loop {
+                if let Some(message) = reader.recv().unwrap() {
+                    break message;
+                }
+                writer.flush().unwrap();
+            };
+            assert!(message.starts_with(&format!("{number} ")), "{number}");
+        }
+        assert!(!writer.has_queued());
+        assert!(reader.recv().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_descriptor_travels_with_its_message_and_only_where_it_is_asked_for() {
+        let (mut writer, mut reader) = ends();
+        let (kept, sent) = pair().unwrap();
+        writer.send_with(&"take".to_owned(), sent).unwrap();
+        let received = reader.recv_with().unwrap().unwrap();
+        let descriptor = received.descriptor.unwrap();
+        raw(&kept, b"through");
+        let mut bytes = [0; 16];
+        assert_eq!(nix::unistd::read(&descriptor, &mut bytes).unwrap(), 7);
+
+        let (_, sent) = pair().unwrap();
+        writer.send_with(&"surprise".to_owned(), sent).unwrap();
+        assert!(matches!(
+            reader.recv(),
+            Err(ChannelError::UnexpectedDescriptor)
+        ));
+    }
+
+    #[test]
+    fn an_end_that_is_gone_is_noticed_by_reader_and_writer() {
+        let (mut writer, mut reader) = ends();
+        writer.send(&"last words".to_owned()).unwrap();
+        drop(writer);
+        assert_eq!(reader.recv().unwrap().as_deref(), Some("last words"));
+        assert!(matches!(reader.recv(), Err(ChannelError::Closed)));
+        assert!(matches!(reader.send(&1), Err(ChannelError::Closed)));
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_or_too_long_ends_the_channel() {
+        for bytes in [vec![200, 1], vec![0; MAX_FRAME + 1], vec![0; 3 * MAX_FRAME]] {
+            let (writer, mut reader) = ends();
+            raw(&writer, &bytes);
+            assert!(
+                matches!(reader.recv(), Err(ChannelError::Malformed(_))),
+                "{} bytes",
+                bytes.len()
+            );
+        }
+    }
+
+    #[test]
+    fn an_own_message_that_does_not_fit_is_told_and_not_sent() {
+        let (mut writer, mut reader) = ends();
+        let long = "x".repeat(MAX_FRAME);
+        assert!(matches!(
+            writer.send(&long),
+            Err(ChannelError::Unsendable(CodecError::TooLong))
+        ));
+        assert!(reader.recv().unwrap().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_the_end(bytes in prop::collection::vec(any::<u8>(), 1..64)) {
+            let (writer, mut reader) = ends();
+            raw(&writer, &bytes);
+            match reader.recv() {
+                Ok(message) => prop_assert!(message.is_some()),
+                Err(error) => prop_assert!(matches!(error, ChannelError::Malformed(_))),
+            }
+        }
+    }
+}
