@@ -21,6 +21,8 @@ use super::{Build, next_id};
 
 const DEFAULT_DELAY_LOOP: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Ports below this one are the kernel's to refuse to a process without `CAP_NET_BIND_SERVICE`.
+const FIRST_FREE_PORT: u16 = 1024;
 const DEFAULT_HELO: &str = "smtpchecker.keepalived.org";
 
 /// What real servers need to know of their service.
@@ -284,6 +286,21 @@ impl Build<'_> {
             self.report(
                 warning(at, "`bind_port` has no effect without `bindto`")
                     .help("add `bindto ADDRESS`, or remove the line"),
+            );
+        }
+        let reserved = |port: &Port| source.is_some() && port.get() < FIRST_FREE_PORT;
+        if let Some((port, at)) = draft.source_port.filter(|(port, _)| reserved(port)) {
+            self.report(
+                warning(
+                    at,
+                    format!(
+                        "source port {port} needs a privilege that the checker process does not \
+                         have: this check gives no result"
+                    ),
+                )
+                .help(
+                    "use a port from 1024 on, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+                ),
             );
         }
         Some(Connection {

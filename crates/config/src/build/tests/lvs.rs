@@ -306,15 +306,28 @@ fn verification_is_asked_for_by_ca_or_by_verify_and_switched_off_by_verify() {
 #[test]
 fn old_spellings_of_connection_keywords_are_taken() {
     let config = clean(&server_with(
-        "TCP_CHECK {\nbind_to 10.0.0.7\nbindport 99\nnb_get_retry 2\n}",
+        "TCP_CHECK {\nbind_to 10.0.0.7\nbindport 9999\nnb_get_retry 2\n}",
     ));
     let checker = &config.checkers.values().next().unwrap().checker;
     let Probe::Tcp(connection) = &checker.probe else {
         panic!("TCP_CHECK")
     };
     assert_eq!(connection.source, Some("10.0.0.7".parse().unwrap()));
-    assert_eq!(connection.source_port.map(|p| p.get()), Some(99));
+    assert_eq!(connection.source_port.map(|p| p.get()), Some(9999));
     assert_eq!(checker.timing.retry, 2);
+}
+
+#[test]
+fn a_source_port_that_needs_a_privilege_is_told() {
+    let told = |port: u16| {
+        let check = format!("TCP_CHECK {{\nbindto 10.0.0.7\nbind_port {port}\n}}");
+        let found = messages(&server_with(&check));
+        found
+            .iter()
+            .any(|message| message.contains("needs a privilege"))
+    };
+    assert!(told(1023));
+    assert!(!told(1024));
 }
 
 #[test]
