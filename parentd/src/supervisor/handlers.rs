@@ -115,10 +115,7 @@ impl Supervisor {
                     .find_with(|config| config.instances.get(&instance))
                     .ok_or(Misbehaviour::Instance(instance))?;
                 let name = &entry.instance.name;
-                log::debug!(
-                    "{name} is {} with priority {priority} ({cause:?})",
-                    to.word()
-                );
+                log::debug!("{name} is {} with priority {priority}: {cause}", to.word());
                 let name = ("INSTANCE", name.as_str());
                 let jobs = state_jobs(&entry.notify, name, to, priority);
                 let mail = alert::of_instance(config, entry, to);
