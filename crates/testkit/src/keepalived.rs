@@ -87,7 +87,20 @@ impl Keepalived {
     /// # Errors
     /// When the program is missing or cannot start.
     pub fn start(peer: Peer, host: &Host, parts: Parts, configuration: &str) -> io::Result<Self> {
-        let directory = tempfile::tempdir()?;
+        Self::start_in(tempfile::tempdir()?, peer, host, parts, configuration)
+    }
+
+    /// The same with its files in `directory`.
+    ///
+    /// # Errors
+    /// When the program is missing or cannot start.
+    pub fn start_in(
+        directory: TempDir,
+        peer: Peer,
+        host: &Host,
+        parts: Parts,
+        configuration: &str,
+    ) -> io::Result<Self> {
         let file = |name: &str| directory.path().join(name);
         fs::write(file("keepalived.conf"), configuration)?;
         let mut command = host.command(peer.program()?);

@@ -23,6 +23,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
         "runs the lab: a kernel with IPVS in emulation",
     ),
     ("busybox-static", "first program of the lab"),
+    ("curl", "asks for a page where the demonstration is kept"),
     ("xz-utils", "unpacks the lab's kernel"),
     ("gcc", "builds the cryptography of rustls"),
     ("g++", "builds the driver of the fuzz targets"),

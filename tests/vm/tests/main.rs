@@ -22,6 +22,7 @@ macro_rules! with_both {
 }
 
 mod checkers;
+mod demo;
 mod draining;
 mod forms;
 mod pools;

@@ -62,7 +62,7 @@ pub(crate) fn run(task: &DemoTask) -> io::Result<ExitCode> {
             "the demo makes network namespaces: run it as root",
         ));
     }
-    Stage::clean();
+    Stage::clean()?;
     if task.clean {
         return Ok(ExitCode::SUCCESS);
     }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
+use kr_testkit::binaries;
 use kr_testkit::keepalived::{Keepalived, Parts, Peer};
 use kr_testkit::netns::{self, Host, Network};
 use kr_testkit::process::Process;
@@ -26,6 +28,19 @@ pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 100);
 /// First letters of every namespace of the demonstration.
 const PREFIX: &str = "krdemo";
 
+/// Where the files of the demonstration are: beside the programs, so that a kept one is found again.
+fn directory() -> io::Result<PathBuf> {
+    let built = binaries::directory()?;
+    Ok(built.parent().unwrap_or(&built).join("demo"))
+}
+
+/// A new directory in [`directory`].
+fn files() -> io::Result<TempDir> {
+    let directory = directory()?;
+    fs::create_dir_all(&directory)?;
+    TempDir::new_in(directory)
+}
+
 /// All machines and what runs on them.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -40,9 +55,16 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Removes what an interrupted or kept demonstration left.
-    pub(super) fn clean() {
+    ///
+    /// # Errors
+    /// When its files cannot be removed.
+    pub(super) fn clean() -> io::Result<()> {
         for name in netns::list(PREFIX) {
             netns::remove(&name);
+        }
+        match fs::remove_dir_all(directory()?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -73,7 +95,7 @@ impl Stage {
             directors: BTreeMap::new(),
             programs: BTreeMap::from([(LB1, Peer::Ours), (LB2, second)]),
             hosts,
-            logs: tempfile::tempdir()?,
+            logs: files()?,
             _network: network,
         })
     }
@@ -169,7 +191,8 @@ virtual_server {VIP} 80 {{
         host.set_link("eth0", true)?;
         host.set_link("eth1", true)?;
         let program = self.programs.get(name).copied().unwrap_or(Peer::Ours);
-        let running = Keepalived::start(program, host, Parts::Both, &self.configuration(name)?)?;
+        let configuration = self.configuration(name)?;
+        let running = Keepalived::start_in(files()?, program, host, Parts::Both, &configuration)?;
         self.directors.insert(name, running);
         Ok(())
     }
