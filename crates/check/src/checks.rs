@@ -17,12 +17,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kr_model::check::{Checker, CheckerSnapshot, Probe};
+use kr_model::rng::Rng;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant};
 
 use crate::outcome::{Failure, LocalFault, Outcome};
-use crate::rng::Rng;
 use entry::{Entry, Slot, delay, next_in_step, steps};
 
 pub use words::{

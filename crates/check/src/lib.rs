@@ -16,12 +16,11 @@ pub mod mail;
 pub mod outbox;
 pub mod outcome;
 pub mod resolve;
-pub mod rng;
 pub mod smtp;
 pub mod talk;
 pub mod tls;
 
 pub use checks::{Action, Attempt, Checks, Configuration, Event, Input};
 pub use conversation::{Conversation, Timed};
+pub use kr_model::rng::Rng;
 pub use outcome::{Failure, LocalFault, Outcome};
-pub use rng::Rng;

@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use kr_model::Instant;
-
-use crate::rng::Rng;
+use kr_model::rng::Rng;
 
 /// How long one name server may take for one question.
 const ANSWER: Duration = Duration::from_secs(2);

@@ -28,6 +28,10 @@ id!(
     GroupId
 );
 id!(
+    /// One `bfd_instance`.
+    BfdId
+);
+id!(
     /// One `virtual_server`.
     VirtualServerId
 );

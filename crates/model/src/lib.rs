@@ -1,9 +1,10 @@
 //! The words every process shares: identities, units, time, and the typed configuration of virtual
-//! routers, virtual servers and health checks.
+//! routers, BFD sessions, virtual servers and health checks.
 //!
 //! Plain data only. Values that have a range are newtypes whose constructor checks it, also when they
 //! arrive from another process (`serde(try_from)`), so a value that exists is a value that is valid.
 
+pub mod bfd;
 pub mod check;
 pub mod diff;
 pub mod global;
@@ -11,12 +12,13 @@ pub mod ids;
 pub mod ipvs;
 pub mod lvs;
 pub mod net;
+pub mod rng;
 pub mod script;
 pub mod time;
 pub mod units;
 pub mod vrrp;
 
 pub use ids::{
-    CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId,
+    BfdId, CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId,
 };
 pub use time::Instant;

@@ -89,6 +89,14 @@ ranged!(
     /// A TCP or UDP port that can be connected to.
     Port(u16), "port", 1..=65535
 );
+ranged!(
+    /// The number by which one end of a BFD session knows it (RFC 5880 section 4.1): any but 0.
+    Discriminator(u32), "BFD discriminator", 1..=4294967295
+);
+ranged!(
+    /// Intervals without a packet after which a BFD neighbour is taken to be down (RFC 5880 section 4.1).
+    Multiplier(u8), "BFD multiplier", 1..=255
+);
 
 impl Priority {
     /// 255: the address owner.

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use kr_model::check::{Connection, Probe, Timing};
+use kr_model::rng::Rng;
 use kr_model::{Generation, Instant};
 
 use super::*;
 use crate::checks::{Action, Configuration, Input};
 use crate::outcome::{Failure, Outcome};
-use crate::rng::Rng;
 
 fn tcp(id: u32, server: &str) -> Checker {
     Checker {

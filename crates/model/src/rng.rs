@@ -1,4 +1,5 @@
-//! A small seeded generator: spreads first runs (`warmup`) and numbers DNS questions. Not for secrets.
+//! A small seeded generator: jitter of BFD packets, the spread of first checks, numbers of DNS questions. Not for
+//! secrets.
 
 use std::time::Duration;
 
