@@ -290,6 +290,11 @@ impl Daemon {
                 (Order::Answer { nonce }, None) => {
                     self.channel.send(&FromVrrpd::Pong { nonce })?;
                 }
+                (Order::Track(tracker, state), None) => {
+                    let input = Input::Tracker { tracker, state };
+                    self.router.handle(input, self.clock.now());
+                    self.act()?;
+                }
                 (Order::Apply(configuration), None) => self.apply(*configuration)?,
                 (Order::Stop, None) => {
                     log::info!("told to stop");
@@ -406,6 +411,8 @@ impl Daemon {
         self.sockets
             .adjust(&needs, &self.events, self.table.kernel());
         self.tell_kernel_news()?;
+        self.router
+            .handle(Input::Trackers(new.trackers), self.clock.now());
         let configure = Input::Configure {
             global: new.global,
             instances: new.instances,

@@ -1,16 +1,20 @@
 //! Puts a configuration together from the parent's messages, `Begin` to `Commit`, and checks their order.
 //! Nothing of it acts before the commit. Pure; the daemon ends the channel on any error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
+use kr_model::track::{Tracker, TrackerState};
 use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
-use kr_model::{Generation, InstanceId};
+use kr_model::{Generation, InstanceId, TrackerId};
 
 /// Instances of one configuration. Each needs a router id and an interface of its own; no host has so
 /// many, and a parent that sends more is out of its mind.
 const MAX_INSTANCES: usize = 32_768;
+
+/// Tracked objects of one configuration; each costs the parent a program or a watch.
+const MAX_TRACKERS: usize = 65_536;
 
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub(crate) struct Configuration {
     pub(crate) generation: Generation,
     /// Settings of the process.
     pub(crate) global: VrrpGlobal,
+    /// All tracked objects.
+    pub(crate) trackers: BTreeMap<TrackerId, Tracker>,
     /// All instances.
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
     /// What a predecessor of this process last published of them.
@@ -32,6 +38,8 @@ pub(crate) enum Order {
     Wait,
     /// Put this configuration into force.
     Apply(Box<Configuration>),
+    /// A tracked object of the configuration in force has a new state.
+    Track(TrackerId, TrackerState),
     /// Leave cleanly.
     Stop,
     /// The attached descriptor is the log file.
@@ -60,10 +68,16 @@ pub(crate) enum IntakeError {
     NoGlobal,
     /// Two instances have one identity.
     SecondInstance(InstanceId),
+    /// Two tracked objects have one identity.
+    SecondTracker(TrackerId),
+    /// A state, or an instance, is of a tracked object that is not configured.
+    StrayTracker(TrackerId),
     /// A resume is of no instance of this configuration, or is the second of one.
     StrayResume(InstanceId),
     /// More than [`MAX_INSTANCES`].
     TooMany,
+    /// More than [`MAX_TRACKERS`].
+    TooManyTrackers,
 }
 
 impl fmt::Display for IntakeError {
@@ -84,7 +98,10 @@ impl fmt::Display for IntakeError {
             Self::NoGlobal => f.write_str("a configuration without its global part"),
             Self::SecondInstance(id) => write!(f, "instance {id} twice"),
             Self::StrayResume(id) => write!(f, "a state of instance {id}, which is not configured"),
+            Self::SecondTracker(id) => write!(f, "tracked object {id} twice"),
+            Self::StrayTracker(id) => write!(f, "tracked object {id}, which is not configured"),
             Self::TooMany => write!(f, "more than {MAX_INSTANCES} instances"),
+            Self::TooManyTrackers => write!(f, "more than {MAX_TRACKERS} tracked objects"),
         }
     }
 }
@@ -96,12 +113,15 @@ impl std::error::Error for IntakeError {}
 pub(crate) struct Intake {
     last: Option<Generation>,
     open: Option<Collected>,
+    /// Tracked objects of the last configuration that was committed.
+    trackers: BTreeSet<TrackerId>,
 }
 
 #[derive(Debug)]
 struct Collected {
     generation: Generation,
     global: Option<VrrpGlobal>,
+    trackers: BTreeMap<TrackerId, Tracker>,
     instances: BTreeMap<InstanceId, Instance>,
     resume: BTreeMap<InstanceId, Snapshot>,
 }
@@ -121,10 +141,24 @@ impl Intake {
                     Some(_) => Err(IntakeError::SecondGlobal),
                 }
             }
+            ToVrrpd::Tracker(tracker) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                if open.trackers.len() >= MAX_TRACKERS {
+                    return Err(IntakeError::TooManyTrackers);
+                }
+                match open.trackers.insert(tracker.id, tracker) {
+                    None => Ok(Order::Wait),
+                    Some(before) => Err(IntakeError::SecondTracker(before.id)),
+                }
+            }
             ToVrrpd::Instance(instance) => {
                 let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
                 if open.instances.len() >= MAX_INSTANCES {
                     return Err(IntakeError::TooMany);
+                }
+                let mut tracked = instance.trackers.iter().map(|line| line.tracker);
+                if let Some(stray) = tracked.find(|id| !open.trackers.contains_key(id)) {
+                    return Err(IntakeError::StrayTracker(stray));
                 }
                 match open.instances.insert(instance.id, *instance) {
                     None => Ok(Order::Wait),
@@ -141,6 +175,13 @@ impl Intake {
                 Ok(Order::Wait)
             }
             ToVrrpd::Commit(generation) => self.commit(generation),
+            ToVrrpd::TrackerState { tracker, state } => {
+                if self.trackers.contains(&tracker) {
+                    Ok(Order::Track(tracker, state))
+                } else {
+                    Err(IntakeError::StrayTracker(tracker))
+                }
+            }
             ToVrrpd::Stop => Ok(Order::Stop),
             ToVrrpd::LogFile => Ok(Order::LogFile),
             ToVrrpd::Ping { nonce } => Ok(Order::Answer { nonce }),
@@ -157,6 +198,7 @@ impl Intake {
         self.open = Some(Collected {
             generation,
             global: None,
+            trackers: BTreeMap::new(),
             instances: BTreeMap::new(),
             resume: BTreeMap::new(),
         });
@@ -169,9 +211,11 @@ impl Intake {
             return Err(IntakeError::OtherCommit(generation));
         }
         self.last = Some(generation);
+        self.trackers = open.trackers.keys().copied().collect();
         Ok(Order::Apply(Box::new(Configuration {
             generation,
             global: open.global.ok_or(IntakeError::NoGlobal)?,
+            trackers: open.trackers,
             instances: open.instances,
             resume: open.resume,
         })))

@@ -74,6 +74,7 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
             interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
+        trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

@@ -48,6 +48,11 @@ id!(
     ScriptId
 );
 
+id!(
+    /// One `vrrp_script`, `track_file`, `vrrp_track_process` or `bfd_instance`.
+    TrackerId
+);
+
 /// Counts the configurations that were put into force since the parent started; the first is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u64);

@@ -15,10 +15,12 @@ pub mod net;
 pub mod rng;
 pub mod script;
 pub mod time;
+pub mod track;
 pub mod units;
 pub mod vrrp;
 
 pub use ids::{
-    BfdId, CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId,
+    BfdId, CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, TrackerId,
+    VirtualServerId,
 };
 pub use time::Instant;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{GroupId, InstanceId};
+use crate::ids::{GroupId, InstanceId, TrackerId};
 use crate::net::{Cidr, Family};
 use crate::time::Instant;
+use crate::track::{Offender, Tracked, TrackerState};
 use crate::units::{AdvertInterval, IfName, Priority, Vrid};
 
 /// Protocol version of an instance (`version`, `vrrp_version`).
@@ -63,6 +64,8 @@ pub struct Instance {
     pub announce: Announce,
     /// `track_interface`, of the instance and of its sync group.
     pub tracked_interfaces: Vec<TrackedInterface>,
+    /// `track_script`, `track_file`, `track_process` and `track_bfd`, of the instance and of its sync group.
+    pub trackers: Vec<Tracked>,
     /// False with `dont_track_primary`: the own interface being down is no fault.
     pub track_primary: bool,
     /// False with `lower_prio_no_advert`: a master does not answer an advert of lower priority.
@@ -285,6 +288,10 @@ pub enum Cause {
     InterfaceUp,
     /// An interface that the instance needs does not exist.
     InterfaceMissing,
+    /// A tracked object is down, or has no result yet.
+    Tracked(Offender),
+    /// Another member of its sync group waits for the first result of a tracked script.
+    GroupWaits,
     /// The interface has no address to send from.
     NoSourceAddress,
     /// The last reason for a fault went away.
@@ -299,6 +306,40 @@ pub enum Cause {
     AddressRefused,
     /// The daemon was told to stop, or a reload removed the instance.
     Shutdown,
+}
+
+impl Cause {
+    /// True for what keeps an instance from its start, and is no fault of one that runs.
+    #[must_use]
+    pub const fn is_waiting(self) -> bool {
+        matches!(
+            self,
+            Self::GroupWaits
+                | Self::Tracked(Offender {
+                    state: TrackerState::Pending,
+                    ..
+                })
+        )
+    }
+
+    /// The tracked object that it is about.
+    #[must_use]
+    pub const fn tracker(self) -> Option<TrackerId> {
+        if let Self::Tracked(offender) = self {
+            Some(offender.tracker)
+        } else {
+            None
+        }
+    }
+
+    /// The cause in words, with the name of its tracked object where that is known.
+    #[must_use]
+    pub fn naming(self, object: Option<&str>) -> String {
+        match (self, object) {
+            (Self::Tracked(offender), Some(name)) => offender.named(name).to_string(),
+            (cause, _) => cause.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -321,6 +362,8 @@ impl fmt::Display for Cause {
             Self::InterfaceDown => f.write_str("an interface is down"),
             Self::InterfaceUp => f.write_str("an interface is up that is tracked in reverse"),
             Self::InterfaceMissing => f.write_str("an interface does not exist"),
+            Self::Tracked(offender) => offender.fmt(f),
+            Self::GroupWaits => f.write_str("another member of its sync group waits for a result"),
             Self::NoSourceAddress => f.write_str("the interface has no address to send from"),
             Self::FaultCleared => f.write_str("the last fault is gone"),
             Self::NoPeer => f.write_str("it is unicast and has no unicast_peer"),

@@ -26,6 +26,8 @@ pub enum EventKind {
         state: State,
         /// Why.
         cause: Cause,
+        /// Name of the tracked object that is the cause.
+        object: Option<String>,
     },
     /// Tracked objects changed the effective priority.
     Priority {
@@ -33,6 +35,8 @@ pub enum EventKind {
         from: u8,
         /// Now.
         to: u8,
+        /// What changed; `None` when it is the configuration.
+        why: Option<String>,
     },
     /// A received packet is wrong or strange; said once per kind, state and master.
     Complaint {
@@ -99,14 +103,17 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({}) ", self.name)?;
         match &self.kind {
-            EventKind::Entered { state, cause } => {
+            EventKind::Entered {
+                state,
+                cause,
+                object,
+            } => {
+                let cause = cause.naming(object.as_deref());
                 write!(f, "Entering {} STATE: {cause}", state.word())
             }
-            EventKind::Priority { from, to } => {
-                write!(
-                    f,
-                    "Changing effective priority from {from} to {to}: tracked interfaces changed"
-                )
+            EventKind::Priority { from, to, why } => {
+                let why = why.as_deref().unwrap_or("the configuration changed");
+                write!(f, "Changing effective priority from {from} to {to}: {why}")
             }
             EventKind::Complaint { source, complaint } => {
                 write!(f, "advert from {source}: {complaint}")

@@ -72,6 +72,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
             interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
+        trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

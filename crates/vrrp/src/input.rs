@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use kr_model::InstanceId;
 use kr_model::net::Family;
+use kr_model::track::{Tracker, TrackerState};
 use kr_model::units::IfName;
 use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
+use kr_model::{InstanceId, TrackerId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,15 @@ pub enum Input<'a> {
         /// The address; `None` when there is none (any more).
         address: Option<IpAddr>,
     },
+    /// Every tracked object of the configuration that comes next. It takes effect with that.
+    Trackers(BTreeMap<TrackerId, Tracker>),
+    /// A tracked object has a new state.
+    Tracker {
+        /// The object.
+        tracker: TrackerId,
+        /// Its state now.
+        state: TrackerState,
+    },
     /// The time of [`Router::poll_timeout`](crate::Router::poll_timeout) has come.
     Timer,
     /// Leave: a master says priority 0 and gives its addresses back, unless they are to stay.
@@ -77,4 +87,15 @@ pub enum LinkState {
     Down,
     /// Does not exist.
     Missing,
+}
+
+impl LinkState {
+    /// For log lines, after the name of the interface.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Up => "is up",
+            Self::Down => "is down",
+            Self::Missing => "does not exist",
+        }
+    }
 }

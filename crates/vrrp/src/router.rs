@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use kr_model::net::Family;
+use kr_model::track::Tracker;
 use kr_model::units::IfName;
 use kr_model::vrrp::{Cause, Instance, Snapshot, State, Transport, VrrpGlobal};
-use kr_model::{GroupId, InstanceId, Instant};
+use kr_model::{GroupId, InstanceId, Instant, TrackerId};
 use kr_wire::ipv4::PROTOCOL_AH;
 use kr_wire::{advert, ah};
 
@@ -15,6 +16,7 @@ use crate::action::Action;
 use crate::announce::Pace;
 use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{Surroundings, Turn, VirtualRouter};
+use crate::tracking::Trackers;
 use groups::Group;
 
 /// All instances of one process.
@@ -27,6 +29,10 @@ pub struct Router {
     groups: BTreeMap<GroupId, Group>,
     timers: BTreeSet<(Instant, InstanceId)>,
     kernel: Kernel,
+    /// The tracked objects of the configuration to come.
+    next_trackers: Option<BTreeMap<TrackerId, Tracker>>,
+    /// What an input changed around the instances, while it is handled.
+    news: Option<String>,
     pace: Pace,
     actions: VecDeque<Action>,
     /// End of `vrrp_startup_delay`, from the first configuration on.
@@ -41,13 +47,21 @@ struct Slot {
     timer: Option<Instant>,
 }
 
-/// What the kernel said about links and addresses.
+/// What is known about links, addresses and tracked objects.
 #[derive(Debug, Default)]
 struct Kernel {
     links: BTreeMap<IfName, LinkState>,
     sources: BTreeMap<(IfName, Family), IpAddr>,
-    /// Sync groups with a member that cannot work.
-    faulty: BTreeSet<GroupId>,
+    trackers: Trackers,
+    /// Sync groups with a member that cannot work, or waits, and what that means for the others.
+    faulty: BTreeMap<GroupId, Trouble>,
+}
+
+/// What a member does to the others of its sync group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    Waits,
+    Fault,
 }
 
 impl Router {
@@ -72,7 +86,8 @@ impl Router {
             } => self.packet(interface, header, payload, now),
             Input::Link { interface, state } => {
                 self.kernel.links.insert(interface.clone(), state);
-                self.surroundings_changed(&interface, now);
+                self.news = Some(format!("interface {interface} {}", state.words()));
+                self.interface_changed(&interface, now);
             }
             Input::Source {
                 interface,
@@ -84,11 +99,23 @@ impl Router {
                     Some(address) => self.kernel.sources.insert(key, address),
                     None => self.kernel.sources.remove(&key),
                 };
-                self.surroundings_changed(&interface, now);
+                self.interface_changed(&interface, now);
+            }
+            Input::Trackers(trackers) => self.next_trackers = Some(trackers),
+            Input::Tracker { tracker, state } => {
+                self.news = self.kernel.trackers.set(tracker, state);
+                if self.news.is_some() {
+                    let tracks = |config: &Instance| {
+                        let mut lines = config.trackers.iter();
+                        lines.any(|line| line.tracker == tracker)
+                    };
+                    self.surroundings_changed(tracks, now);
+                }
             }
             Input::Timer => self.timer(now),
             Input::Shutdown => self.shutdown(now),
         }
+        self.news = None;
     }
 
     /// The next thing to do; `None` when everything is done. Poll until `None` after each `handle`.
@@ -115,6 +142,9 @@ impl Router {
             self.deaf_until = Some(now.saturating_add(delay.unwrap_or_default()));
         }
         self.keep_addresses_at_exit = global.keep_addresses_at_exit;
+        if let Some(trackers) = self.next_trackers.take() {
+            self.kernel.trackers.replace(trackers);
+        }
         self.regroup(&instances, resume);
         let gone = self.instances.iter().filter(|(id, slot)| {
             instances
@@ -137,8 +167,8 @@ impl Router {
                 None => self.add(new, resume.get(&id), now),
             }
         }
-        // Members that did not change themselves follow a group that did.
-        for id in self.members().collect::<Vec<_>>() {
+        // What did not change itself follows a group or a tracked object that did.
+        for id in self.dependents().collect::<Vec<_>>() {
             self.look_around(id, now);
         }
         self.synchronise_all(now);
@@ -205,11 +235,16 @@ impl Router {
         sharers.iter().copied().min_by_key(|id| Reverse(claim(id)))
     }
 
-    fn surroundings_changed(&mut self, interface: &IfName, now: Instant) {
+    fn interface_changed(&mut self, interface: &IfName, now: Instant) {
+        let uses = |config: &Instance| devices(config).any(|device| device == interface);
+        self.surroundings_changed(uses, now);
+    }
+
+    fn surroundings_changed(&mut self, concerns: impl Fn(&Instance) -> bool, now: Instant) {
         let concerned = self
             .instances
             .iter()
-            .filter(|(_, slot)| devices(&slot.router.config).any(|device| device == interface));
+            .filter(|(_, slot)| concerns(&slot.router.config));
         let mut concerned: BTreeSet<_> = concerned.map(|(id, _)| *id).collect();
         for group in self.find_faulty_groups() {
             let members = self.groups.get(&group).map(|group| &group.members);
@@ -263,6 +298,8 @@ impl Router {
             start_at: self.deaf_until.unwrap_or(now).max(now),
             actions: &mut self.actions,
             pace: &mut self.pace,
+            trackers: &self.kernel.trackers,
+            news: self.news.as_deref(),
         };
         work(&mut slot.router, &self.kernel, &mut turn);
         let next = slot.router.deadline();
@@ -278,16 +315,19 @@ impl Router {
 impl Kernel {
     fn around(&self, config: &Instance) -> Surroundings {
         let source = self.source(config);
-        let of_group = || {
-            let faulty = config
-                .group
-                .is_some_and(|group| self.faulty.contains(&group));
-            faulty.then_some(Cause::GroupFault)
+        let of_group = config.group.and_then(|group| self.faulty.get(&group));
+        let wait = || self.trackers.wait(&config.trackers);
+        let fault = match (self.fault(config, source), of_group) {
+            (Some(own), _) => Some(own),
+            (None, Some(Trouble::Fault)) => Some(Cause::GroupFault),
+            (None, Some(Trouble::Waits)) => Some(wait().map_or(Cause::GroupWaits, Cause::Tracked)),
+            (None, None) => wait().map(Cause::Tracked),
         };
+        let of_trackers = self.trackers.weight(&config.trackers);
         Surroundings {
             source,
-            fault: self.fault(config, source).or_else(of_group),
-            weight: self.weight(config),
+            fault,
+            weight: self.weight(config).saturating_add(of_trackers),
         }
     }
 
@@ -301,9 +341,14 @@ impl Kernel {
         counted.map(|tracked| i32::from(tracked.weight)).sum()
     }
 
-    /// Why an instance cannot work, whatever its sync group does.
-    fn own_fault(&self, config: &Instance) -> Option<Cause> {
-        self.fault(config, self.source(config))
+    /// What an instance does to its sync group.
+    fn trouble(&self, config: &Instance) -> Option<Trouble> {
+        if self.fault(config, self.source(config)).is_some() {
+            Some(Trouble::Fault)
+        } else {
+            let wait = self.trackers.wait(&config.trackers);
+            wait.map(|_| Trouble::Waits)
+        }
     }
 
     fn source(&self, config: &Instance) -> Option<IpAddr> {
@@ -344,7 +389,10 @@ impl Kernel {
             }
             _ if is_lonely(config) => Some(Cause::NoPeer),
             Some(LinkState::Up) | None if source.is_none() => Some(Cause::NoSourceAddress),
-            Some(LinkState::Up) | None => None,
+            Some(LinkState::Up) | None => {
+                let offender = self.trackers.fault(&config.trackers);
+                offender.map(Cause::Tracked)
+            }
         }
     }
 }

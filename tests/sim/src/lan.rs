@@ -436,6 +436,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
+        trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use kr_model::Instant;
+use kr_model::track::{Tracked, TrackerKind};
 use kr_model::units::Priority;
 use kr_model::vrrp::{Cause, Counters, Role};
 
@@ -119,4 +120,62 @@ fn messages_out_of_order_are_refused() {
     ] {
         assert_eq!(last(messages), Err(error));
     }
+}
+
+fn tracker(id: u32) -> ToVrrpd {
+    ToVrrpd::Tracker(Tracker {
+        id: TrackerId(id),
+        kind: TrackerKind::Script,
+        name: "chk".to_owned(),
+        state: TrackerState::Pending,
+    })
+}
+
+fn tracking(id: u32, tracker: u32) -> ToVrrpd {
+    let mut instance = instance(id, "eth0", &[]);
+    instance.trackers.push(Tracked {
+        tracker: TrackerId(tracker),
+        weight: 0,
+        reverse: false,
+    });
+    ToVrrpd::Instance(Box::new(instance))
+}
+
+fn state(tracker: u32) -> ToVrrpd {
+    ToVrrpd::TrackerState {
+        tracker: TrackerId(tracker),
+        state: TrackerState::Up,
+    }
+}
+
+#[test]
+fn states_are_taken_of_tracked_objects_in_force_only() {
+    let global = ToVrrpd::Global(global());
+    let good = [begin(1), global, tracker(3), tracking(7, 3), commit(1)];
+    let with = |more: ToVrrpd| good.iter().cloned().chain([more]).collect();
+    assert_eq!(
+        last(with(state(3))),
+        Ok(Order::Track(TrackerId(3), TrackerState::Up))
+    );
+    assert_eq!(
+        last(with(state(4))),
+        Err(IntakeError::StrayTracker(TrackerId(4)))
+    );
+    assert_eq!(
+        last(vec![begin(1), tracker(3), state(3)]),
+        Err(IntakeError::StrayTracker(TrackerId(3)))
+    );
+}
+
+#[test]
+fn an_instance_tracks_what_came_before_it_and_nothing_comes_twice() {
+    assert_eq!(
+        last(vec![begin(1), tracker(3), tracking(7, 4)]),
+        Err(IntakeError::StrayTracker(TrackerId(4)))
+    );
+    assert_eq!(
+        last(vec![begin(1), tracker(3), tracker(3)]),
+        Err(IntakeError::SecondTracker(TrackerId(3)))
+    );
+    assert_eq!(last(vec![tracker(3)]), Err(IntakeError::NotBegun));
 }

@@ -114,6 +114,7 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
             interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
+        trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

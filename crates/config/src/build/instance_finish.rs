@@ -119,6 +119,7 @@ impl Build<'_> {
                 .unwrap_or(3),
             announce: announce(globals, &draft, family),
             tracked_interfaces: draft.tracked_interfaces,
+            trackers: Vec::new(),
             track_primary: draft.track_primary,
             answer_lower_priority: !draft
                 .no_answer_to_lower

@@ -1,7 +1,8 @@
 //! Parent and VRRP process.
 
+use kr_model::track::{Tracker, TrackerState};
 use kr_model::vrrp::{Cause, Instance, Snapshot, State, VrrpGlobal};
-use kr_model::{Generation, GroupId, InstanceId};
+use kr_model::{Generation, GroupId, InstanceId, TrackerId};
 use serde::{Deserialize, Serialize};
 
 /// What the parent says.
@@ -11,12 +12,21 @@ pub enum ToVrrpd {
     Begin(Generation),
     /// Its global part, exactly once.
     Global(VrrpGlobal),
+    /// A tracked object, before the instances that track it.
+    Tracker(Tracker),
     /// One instance.
     Instance(Box<Instance>),
     /// What a predecessor of this process last published of an instance of this configuration.
     Resume(Box<Snapshot>),
     /// The configuration is complete.
     Commit(Generation),
+    /// A tracked object of the last configuration that was committed has a new state.
+    TrackerState {
+        /// The object.
+        tracker: TrackerId,
+        /// Its state now.
+        state: TrackerState,
+    },
     /// Leave cleanly: priority 0, addresses removed as configured, exit.
     Stop,
     /// Answer with the same number, to show that the process still turns its loop.

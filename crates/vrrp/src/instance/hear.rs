@@ -80,7 +80,7 @@ impl VirtualRouter {
     /// A packet with our virtual router id came in on our interface.
     pub(crate) fn packet(&mut self, header: PacketHeader, payload: &[u8], turn: &mut Turn<'_>) {
         match self.phase {
-            Phase::Init | Phase::Fault => return,
+            Phase::Init | Phase::Waiting | Phase::Fault => return,
             Phase::Backup(_) | Phase::Master(_) => {}
         }
         let (advert, heard) =
@@ -116,7 +116,7 @@ impl VirtualRouter {
             self.gave_way = false;
         }
         match self.phase {
-            Phase::Init | Phase::Fault => {}
+            Phase::Init | Phase::Waiting | Phase::Fault => {}
             Phase::Backup(_) => self.backup_hears(heard, turn),
             Phase::Master(_) => self.master_hears(heard, turn),
         }
@@ -151,7 +151,7 @@ impl VirtualRouter {
     fn is_new_master(&self, heard: Heard) -> bool {
         match &self.phase {
             Phase::Backup(backup) => backup.master.is_none_or(|(known, _)| known != heard.source),
-            Phase::Init | Phase::Master(_) | Phase::Fault => true,
+            Phase::Init | Phase::Waiting | Phase::Master(_) | Phase::Fault => true,
         }
     }
 

@@ -29,6 +29,7 @@ use crate::announce::{Announcer, Pace};
 use crate::event::{Event, EventKind};
 use crate::receive::Complaint;
 use crate::timing;
+use crate::tracking::Trackers;
 
 /// A state that does not change is published again at most this often, for the counters of dumps. The
 /// resume does not depend on it: see [`VirtualRouter::resume`].
@@ -41,6 +42,10 @@ pub(crate) struct Turn<'a> {
     pub(crate) start_at: Instant,
     pub(crate) actions: &'a mut VecDeque<Action>,
     pub(crate) pace: &'a mut Pace,
+    /// For the names of tracked objects.
+    pub(crate) trackers: &'a Trackers,
+    /// What changed around the instance, for log lines.
+    pub(crate) news: Option<&'a str>,
 }
 
 /// The kernel's side of an instance.
@@ -48,7 +53,7 @@ pub(crate) struct Turn<'a> {
 pub(crate) struct Surroundings {
     /// The address to send from, when there is one.
     pub(crate) source: Option<IpAddr>,
-    /// Why the instance cannot work.
+    /// Why the instance cannot work, or [waits](Cause::is_waiting).
     pub(crate) fault: Option<Cause>,
     /// What tracked objects add to the priority.
     pub(crate) weight: i32,
@@ -86,6 +91,8 @@ pub(crate) struct VirtualRouter {
 enum Phase {
     /// Not started.
     Init,
+    /// Would start, but for the first result of a tracked script.
+    Waiting,
     Backup(Backup),
     Master(Master),
     Fault,
@@ -125,7 +132,9 @@ impl Backup {
 /// How a router stands to the other members of its sync group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Not started, or in FAULT.
+    /// Not started.
+    Absent,
+    /// In FAULT.
     Out,
     /// BACKUP of a master that is there.
     Follower,
@@ -189,6 +198,7 @@ impl VirtualRouter {
         self.weight = around.weight;
         self.set_addresses(false, turn);
         match around.fault {
+            Some(cause) if cause.is_waiting() => self.wait(cause, turn),
             Some(cause) => self.enter_fault(cause, turn),
             None => self.enter_waiting(Cause::Start, turn),
         }
@@ -257,12 +267,16 @@ impl VirtualRouter {
         self.publish(turn);
     }
 
-    /// A link or a source address changed.
+    /// A link, a source address or a tracked object changed. A script that a reload brought, and that has no
+    /// result yet, disturbs nobody who runs.
     pub(crate) fn surroundings_changed(&mut self, around: Surroundings, turn: &mut Turn<'_>) {
         self.source = around.source.or(self.source);
         self.weigh(around.weight, turn);
         match (&self.phase, around.fault) {
-            (Phase::Init | Phase::Backup(_) | Phase::Master(_), None) => {}
+            (Phase::Init, _) | (Phase::Backup(_) | Phase::Master(_), None) => {}
+            (Phase::Backup(_) | Phase::Master(_), Some(cause)) if cause.is_waiting() => {}
+            (Phase::Waiting, None) => self.enter_waiting(Cause::Start, turn),
+            (Phase::Waiting, Some(cause)) if cause.is_waiting() => self.wait(cause, turn),
             (Phase::Fault, Some(cause)) if cause == self.cause => {}
             (Phase::Fault, Some(cause)) => {
                 self.cause = cause;
@@ -277,14 +291,14 @@ impl VirtualRouter {
                 self.set_addresses(false, turn);
                 self.enter_fault(cause, turn);
             }
-            (Phase::Init | Phase::Backup(_), Some(cause)) => self.enter_fault(cause, turn),
+            (Phase::Waiting | Phase::Backup(_), Some(cause)) => self.enter_fault(cause, turn),
         }
     }
 
     /// Serves what is due at `turn.now`.
     pub(crate) fn timer(&mut self, turn: &mut Turn<'_>) {
         match &self.phase {
-            Phase::Init | Phase::Fault => {}
+            Phase::Init | Phase::Waiting | Phase::Fault => {}
             Phase::Backup(backup) => {
                 if backup.master_down_at <= turn.now && backup.ready.is_none() {
                     self.master_down_timer(turn);
@@ -300,7 +314,7 @@ impl VirtualRouter {
     /// When [`Self::timer`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Init | Phase::Fault => None,
+            Phase::Init | Phase::Waiting | Phase::Fault => None,
             Phase::Backup(Backup { ready: Some(_), .. }) => None,
             Phase::Backup(backup) => Some(backup.master_down_at),
             Phase::Master(master) => {
@@ -350,7 +364,9 @@ impl VirtualRouter {
     fn weigh(&mut self, weight: i32, turn: &mut Turn<'_>) {
         let interval = match &self.phase {
             Phase::Backup(backup) => backup.interval,
-            Phase::Init | Phase::Master(_) | Phase::Fault => self.config.advert_interval,
+            Phase::Init | Phase::Waiting | Phase::Master(_) | Phase::Fault => {
+                self.config.advert_interval
+            }
         };
         let (from, before) = (self.priority().get(), self.master_down(interval));
         self.weight = weight;
@@ -364,7 +380,8 @@ impl VirtualRouter {
                 .saturating_add(after)
                 .saturating_sub(before);
         }
-        self.say(EventKind::Priority { from, to }, turn);
+        let why = turn.news.map(str::to_owned);
+        self.say(EventKind::Priority { from, to, why }, turn);
         self.publish(turn);
     }
 
@@ -391,6 +408,14 @@ impl VirtualRouter {
         };
         let down_at = turn.start_at.saturating_add(wait);
         self.enter(Phase::Backup(Backup::until(down_at, interval)), cause, turn);
+    }
+
+    /// Stays out until tracked scripts have their first results; nobody is told of that.
+    fn wait(&mut self, cause: Cause, turn: &mut Turn<'_>) {
+        self.phase = Phase::Waiting;
+        if std::mem::replace(&mut self.cause, cause) != cause {
+            self.publish(turn);
+        }
     }
 
     fn enter_fault(&mut self, cause: Cause, turn: &mut Turn<'_>) {
@@ -434,7 +459,8 @@ impl VirtualRouter {
     /// How this router stands to the other members of its sync group.
     pub(crate) const fn standing(&self) -> Standing {
         match &self.phase {
-            Phase::Init | Phase::Fault => Standing::Out,
+            Phase::Init | Phase::Waiting => Standing::Absent,
+            Phase::Fault => Standing::Out,
             Phase::Master(_) => Standing::Master,
             Phase::Backup(Backup { ready: Some(_), .. }) => Standing::Ready,
             Phase::Backup(Backup {
@@ -525,12 +551,18 @@ impl VirtualRouter {
             priority: self.priority().get(),
             cause,
         });
-        self.say(EventKind::Entered { state: to, cause }, turn);
+        let name = cause.tracker().and_then(|id| turn.trackers.name(id));
+        let entered = EventKind::Entered {
+            state: to,
+            cause,
+            object: name.map(str::to_owned),
+        };
+        self.say(entered, turn);
     }
 
     fn role(&self) -> Role {
         match &self.phase {
-            Phase::Init => Role::Init,
+            Phase::Init | Phase::Waiting => Role::Init,
             Phase::Backup(backup) => Role::Backup {
                 master_down_at: backup.master_down_at,
                 master: backup.master,

@@ -42,7 +42,7 @@ impl VirtualRouter {
     fn move_timers(&mut self, old: &Instance, turn: &Turn<'_>) {
         let new = &self.config;
         match &mut self.phase {
-            Phase::Init | Phase::Fault => {}
+            Phase::Init | Phase::Waiting | Phase::Fault => {}
             Phase::Master(master) => {
                 let next = turn.now.saturating_add(new.advert_interval.as_duration());
                 master.advert_at = master.advert_at.min(next);

@@ -193,7 +193,10 @@ impl VirtualRouter {
     pub(super) fn reservation(&self) -> u32 {
         match (&self.config.authentication, &self.phase) {
             (Authentication::Header(_), Phase::Master(_)) => self.sequence.wrapping_add(RESERVE),
-            (Authentication::Header(_), Phase::Init | Phase::Backup(_) | Phase::Fault)
+            (
+                Authentication::Header(_),
+                Phase::Init | Phase::Waiting | Phase::Backup(_) | Phase::Fault,
+            )
             | (Authentication::None | Authentication::Password(_), _) => self.sequence,
         }
     }

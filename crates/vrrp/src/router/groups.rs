@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kr_model::vrrp::{Instance, Snapshot, State};
 use kr_model::{GroupId, InstanceId, Instant};
 
-use super::Router;
+use super::{Router, Trouble};
 use crate::action::Action;
 use crate::instance::Standing;
 
@@ -46,26 +46,27 @@ impl Router {
             });
             entry.members.insert(*id);
         }
-        self.kernel.faulty = faulty(instances.values(), |config| {
-            self.kernel.own_fault(config).is_some()
-        });
+        self.kernel.faulty = faulty(instances.values(), |config| self.kernel.trouble(config));
     }
 
     /// Finds out anew which groups have a member that cannot work, and returns those that changed.
     pub(super) fn find_faulty_groups(&mut self) -> BTreeSet<GroupId> {
         let configs = self.instances.values().map(|slot| &slot.router.config);
-        let now = faulty(configs, |config| self.kernel.own_fault(config).is_some());
+        let now = faulty(configs, |config| self.kernel.trouble(config));
         let before = std::mem::replace(&mut self.kernel.faulty, now);
-        before
-            .symmetric_difference(&self.kernel.faulty)
-            .copied()
-            .collect()
+        let either = before.keys().chain(self.kernel.faulty.keys());
+        let changed = either.filter(|group| before.get(group) != self.kernel.faulty.get(group));
+        changed.copied().collect()
     }
 
-    /// Every instance that is in a group.
-    pub(super) fn members(&self) -> impl Iterator<Item = InstanceId> {
-        let members = self.groups.values().flat_map(|group| &group.members);
-        members.copied()
+    /// Every instance that is in a group, or tracks something.
+    pub(super) fn dependents(&self) -> impl Iterator<Item = InstanceId> {
+        let all = self.instances.iter();
+        let dependents = all.filter(|(_, slot)| {
+            let config = &slot.router.config;
+            config.group.is_some() || !config.trackers.is_empty()
+        });
+        dependents.map(|(id, _)| *id)
     }
 
     pub(super) fn synchronise_all(&mut self, now: Instant) {
@@ -147,10 +148,14 @@ impl Router {
 
 fn faulty<'a>(
     configs: impl Iterator<Item = &'a Instance>,
-    in_fault: impl Fn(&Instance) -> bool,
-) -> BTreeSet<GroupId> {
-    configs
-        .filter(|config| in_fault(config))
-        .filter_map(|config| config.group)
-        .collect()
+    trouble: impl Fn(&Instance) -> Option<Trouble>,
+) -> BTreeMap<GroupId, Trouble> {
+    let mut worst: BTreeMap<GroupId, Trouble> = BTreeMap::new();
+    for config in configs {
+        if let (Some(group), Some(trouble)) = (config.group, trouble(config)) {
+            let known = worst.entry(group).or_insert(trouble);
+            *known = trouble.max(*known);
+        }
+    }
+    worst
 }

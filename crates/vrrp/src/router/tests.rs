@@ -12,6 +12,7 @@ mod fault;
 mod groups;
 mod reload;
 mod resume;
+mod tracking;
 mod transports;
 
 /// One router with one instance on an interface that works; `now` is moved by hand.

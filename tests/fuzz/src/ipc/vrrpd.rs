@@ -30,6 +30,10 @@ pub fn ipc_parentd_vrrpd(data: &[u8]) {
         };
         match intake.take(message) {
             Ok(Order::Wait | Order::LogFile | Order::Answer { .. }) => {}
+            Ok(Order::Track(tracker, state)) => {
+                router.handle(Input::Tracker { tracker, state }, now);
+                let _ = actions(&mut router);
+            }
             Ok(Order::Apply(configuration)) => {
                 assert!(last < Some(configuration.generation));
                 last = Some(configuration.generation);
@@ -69,10 +73,12 @@ fn run(router: &mut Router, configuration: Configuration, mut now: Instant) -> I
     let most = most_actions(&configuration);
     let Configuration {
         global,
+        trackers,
         instances,
         resume,
         ..
     } = configuration;
+    router.handle(Input::Trackers(trackers), now);
     router.handle(
         Input::Configure {
             global,

@@ -139,7 +139,7 @@ fn the_weight_of_a_tracked_interface_changes_priority_and_timer() {
         let close = |bench: &Bench, priority| bench.timeout().abs_diff(timer(priority)) <= 1;
         assert!(close(&bench, up), "weight {weight}");
         let said = format!(
-            "(VI_1) Changing effective priority from {up} to {down}: tracked interfaces changed"
+            "(VI_1) Changing effective priority from {up} to {down}: interface eth1 is down"
         );
         assert_eq!(
             bench.give(eth1(LinkState::Down)),
