@@ -129,6 +129,8 @@ pub(crate) struct Daemon {
     present: BTreeSet<InstanceId>,
     /// A configuration was in force before.
     configured: bool,
+    /// Masters whose addresses the router has to be told of.
+    unjudged: BTreeSet<InstanceId>,
 }
 
 impl Daemon {
@@ -162,6 +164,7 @@ impl Daemon {
             virtual_ips: BTreeSet::new(),
             present: BTreeSet::new(),
             configured: false,
+            unjudged: BTreeSet::new(),
         };
         daemon.table.refresh();
         Ok(daemon)
@@ -190,7 +193,8 @@ impl Daemon {
     /// One wake-up.
     fn turn(&mut self) -> Result<Next, DaemonError> {
         let deadline = if self.backlog.is_empty() {
-            self.router.poll_timeout()
+            let retry = self.table.refusals().deadline();
+            self.router.poll_timeout().into_iter().chain(retry).min()
         } else {
             Some(self.clock.now())
         };
@@ -261,7 +265,20 @@ impl Daemon {
             self.router.handle(Input::Timer, now);
             self.act()?;
         }
+        if self.table.refusals().deadline().is_some_and(|at| at <= now) {
+            self.set_refused()?;
+        }
         Ok(())
+    }
+
+    /// Tries again to set what the kernel refused, and whatever else of the wanted addresses is missing.
+    fn set_refused(&mut self) -> Result<(), ChannelError> {
+        let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
+        let none = BTreeSet::new();
+        let changes = reconcile(self.table.kernel(), &none, &wanted, &none);
+        self.table.make_again(&changes, self.clock.now());
+        self.unjudged.extend(&self.present);
+        self.act()
     }
 
     fn serve_signals(&mut self) -> Result<Next, DaemonError> {
@@ -339,7 +356,7 @@ impl Daemon {
         }
         self.tell_kernel_news()?;
         self.repair(&taken, links_changed);
-        Ok(())
+        self.act()
     }
 
     /// Puts back what somebody else removed, and sets what could not be set before a link was there.
@@ -368,7 +385,8 @@ impl Daemon {
             &wanted,
             &BTreeSet::new(),
         );
-        self.table.make(&changes);
+        self.table.make(&changes, self.clock.now());
+        self.unjudged.extend(&self.present);
     }
 
     /// Tells the router of links and source addresses, as far as they changed.
@@ -422,6 +440,7 @@ impl Daemon {
         self.act()?;
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
+        self.act()?;
         self.adjust_sockets();
         log::info!(
             "running configuration {}: {} virtual routers",
@@ -459,11 +478,47 @@ impl Daemon {
         let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
         let renewed = renewed(&locate(old.values(), self.table.kernel()), &wanted);
         let changes = reconcile(self.table.kernel(), managed, &wanted, &renewed);
-        self.table.make(&changes);
+        self.table.make(&changes, self.clock.now());
+        for place in managed {
+            if !wanted.contains_key(place) {
+                self.table.forget(*place);
+            }
+        }
+        self.unjudged.extend(&self.present);
     }
 
-    /// Carries out everything that the router wants done.
+    /// Carries out everything that the router wants done, and tells it what became of addresses.
     fn act(&mut self) -> Result<(), ChannelError> {
+        self.carry_out()?;
+        while let Some(id) = self.unjudged.pop_first() {
+            if let Some(set) = self.judge(id) {
+                let input = Input::Addresses { instance: id, set };
+                self.router.handle(input, self.clock.now());
+                self.carry_out()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True when a tracked address of an instance is set, false when the kernel takes none; `None` when
+    /// neither is known, or no matter.
+    fn judge(&self, id: InstanceId) -> Option<bool> {
+        let instance = self.instances.get(&id)?;
+        if !self.present.contains(&id) {
+            return None;
+        }
+        let mut places = locate([instance], self.table.kernel());
+        places.retain(|_, address| address.tracked);
+        let kernel = self.table.kernel();
+        if places.keys().any(|place| kernel.holds(*place)) {
+            return Some(true);
+        }
+        let refusals = self.table.refusals();
+        let refused = !places.is_empty() && places.keys().all(|place| refusals.is_lasting(*place));
+        refused.then_some(false)
+    }
+
+    fn carry_out(&mut self) -> Result<(), ChannelError> {
         while let Some(action) = self.router.poll_action() {
             match action {
                 Action::SendAdvert {
@@ -519,6 +574,10 @@ impl Daemon {
         let Some(link) = self.table.kernel().named(device) else {
             return;
         };
+        // To announce what the kernel did not take would send packets to where nobody answers.
+        if !self.table.kernel().has_ip(link.index, address) {
+            return;
+        }
         // Links without ARP have no neighbours that could be told.
         let Some(hardware) = link.hardware.filter(|_| link.arp && !link.loopback) else {
             return;
@@ -546,8 +605,9 @@ impl Daemon {
         let managed = located.keys().copied().collect();
         let wanted = if present { located } else { Located::new() };
         let changes = reconcile(self.table.kernel(), &managed, &wanted, &BTreeSet::new());
-        self.table.make(&changes);
+        self.table.make(&changes, self.clock.now());
         if present {
+            self.unjudged.insert(id);
             for address in addresses::homeless(instance, self.table.kernel()) {
                 log::warn!(
                     "({}) cannot set {}: interface {} does not exist",
@@ -555,6 +615,10 @@ impl Daemon {
                     address.address,
                     device(instance, address),
                 );
+            }
+        } else {
+            for place in managed {
+                self.table.forget(place);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use kr_model::diff::diff;
-use kr_model::net::Family;
+use kr_model::net::{Cidr, Family};
 use kr_model::units::{IfIndex, IfName};
 use kr_netlink::route::{Address, Change, Event, Link, PROTOCOL, Place};
 use kr_vrrp::{Input, LinkState};
@@ -116,6 +116,20 @@ impl Kernel {
     /// True when the address is set.
     pub(crate) fn holds(&self, place: Place) -> bool {
         self.held.contains(&place)
+    }
+
+    /// True when the link has that address, with whatever prefix.
+    pub(crate) fn has_ip(&self, link: IfIndex, ip: IpAddr) -> bool {
+        let Ok(local) = Cidr::new(ip, 0) else {
+            return false;
+        };
+        let least = Place {
+            link,
+            local,
+            peer: None,
+        };
+        let next = self.held.range(least..).next();
+        next.is_some_and(|place| place.link == link && place.local.address() == ip)
     }
 
     /// Addresses that carry our mark.
@@ -351,7 +365,11 @@ mod tests {
         let held = address(2, "10.0.0.1/24", None);
         let mut kernel = Kernel::new(vec![link(2, "eth0", true)], vec![held.clone()]);
         assert!(kernel.holds(held.place));
+        assert!(kernel.has_ip(index(2), [10, 0, 0, 1].into()));
+        assert!(!kernel.has_ip(index(1), [10, 0, 0, 1].into()));
+        assert!(!kernel.has_ip(index(2), [10, 0, 0, 0].into()));
         kernel.apply(Event::LinkGone(index(2)));
+        assert!(!kernel.has_ip(index(2), [10, 0, 0, 1].into()));
         assert!(!kernel.holds(held.place));
         assert_eq!(kernel.link(index(2)), None);
     }

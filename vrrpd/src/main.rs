@@ -5,6 +5,7 @@ mod addresses;
 mod daemon;
 mod intake;
 mod kernel;
+mod refusals;
 #[cfg(test)]
 mod samples;
 mod sandbox;

@@ -1,14 +1,18 @@
 //! The kernel's links and addresses: changed and read anew through netlink, and known in between.
 
-use kr_netlink::route::{Change, Event, Requests};
+use kr_model::Instant;
+use kr_netlink::route::{Change, Event, Place, Requests};
+use nix::errno::Errno;
 
 use crate::kernel::Kernel;
+use crate::refusals::{Refusals, advice};
 
 /// The kernel's tables as this process knows them.
 #[derive(Debug)]
 pub(crate) struct Table {
     requests: Requests,
     kernel: Kernel,
+    refusals: Refusals,
 }
 
 impl Table {
@@ -17,12 +21,18 @@ impl Table {
         Self {
             requests,
             kernel: Kernel::default(),
+            refusals: Refusals::default(),
         }
     }
 
     /// What is known.
     pub(crate) const fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// What the kernel did not take.
+    pub(crate) const fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Follows a change that the kernel tells of.
@@ -39,8 +49,20 @@ impl Table {
         }
     }
 
-    /// Makes changes and follows those that the kernel took; the others are logged.
-    pub(crate) fn make(&mut self, changes: &[Change<'_>]) {
+    /// An address is not wanted any more.
+    pub(crate) fn forget(&mut self, place: Place) {
+        self.refusals.forget(place);
+    }
+
+    /// Makes the changes of a further try, whose time has come.
+    pub(crate) fn make_again(&mut self, changes: &[Change<'_>], now: Instant) {
+        self.refusals.retrying(now);
+        self.make(changes, now);
+    }
+
+    /// Makes changes and follows those that the kernel took; the others are logged, and additions are tried
+    /// again at [`Refusals::deadline`].
+    pub(crate) fn make(&mut self, changes: &[Change<'_>], now: Instant) {
         if changes.is_empty() {
             return;
         }
@@ -48,21 +70,53 @@ impl Table {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // Some of the changes may have been made.
-                log::error!("cannot change addresses: {error}");
+                log::error!("cannot change addresses: {error}; trying again");
                 self.refresh();
+                let additions = changes.iter().filter_map(|change| match *change {
+                    Change::Add { link, address } => Some(Place::of(link, address)),
+                    Change::Remove(_) => None,
+                });
+                for place in additions.filter(|place| !self.kernel.holds(*place)) {
+                    self.refusals.refused(place, Errno::EAGAIN, now);
+                }
                 return;
             }
         };
         for (change, outcome) in changes.iter().zip(outcomes) {
-            match outcome {
-                Ok(()) => self.kernel.made(*change),
-                Err(errno) => {
-                    let (what, local, link) = match change {
-                        Change::Add { link, address } => ("set", address.address, *link),
-                        Change::Remove(place) => ("remove", place.local, place.link),
-                    };
-                    let name = self.kernel.name(link);
-                    log::error!("cannot {what} {local} on {name}: {errno}");
+            if outcome.is_ok() {
+                self.kernel.made(*change);
+            }
+            match *change {
+                Change::Add { link, address } => {
+                    self.follow_addition(Place::of(link, address), outcome, now);
+                }
+                Change::Remove(place) => {
+                    self.refusals.forget(place);
+                    if let Err(errno) = outcome {
+                        let name = self.kernel.name(place.link);
+                        log::error!("cannot remove {} from {name}: {errno}", place.local);
+                    }
+                }
+            }
+        }
+    }
+
+    fn follow_addition(&mut self, place: Place, outcome: Result<(), Errno>, now: Instant) {
+        let name = self.kernel.name(place.link);
+        let local = place.local;
+        match outcome {
+            Ok(()) => {
+                if self.refusals.forget(place) {
+                    log::info!("{local} is set on {name} now, which the kernel had refused");
+                }
+            }
+            Err(errno) => {
+                if self.refusals.refused(place, errno, now) {
+                    let advice = advice(place, errno);
+                    log::error!(
+                        "cannot set {local} on {name}: {errno}; {advice}; trying again, at least once \
+                         a minute"
+                    );
                 }
             }
         }

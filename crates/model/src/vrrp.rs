@@ -302,7 +302,7 @@ pub enum Cause {
     GroupFault,
     /// Another member of its sync group became BACKUP.
     GroupBackup,
-    /// A virtual address could not be set.
+    /// The kernel takes none of the virtual addresses.
     AddressRefused,
     /// The daemon was told to stop, or a reload removed the instance.
     Shutdown,
@@ -369,7 +369,7 @@ impl fmt::Display for Cause {
             Self::NoPeer => f.write_str("it is unicast and has no unicast_peer"),
             Self::GroupFault => f.write_str("another member of its sync group is in fault"),
             Self::GroupBackup => f.write_str("another member of its sync group is backup"),
-            Self::AddressRefused => f.write_str("a virtual address could not be set"),
+            Self::AddressRefused => f.write_str("none of its virtual addresses could be set"),
             Self::Shutdown => f.write_str("stopped or removed by the operator"),
         }
     }

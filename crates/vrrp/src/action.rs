@@ -8,7 +8,8 @@ use kr_model::{GroupId, InstanceId};
 
 use crate::event::Event;
 
-/// One thing to do. A failure is not told back: the next input about the link or the address says enough.
+/// One thing to do. Of a failure only that of a master's addresses is told back
+/// ([`Input::Addresses`](crate::Input::Addresses)); for the rest the next input about the link says enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send an advert.

@@ -67,6 +67,11 @@ pub enum EventKind {
         /// How late.
         late: Duration,
     },
+    /// The kernel takes no address of this master, which therefore leaves.
+    AddressesRefused {
+        /// When it is tried again, from now.
+        again: Duration,
+    },
     /// This master sent no advert for so long that a backup may have taken over.
     SilentTooLong {
         /// How late the advert was.
@@ -94,6 +99,7 @@ impl Event {
             | EventKind::TwoOwners { .. }
             | EventKind::GaveWayToOwner { .. }
             | EventKind::TimerLate { .. }
+            | EventKind::AddressesRefused { .. }
             | EventKind::SilentTooLong { .. } => Severity::Warning,
         }
     }
@@ -137,6 +143,12 @@ impl fmt::Display for Event {
                 "this process did not run for {} ms and may have missed adverts; waiting one more \
                  interval before taking over",
                 late.as_millis()
+            ),
+            EventKind::AddressesRefused { again } => write!(
+                f,
+                "the kernel takes none of the virtual addresses, so another router shall be master; \
+                 trying again in {} s, after a change of the interface, or after a reload",
+                again.as_secs()
             ),
             EventKind::SilentTooLong { late } => write!(
                 f,

@@ -57,6 +57,14 @@ pub enum Input<'a> {
         /// Its state now.
         state: TrackerState,
     },
+    /// What became of an [`Action::SetAddresses`](crate::Action::SetAddresses) that sets them, then or later.
+    Addresses {
+        /// Whose addresses.
+        instance: InstanceId,
+        /// True: at least one of those that are tracked is set, and the driver sees to the others. False: none
+        /// is, and the kernel will not take them as things are.
+        set: bool,
+    },
     /// The time of [`Router::poll_timeout`](crate::Router::poll_timeout) has come.
     Timer,
     /// Leave: a master says priority 0 and gives its addresses back, unless they are to stay.

@@ -18,6 +18,7 @@ use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{Surroundings, Turn, VirtualRouter};
 use crate::tracking::Trackers;
 use groups::Group;
+use refusals::Refusals;
 
 /// All instances of one process.
 #[derive(Debug, Default)]
@@ -55,6 +56,8 @@ struct Kernel {
     trackers: Trackers,
     /// Sync groups with a member that cannot work, or waits, and what that means for the others.
     faulty: BTreeMap<GroupId, Trouble>,
+    /// Instances whose addresses it does not take.
+    refusals: Refusals,
 }
 
 /// What a member does to the others of its sync group.
@@ -87,6 +90,9 @@ impl Router {
             Input::Link { interface, state } => {
                 self.kernel.links.insert(interface.clone(), state);
                 self.news = Some(format!("interface {interface} {}", state.words()));
+                for id in self.concerned(|config| uses(config, &interface)) {
+                    self.kernel.refusals.forget(id);
+                }
                 self.interface_changed(&interface, now);
             }
             Input::Source {
@@ -112,6 +118,7 @@ impl Router {
                     self.surroundings_changed(tracks, now);
                 }
             }
+            Input::Addresses { instance, set } => self.addresses_judged(instance, set, now),
             Input::Timer => self.timer(now),
             Input::Shutdown => self.shutdown(now),
         }
@@ -127,7 +134,11 @@ impl Router {
     /// When to give [`Input::Timer`]; `None` is never. It changes only in `handle`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let first = self.timers.first().map(|(at, _)| *at);
+        first
+            .into_iter()
+            .chain(self.kernel.refusals.deadline())
+            .min()
     }
 
     fn configure(
@@ -160,10 +171,13 @@ impl Router {
         for (id, new) in instances {
             match self.instances.get(&id) {
                 Some(slot) if slot.router.config == new => {}
-                Some(_) => self.with(id, now, |router, kernel, turn| {
-                    let around = kernel.around(&new);
-                    router.reload(new, around, turn);
-                }),
+                Some(_) => {
+                    self.kernel.refusals.forget(id);
+                    self.with(id, now, |router, kernel, turn| {
+                        let around = kernel.around(&new);
+                        router.reload(new, around, turn);
+                    });
+                }
                 None => self.add(new, resume.get(&id), now),
             }
         }
@@ -199,6 +213,7 @@ impl Router {
         let Some(slot) = self.instances.remove(&id) else {
             return;
         };
+        self.kernel.refusals.forget(id);
         let config = &slot.router.config;
         if let Some(sharers) = self
             .receivers
@@ -236,16 +251,23 @@ impl Router {
     }
 
     fn interface_changed(&mut self, interface: &IfName, now: Instant) {
-        let uses = |config: &Instance| devices(config).any(|device| device == interface);
-        self.surroundings_changed(uses, now);
+        self.surroundings_changed(|config| uses(config, interface), now);
     }
 
     fn surroundings_changed(&mut self, concerns: impl Fn(&Instance) -> bool, now: Instant) {
-        let concerned = self
-            .instances
+        self.reconsider(self.concerned(concerns), now);
+    }
+
+    fn concerned(&self, concerns: impl Fn(&Instance) -> bool) -> BTreeSet<InstanceId> {
+        self.instances
             .iter()
-            .filter(|(_, slot)| concerns(&slot.router.config));
-        let mut concerned: BTreeSet<_> = concerned.map(|(id, _)| *id).collect();
+            .filter(|(_, slot)| concerns(&slot.router.config))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Finds out anew whether these instances, and their sync groups, can work.
+    fn reconsider(&mut self, mut concerned: BTreeSet<InstanceId>, now: Instant) {
         for group in self.find_faulty_groups() {
             let members = self.groups.get(&group).map(|group| &group.members);
             concerned.extend(members.into_iter().flatten());
@@ -266,6 +288,7 @@ impl Router {
     }
 
     fn timer(&mut self, now: Instant) {
+        self.end_pauses(now);
         let due = self.timers.iter().take_while(|(at, _)| *at <= now);
         for id in due.map(|(_, id)| *id).collect::<Vec<_>>() {
             self.with(id, now, |router, _, turn| router.timer(turn));
@@ -389,6 +412,9 @@ impl Kernel {
             }
             _ if is_lonely(config) => Some(Cause::NoPeer),
             Some(LinkState::Up) | None if source.is_none() => Some(Cause::NoSourceAddress),
+            Some(LinkState::Up) | None if self.refusals.holds(config.id) => {
+                Some(Cause::AddressRefused)
+            }
             Some(LinkState::Up) | None => {
                 let offender = self.trackers.fault(&config.trackers);
                 offender.map(Cause::Tracked)
@@ -425,6 +451,11 @@ fn tracked_devices(config: &Instance) -> impl Iterator<Item = &IfName> {
         .filter(|device| **device != config.interface)
 }
 
+/// True when an instance depends on an interface.
+fn uses(config: &Instance, interface: &IfName) -> bool {
+    devices(config).any(|device| device == interface)
+}
+
 fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
     let tracked = config.tracked_interfaces.iter();
     std::iter::once(&config.interface)
@@ -433,5 +464,6 @@ fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
 }
 
 mod groups;
+mod refusals;
 #[cfg(test)]
 mod tests;

@@ -108,3 +108,25 @@ fn stock_without_link_gives_the_address_to_stock_until_the_link_is_back() {
 fn ours_without_link_gives_the_address_to_stock_until_the_link_is_back() {
     link(Ours, Stock);
 }
+
+/// A master that cannot set its address would be a hole that packets fall into.
+#[test]
+fn ours_whose_address_is_refused_leaves_it_to_stock() {
+    let pair = Pair::new().unwrap();
+    let mut refused = instance("MASTER", 150);
+    // Only multicast addresses can be joined: the kernel refuses this line.
+    refused.addresses = vec!["192.168.77.100/24 autojoin"];
+    let a = start(Ours, &pair.a, &refused).unwrap();
+    let _b = start(Stock, &pair.b, &instance("BACKUP", 100)).unwrap();
+    pair.wait_holder('b', ELECTION).unwrap();
+    throughout(Duration::from_secs(4), "b stays master", || {
+        pair.holder() == Some('b')
+    })
+    .unwrap();
+    assert!(
+        a.log()
+            .contains("none of its virtual addresses could be set"),
+        "{}",
+        a.log()
+    );
+}

@@ -14,4 +14,5 @@ mod adverts;
 mod endings;
 mod harness;
 mod pauses;
+mod refusals;
 mod resume;

@@ -295,6 +295,11 @@ impl VirtualRouter {
         }
     }
 
+    /// Says why FAULT follows.
+    pub(crate) fn addresses_refused(&self, again: Duration, turn: &mut Turn<'_>) {
+        self.say(EventKind::AddressesRefused { again }, turn);
+    }
+
     /// Serves what is due at `turn.now`.
     pub(crate) fn timer(&mut self, turn: &mut Turn<'_>) {
         match &self.phase {

@@ -10,6 +10,7 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 mod authentication;
 mod fault;
 mod groups;
+mod refusals;
 mod reload;
 mod resume;
 mod tracking;

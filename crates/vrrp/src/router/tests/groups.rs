@@ -201,3 +201,17 @@ fn a_resumed_group_says_nothing() {
         "{did:?}"
     );
 }
+
+#[test]
+fn a_member_whose_addresses_are_refused_takes_the_group_along_and_back() {
+    let mut bench = grouped(100);
+    bench.wait();
+    assert_eq!(bench.states(), [State::Master; 2]);
+    bench.give(Input::Addresses {
+        instance: SECOND,
+        set: false,
+    });
+    assert_eq!(bench.states(), [State::Fault; 2]);
+    bench.wait();
+    assert_eq!(bench.states(), [State::Backup; 2]);
+}
