@@ -11,12 +11,23 @@ pub(crate) fn of_instance(config: &Config, entry: &InstanceEntry, to: State) -> 
         return None;
     }
     let (text, body) = of_state(config, to)?;
+    Some(about_instance(config, entry, text, body))
+}
+
+/// The mail about an instance that a reload removed and that has `notify_deleted`.
+pub(crate) fn of_deletion(config: &Config, entry: &InstanceEntry) -> Option<Mail> {
+    entry
+        .mail
+        .then(|| about_instance(config, entry, "Deleted", "was removed by a reload"))
+}
+
+fn about_instance(config: &Config, entry: &InstanceEntry, text: &str, body: &str) -> Mail {
     let name = &entry.instance.name;
-    Some(mail(
+    mail(
         config,
         &format!("VRRP Instance {name} - {text}"),
         &format!("VRRP Instance {body}"),
-    ))
+    )
 }
 
 /// The mail about a new state of a sync group; `None` when the state or the settings ask for none.

@@ -6,6 +6,7 @@ mod alert;
 mod cli;
 mod daemon;
 mod dump;
+mod fifos;
 mod load;
 mod log_file;
 mod pidfile;
@@ -15,6 +16,7 @@ mod sample;
 mod scripts;
 mod start;
 mod supervisor;
+mod told;
 mod transfer;
 
 use std::ffi::CString;

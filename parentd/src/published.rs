@@ -25,6 +25,8 @@ pub(crate) struct Published {
     pub(crate) timeouts: Option<ConnectionTimeouts>,
     /// Real servers, as the IPVS process last announced them.
     pub(crate) servers_up: BTreeMap<RealServerId, bool>,
+    /// Virtual servers: whether they have their quorum, as last announced.
+    pub(crate) quorum: BTreeMap<VirtualServerId, bool>,
     /// Whether the kernel's IPVS can be programmed, once it was said.
     pub(crate) ipvs_usable: Option<bool>,
 }
@@ -62,6 +64,8 @@ impl Published {
             .retain(|id, _| config.checkers.contains_key(id));
         self.servers_up
             .retain(|id, _| config.real_servers.contains_key(id));
+        self.quorum
+            .retain(|id, _| config.virtual_servers.contains_key(id));
     }
 }
 

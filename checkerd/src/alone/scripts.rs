@@ -84,7 +84,7 @@ impl Scripts {
     pub(super) fn collect(&mut self, token: Token) -> Option<(CheckerId, u64, ScriptOutcome)> {
         match self.runner.collect(token)? {
             (Purpose::Check { checker, run }, outcome) => Some((checker, run, outcome)),
-            (Purpose::Abandoned | Purpose::Notify { .. }, _) => None,
+            (Purpose::Abandoned | Purpose::Notify { .. } | Purpose::Reader { .. }, _) => None,
         }
     }
 

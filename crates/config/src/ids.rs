@@ -13,7 +13,7 @@ use kr_model::units::{IfName, Vrid};
 use kr_model::vrrp::{Instance, Transport};
 use kr_model::{CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
 
-use crate::typed::{Config, InstanceNotify};
+use crate::typed::{Config, Deletion, InstanceNotify};
 
 /// Gives out ids; a number is never given out twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,9 +65,18 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
         fault: script(notify.fault),
         stop: script(notify.stop),
         any: script(notify.any),
+        deleted: notify.deleted.map(|deletion| Deletion {
+            script: script(deletion.script),
+        }),
+        lower_priority: script(notify.lower_priority),
+        priority_changes: notify.priority_changes,
     };
+    let mut global = new.global;
+    for fifo in &mut global.fifos {
+        fifo.reader = script(fifo.reader);
+    }
     Config {
-        global: new.global,
+        global,
         vrrp: new.vrrp,
         checker: new.checker,
         ipvs: new.ipvs,

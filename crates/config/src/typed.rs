@@ -69,6 +69,19 @@ pub struct InstanceNotify {
     pub stop: Option<ScriptId>,
     /// `notify`: after each of the others, with `INSTANCE NAME STATE PRIORITY` appended.
     pub any: Option<ScriptId>,
+    /// `notify_deleted`; `None` reports a removed instance as one in fault.
+    pub deleted: Option<Deletion>,
+    /// `notify_master_rx_lower_pri`.
+    pub lower_priority: Option<ScriptId>,
+    /// `notify_priority_changes`; `None` leaves it to the group, then to `global_defs`.
+    pub priority_changes: Option<bool>,
+}
+
+/// `notify_deleted`: a reload that removes an instance is reported as DELETED.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// Runs then.
+    pub script: Option<ScriptId>,
 }
 
 /// A virtual server with what only the parent may know of it.

@@ -34,6 +34,11 @@ pub enum Purpose {
         /// Number of the checker process.
         run: u64,
     },
+    /// It reads a FIFO, as long as that is open.
+    Reader {
+        /// Number of the reader.
+        run: u64,
+    },
     /// Nobody waits for its end any more.
     Abandoned,
 }
@@ -164,6 +169,16 @@ impl Runner {
         }
     }
 
+    /// Limits a reader whose FIFO is closed.
+    pub fn limit_reader(&mut self, run: u64, until: Instant) {
+        for running in self.running.values_mut() {
+            if running.purpose == (Purpose::Reader { run }) && !running.stage.is_ending() {
+                running.purpose = Purpose::Abandoned;
+                running.stage = Stage::Limited { until };
+            }
+        }
+    }
+
     /// Limits every script that runs, for the end of the daemon.
     pub fn limit_all(&mut self, until: Instant) {
         for running in self.running.values_mut() {
@@ -260,6 +275,12 @@ impl Running {
                 log::debug!("{name} {ended}");
             }
             (Purpose::Notify { .. }, _) => log::warn!("{name} {ended}"),
+            (Purpose::Reader { .. }, _) if self.stage != Stage::Unlimited => {
+                log::debug!("{name} {ended}");
+            }
+            (Purpose::Reader { .. }, _) => {
+                log::warn!("{name}, which reads a FIFO, {ended}; the next reload starts it again")
+            }
             // The checker process judges the result.
             (Purpose::Check { .. }, _) => log::debug!("{name} {ended}"),
         }

@@ -1,7 +1,9 @@
 //! Settings of the daemon itself, which only the parent needs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ids::ScriptId;
 use crate::script::ScriptUser;
 
 /// `global_defs` and root keywords that the parent acts on.
@@ -25,6 +27,27 @@ pub struct Global {
     pub no_checker_mail: bool,
     /// Accounts of the child processes.
     pub accounts: Accounts,
+    /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo`: no path twice.
+    pub fifos: Vec<NotifyFifo>,
+    /// `vrrp_notify_priority_changes`.
+    pub tells_priority_changes: bool,
+    /// `fifo_write_vrrp_states_on_reload`.
+    pub fifo_states_on_reload: bool,
+}
+
+/// A FIFO that gets a line for each change of state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyFifo {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Its owner; `None` is `script_user`, then the parent's user.
+    pub user: Option<ScriptUser>,
+    /// It gets the lines of instances and sync groups.
+    pub vrrp: bool,
+    /// It gets the lines of virtual and real servers.
+    pub lvs: bool,
+    /// The program that reads it, when the parent is to start one.
+    pub reader: Option<ScriptId>,
 }
 
 /// `vrrpd_user`, `checkerd_user`, `ipvsd_user`: own keywords; accounts the children run under.

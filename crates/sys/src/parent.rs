@@ -12,7 +12,7 @@ use crate::capability;
 use crate::privilege::{Grant, Holdings, Role};
 
 /// The parent's own capabilities; those of its children come on top, for it can only pass on what it has.
-pub const GRANTS: [Grant; 5] = [
+pub const GRANTS: [Grant; 6] = [
     Grant {
         capability: Capability::CAP_SETUID,
         reason: "starts each process and script under its own account",
@@ -28,6 +28,10 @@ pub const GRANTS: [Grant; 5] = [
     Grant {
         capability: Capability::CAP_KILL,
         reason: "ends children and scripts, which run under other accounts",
+    },
+    Grant {
+        capability: Capability::CAP_CHOWN,
+        reason: "gives each FIFO of `notify_fifo` to its user",
     },
     Grant {
         capability: Capability::CAP_DAC_READ_SEARCH,
@@ -131,8 +135,8 @@ mod tests {
 
     #[test]
     fn the_parent_holds_what_its_children_get_and_little_else() {
-        // CAP_DAC_READ_SEARCH 2, KILL 5, SETGID 6, SETUID 7, SETPCAP 8.
-        let own = 0b1_1110_0100;
+        // CAP_CHOWN 0, DAC_READ_SEARCH 2, KILL 5, SETGID 6, SETUID 7, SETPCAP 8.
+        let own = 0b1_1110_0101;
         assert_eq!(mask() & 0xfff, own);
         for role in Role::ALL {
             assert_eq!(mask() & role.mask(), role.mask(), "{}", role.program());

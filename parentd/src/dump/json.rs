@@ -43,11 +43,18 @@ fn instance_data(
         fields.extend(state(&entry.instance, snapshot, moment));
         fields.insert("smtp_alert".to_owned(), Value::from(entry.mail));
         let notify = &entry.notify;
+        let deletion = notify.deleted;
+        fields.insert("notify_deleted".to_owned(), deletion.is_some().into());
         for (name, script) in [
             ("script_backup", notify.backup),
             ("script_master", notify.master),
             ("script_fault", notify.fault),
             ("script_stop", notify.stop),
+            (
+                "script_deleted",
+                deletion.and_then(|deletion| deletion.script),
+            ),
+            ("script_master_rx_lower_pri", notify.lower_priority),
             ("script", notify.any),
         ] {
             fields.extend(script_field(config, name, script));
@@ -104,7 +111,6 @@ fn settings(instance: &Instance) -> Value {
             Version::V2 => 2,
             Version::V3 => 3,
         },
-        "notify_deleted": false,
         "vips": lines(&instance.addresses),
         "evips": lines(&instance.excluded),
         "vroutes": [],

@@ -21,10 +21,14 @@ use kr_sys::spawn::{Identity, Program};
 use mio::Token;
 
 use crate::accounts;
+use crate::fifos::Reader;
 use crate::scripts::queue::{Input, Job, Object, Queue};
 
 /// Time for scripts that are started while the daemon stops.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// From the end of that time to the end of what still runs: after `SIGTERM`.
+pub(crate) const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// A script that can run.
 #[derive(Debug)]
@@ -154,6 +158,8 @@ pub(crate) struct Scripts {
     prepared: Prepared,
     queue: Queue,
     runner: Runner,
+    readers: BTreeMap<u64, Reader>,
+    next_reader: u64,
     stopping: bool,
 }
 
@@ -164,6 +170,8 @@ impl Scripts {
             prepared,
             queue: Queue::default(),
             runner: Runner::new(first_token),
+            readers: BTreeMap::new(),
+            next_reader: 0,
             stopping: false,
         }
     }
@@ -221,6 +229,39 @@ impl Scripts {
         })
     }
 
+    /// Starts the programs that read FIFOs, as far as they do not run already. Those of other FIFOs find
+    /// theirs closed, and have [`STOP_LIMIT`] to end.
+    pub(crate) fn read_fifos(&mut self, wanted: &[Reader], events: &EventLoop, now: Instant) {
+        for run in self.readers.keys().copied().collect::<Vec<_>>() {
+            if self
+                .readers
+                .get(&run)
+                .is_some_and(|reader| !wanted.contains(reader))
+            {
+                self.readers.remove(&run);
+                self.runner
+                    .limit_reader(run, now.saturating_add(STOP_LIMIT));
+            }
+        }
+        for reader in wanted {
+            if self.readers.values().any(|running| running == reader) {
+                continue;
+            }
+            self.next_reader = self.next_reader.saturating_add(1);
+            let run = self.next_reader;
+            let path = reader.path.to_string_lossy().into_owned();
+            if self.start(
+                reader.script,
+                &[path],
+                Purpose::Reader { run },
+                None,
+                events,
+            ) {
+                self.readers.insert(run, reader.clone());
+            }
+        }
+    }
+
     /// Ends all runs of checks: their process is gone.
     pub(crate) fn abandon_checks(&mut self, now: Instant) {
         self.runner.abandon(|_| false, now);
@@ -244,6 +285,10 @@ impl Scripts {
                 run,
                 outcome,
             }),
+            (Purpose::Reader { run }, _) => {
+                self.readers.remove(&run);
+                None
+            }
             (Purpose::Abandoned, _) => None,
         }
     }

@@ -3,23 +3,21 @@
 
 use std::fmt;
 
-use kr_config::typed::{Config, InstanceNotify};
+use kr_config::typed::Config;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::FromIpvsd;
 use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
 use kr_model::check::{Mail, Probe};
-use kr_model::vrrp::State;
 use kr_model::{CheckerId, Generation, GroupId, InstanceId, RealServerId, VirtualServerId};
 
 use crate::alert;
 use crate::scripts::CheckEnded;
-use crate::scripts::queue::{Job, Object};
 use crate::supervisor::heartbeat::StrayPong;
 use crate::supervisor::{MAILS_KEPT, Supervisor};
 
 /// A child said what it may not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Misbehaviour {
+pub(super) enum Misbehaviour {
     Instance(InstanceId),
     Group(GroupId),
     Checker(CheckerId),
@@ -98,43 +96,16 @@ impl Supervisor {
             FromVrrpd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.vrrpd.set_ready(generation);
+                self.announce_untold();
             }
-            FromVrrpd::Snapshot(snapshot) => {
-                let id = snapshot.id;
-                self.find(|config| config.instances.get(&id))
-                    .ok_or(Misbehaviour::Instance(id))?;
-                self.published.instances.insert(id, *snapshot);
-            }
+            FromVrrpd::Snapshot(snapshot) => self.snapshot_came(*snapshot)?,
             FromVrrpd::Transition {
                 instance,
                 to,
                 priority,
                 cause,
-            } => {
-                let (entry, config) = self
-                    .find_with(|config| config.instances.get(&instance))
-                    .ok_or(Misbehaviour::Instance(instance))?;
-                let name = &entry.instance.name;
-                log::debug!("{name} is {} with priority {priority}: {cause}", to.word());
-                let name = ("INSTANCE", name.as_str());
-                let jobs = state_jobs(&entry.notify, name, to, priority);
-                let mail = alert::of_instance(config, entry, to);
-                self.scripts
-                    .notify(Object::Instance(instance), jobs, &self.events, self.now);
-                self.mail(mail);
-            }
-            FromVrrpd::GroupTransition { group, to } => {
-                let (entry, config) = self
-                    .find_with(|config| config.groups.get(&group))
-                    .ok_or(Misbehaviour::Group(group))?;
-                log::info!("sync group {} is {}", entry.name, to.word());
-                let name = ("GROUP", entry.name.as_str());
-                let jobs = state_jobs(&entry.notify, name, to, 0);
-                let mail = alert::of_group(config, entry, to);
-                self.scripts
-                    .notify(Object::Group(group), jobs, &self.events, self.now);
-                self.mail(mail);
-            }
+            } => self.instance_changed(instance, to, priority, &cause)?,
+            FromVrrpd::GroupTransition { group, to } => self.group_changed(group, to)?,
         }
         Ok(())
     }
@@ -204,19 +175,7 @@ impl Supervisor {
                 real_server,
                 up,
                 reason,
-            } => {
-                let entry = self
-                    .find(|config| config.real_servers.get(&real_server))
-                    .ok_or(Misbehaviour::RealServer(real_server))?;
-                log::debug!("{} is {} ({reason:?})", entry.real_server.label, word(up));
-                let script = if up {
-                    entry.notify_up
-                } else {
-                    entry.notify_down
-                };
-                self.published.servers_up.insert(real_server, up);
-                self.notify(Object::RealServer(real_server), script);
-            }
+            } => self.server_changed(real_server, up, reason)?,
             FromIpvsd::CheckerChanged {
                 checker,
                 up,
@@ -230,22 +189,7 @@ impl Supervisor {
                 up,
                 weight,
                 reason,
-            } => {
-                let (entry, config) = self
-                    .find_with(|config| config.virtual_servers.get(&virtual_server))
-                    .ok_or(Misbehaviour::VirtualServer(virtual_server))?;
-                let label = &entry.virtual_server.label;
-                let gained = if up { "has" } else { "lacks" };
-                log::debug!("{label} {gained} quorum with weight {weight} ({reason:?})");
-                let script = if up {
-                    entry.quorum_up
-                } else {
-                    entry.quorum_down
-                };
-                let mail = alert::of_quorum(config, entry, up, weight, reason);
-                self.notify(Object::VirtualServer(virtual_server), script);
-                self.mail(mail);
-            }
+            } => self.quorum_changed(virtual_server, up, weight, reason)?,
             FromIpvsd::Kernel { usable } => {
                 self.published.ipvs_usable = Some(usable);
             }
@@ -290,7 +234,10 @@ impl Supervisor {
         self.find_with(get).map(|(object, _)| object)
     }
 
-    fn find_with<T>(&self, get: impl Fn(&Config) -> Option<&T>) -> Option<(&T, &Config)> {
+    pub(super) fn find_with<T>(
+        &self,
+        get: impl Fn(&Config) -> Option<&T>,
+    ) -> Option<(&T, &Config)> {
         [Some(&self.config), self.previous.as_ref()]
             .into_iter()
             .flatten()
@@ -305,15 +252,6 @@ impl Supervisor {
         }
     }
 
-    fn notify(&mut self, object: Object, script: Option<kr_model::ScriptId>) {
-        let job = script.map(|script| Job {
-            script,
-            appended: Vec::new(),
-        });
-        self.scripts
-            .notify(object, job.into_iter().collect(), &self.events, self.now);
-    }
-
     pub(super) fn script_ended(&mut self, ended: CheckEnded) {
         self.checkerd.send(&ToCheckerd::ScriptEnded {
             checker: ended.checker,
@@ -323,7 +261,7 @@ impl Supervisor {
     }
 
     /// Hands a mail to the checker process, or keeps it until that runs again.
-    fn mail(&mut self, mail: Option<Mail>) {
+    pub(super) fn mail(&mut self, mail: Option<Mail>) {
         let Some(mail) = mail else { return };
         if self.config.checker.mail.is_none() {
             return;
@@ -343,38 +281,4 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// The scripts for a new state of an instance or a group, in the order that keepalived runs them.
-fn state_jobs(
-    notify: &InstanceNotify,
-    (kind, name): (&str, &str),
-    to: State,
-    priority: u8,
-) -> Vec<Job> {
-    let own = match to {
-        State::Init => return Vec::new(),
-        State::Master => notify.master,
-        State::Backup => notify.backup,
-        State::Fault => notify.fault,
-        State::Stop => notify.stop,
-    };
-    let own = own.map(|script| Job {
-        script,
-        appended: Vec::new(),
-    });
-    let any = notify.any.map(|script| Job {
-        script,
-        appended: vec![
-            kind.to_owned(),
-            name.to_owned(),
-            to.word().to_owned(),
-            priority.to_string(),
-        ],
-    });
-    own.into_iter().chain(any).collect()
-}
-
-const fn word(up: bool) -> &'static str {
-    if up { "up" } else { "down" }
 }

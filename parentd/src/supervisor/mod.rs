@@ -4,6 +4,7 @@
 //! Every turn ends with [`Supervisor::reconcile`], which compares what should run with what runs. Start,
 //! reload, crash and stop are this one path.
 
+mod announce;
 mod backoff;
 pub(crate) mod child;
 mod handlers;
@@ -33,13 +34,15 @@ use sd_notify::NotifyState;
 use crate::cli::Options;
 use crate::daemon::Starter;
 use crate::dump;
+use crate::fifos::Fifos;
 use crate::load::Settings;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
-use crate::scripts::Scripts;
+use crate::scripts::{STOP_GRACE, STOP_LIMIT, Scripts};
 use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
 use crate::supervisor::heartbeat::Pace;
 use crate::supervisor::watchdog::Watchdog;
+use crate::told::Told;
 
 const SIGNALS: Token = Token(0);
 const VRRPD: Token = Token(1);
@@ -48,6 +51,7 @@ const CHECKERD: Token = Token(3);
 const CHECKERD_PROCESS: Token = Token(4);
 const IPVSD: Token = Token(5);
 const IPVSD_PROCESS: Token = Token(6);
+const FIRST_FIFO: usize = 80;
 const FIRST_SCRIPT: usize = 100;
 
 /// Mails kept while the checker process is away.
@@ -130,9 +134,12 @@ pub(crate) struct Supervisor {
     allocator: IdAllocator,
     identities: BTreeMap<Role, Identity>,
     published: Published,
+    /// Which of it was announced.
+    told: Told,
     /// From where the statistics count.
     zero: dump::Zero,
     scripts: Scripts,
+    fifos: Fifos,
     mails: Vec<Mail>,
     vrrpd: Child<Vrrpd>,
     checkerd: Child<Checkerd>,
@@ -174,8 +181,10 @@ impl Supervisor {
             allocator: parts.allocator,
             identities: BTreeMap::new(),
             published: Published::default(),
+            told: Told::default(),
             zero: dump::Zero::new(),
             scripts: Scripts::new(parts.settings.scripts, FIRST_SCRIPT),
+            fifos: Fifos::new(FIRST_FIFO),
             mails: Vec::new(),
             vrrpd: Child::new(VRRPD, VRRPD_PROCESS),
             checkerd: Child::new(CHECKERD, CHECKERD_PROCESS),
@@ -188,6 +197,7 @@ impl Supervisor {
             watchdog: Watchdog::from_environment(clock.now()),
         };
         supervisor.look_up_accounts();
+        supervisor.open_fifos();
         Ok(supervisor)
     }
 
@@ -267,6 +277,7 @@ impl Supervisor {
                     self.after_end(Role::Ipvsd, left);
                 }
             }
+            fifo if self.fifos.handle_ready(fifo) => {}
             script => {
                 if let Some(ended) = self.scripts.collect(script, &self.events, self.now) {
                     self.script_ended(ended);
@@ -375,9 +386,13 @@ impl Supervisor {
                 None
             }
             Phase::Finishing { code, until } => {
-                if !self.scripts.is_idle() && self.now < until {
+                // Readers come to the end of their FIFO, and so to their own.
+                self.fifos.close_when_written();
+                let done = self.scripts.is_idle() && self.fifos.is_closed();
+                if !done && self.now < until {
                     return None;
                 }
+                self.fifos.close();
                 self.scripts.kill_all();
                 Some(code)
             }
@@ -389,6 +404,7 @@ impl Supervisor {
         if !self.is_needed(Role::Vrrpd) {
             self.vrrpd.ask_to_leave(now);
         } else if self.vrrpd.is_due(now) && self.start(Role::Vrrpd) {
+            self.told.process_started();
             self.transfer_to_vrrpd(true);
         }
         if !self.is_needed(Role::Ipvsd) {
@@ -460,9 +476,13 @@ impl Supervisor {
             return;
         }
         self.published.retain(&self.config);
+        self.told.retain(&self.config);
         match self.phase {
             Phase::Starting => log::info!("up: every process runs its configuration"),
-            Phase::Reloading => log::info!("reloaded: configuration {generation} is in force"),
+            Phase::Reloading => {
+                log::info!("reloaded: configuration {generation} is in force");
+                self.write_states();
+            }
             Phase::Running | Phase::Stopping { .. } | Phase::Finishing { .. } => {}
         }
         self.phase = Phase::Running;
@@ -498,7 +518,7 @@ impl Supervisor {
             self.scripts.limit_all(now);
             self.phase = Phase::Finishing {
                 code,
-                until: now.saturating_add(crate::scripts::STOP_LIMIT),
+                until: now.saturating_add(STOP_LIMIT).saturating_add(STOP_GRACE),
             };
             log::info!("stopped");
         }

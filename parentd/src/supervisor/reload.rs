@@ -56,6 +56,7 @@ impl Supervisor {
             self.identities.clear();
         }
         self.look_up_accounts();
+        self.open_fifos();
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
         self.transfer_to_ipvsd(false);
@@ -78,6 +79,15 @@ impl Supervisor {
             }
             Err(error) => log::error!("the old log file is kept: {error}"),
         }
+    }
+
+    /// Opens the FIFOs of the configuration, and starts the programs that read them.
+    pub(super) fn open_fifos(&mut self) {
+        let global = &self.config.global;
+        self.fifos
+            .replace(&global.fifos, global.script_user.as_ref(), &self.events);
+        self.scripts
+            .read_fifos(&self.fifos.readers(), &self.events, self.now);
     }
 
     /// Looks up the accounts of the processes that are needed. What is known stays, so that a warning

@@ -14,6 +14,7 @@ use crate::tree::Statement;
 use crate::typed::Config;
 
 use super::Build;
+use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
 use super::tls::TlsFiles;
@@ -65,6 +66,7 @@ pub(super) struct Globals {
     use_pid_dir: bool,
     child_wait: Option<Duration>,
     pub(super) tls: TlsFiles,
+    pub(super) fifos: Fifos,
 }
 
 /// What instances take over unless they say otherwise.
@@ -145,6 +147,7 @@ impl Build<'_> {
             let name = keyword.name;
             let known = self.mail_setting(globals, name, statement)
                 || self.daemon_setting(globals, name, statement)
+                || self.fifo_setting(&mut globals.fifos, name, statement)
                 || self.lvs_setting(globals, name, statement)
                 || self.vrrp_setting(globals, name, statement);
             if !known {
@@ -385,6 +388,7 @@ impl Build<'_> {
 
     /// The configuration with everything global, and no block yet.
     pub(super) fn global_config(&mut self, globals: &Globals) -> Config {
+        let fifos = self.notify_fifos(&globals.fifos);
         Config {
             global: Global {
                 router_id: globals
@@ -399,6 +403,9 @@ impl Build<'_> {
                 no_fault_mail: globals.no_fault_mail,
                 no_checker_mail: globals.no_checker_mail,
                 accounts: globals.accounts.clone(),
+                fifos,
+                tells_priority_changes: globals.fifos.priority_changes,
+                fifo_states_on_reload: globals.fifos.states_on_reload,
             },
             vrrp: VrrpGlobal {
                 startup_delay: globals.startup_delay,

@@ -12,6 +12,7 @@ use kr_model::vrrp::{
 use crate::registry::Block;
 use crate::source::Span;
 use crate::tree::{Statement, Word};
+use crate::typed::Deletion;
 
 use super::Build;
 use super::finding::{error, warning};
@@ -406,6 +407,16 @@ impl Build<'_> {
             "notify_fault" => &mut draft.notify.fault,
             "notify_stop" => &mut draft.notify.stop,
             "notify" => &mut draft.notify.any,
+            "notify_deleted" => {
+                let script = self.script(line);
+                draft.notify.deleted = Some(Deletion { script });
+                return true;
+            }
+            "notify_master_rx_lower_pri" => &mut draft.notify.lower_priority,
+            "notify_priority_changes" => {
+                set(&mut draft.notify.priority_changes, self.switch(line));
+                return true;
+            }
             "smtp_alert" => {
                 set(&mut draft.alert, self.switch(line));
                 return true;

@@ -8,6 +8,7 @@ mod address;
 mod check_draft;
 mod checker;
 mod datagram_check;
+mod fifo;
 mod finding;
 mod forwarding;
 mod global;

@@ -66,6 +66,9 @@ impl Build<'_> {
                     tracking.interfaces.extend(lines);
                 }
                 "sync_group_tracking_weight" => tracking.keeps_weights = true,
+                "notify_priority_changes" => {
+                    set(&mut group.notify.priority_changes, self.switch(line));
+                }
                 "smtp_alert" => group.mail = self.switch(line).unwrap_or(group.mail),
                 _ => {
                     if !self.group_notify(&mut group.notify, keyword.name, line) {

@@ -1,5 +1,6 @@
 mod forms;
 mod lvs;
+mod notify;
 mod vrrp;
 
 use std::time::Duration;

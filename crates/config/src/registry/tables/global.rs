@@ -148,21 +148,21 @@ keywords! {
         "First firewall mark that keepalived gives away itself.";
     PLANNED (0, MANY) "nftables_counters" "nftables_counters" ["off"] [""]
         "Every nftables rule gets a packet and byte counter.";
-    PLANNED (0, MANY) "notify_fifo" "notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
-        "FIFO on which every state change of VRRP objects and of health-checker objects is written.";
-    PLANNED (0, MANY) "notify_fifo_script" "notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
-        "Command that reads notify_fifo; keepalived starts it with the FIFO name as its argument, and the checker process runs it when that process exists.";
-    PLANNED (0, MANY) "vrrp_notify_fifo" "vrrp_notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
-        "Like notify_fifo for VRRP state changes only. The same name as notify_fifo is not used twice.";
-    PLANNED (0, MANY) "vrrp_notify_fifo_script" "vrrp_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "notify_fifo" "notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
+        "FIFO that gets a line for every change of state of VRRP objects and of servers. Made when missing, removed at the stop; its owner is USER, else script_user.";
+    SUPPORTED (1, 3) "notify_fifo_script" "notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command that reads notify_fifo, started with the path of the FIFO as its last argument at the start, and at a reload when it has ended or changed.";
+    SUPPORTED (1, 3) "vrrp_notify_fifo" "vrrp_notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
+        "The same for instances and sync groups only.";
+    SUPPORTED (1, 3) "vrrp_notify_fifo_script" "vrrp_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Command that reads vrrp_notify_fifo.";
-    PLANNED (0, MANY) "vrrp_notify_priority_changes" "vrrp_notify_priority_changes [BOOL]" ["false"] [""]
-        "Priority changes are reported by notify scripts and FIFOs.";
-    PLANNED (0, MANY) "fifo_write_vrrp_states_on_reload" "fifo_write_vrrp_states_on_reload" ["off"] [""]
+    SUPPORTED (0, 1) "vrrp_notify_priority_changes" "vrrp_notify_priority_changes [BOOL]" ["false"] [""]
+        "Changes of the effective priority are told to the FIFOs, as MASTER_PRIORITY or BACKUP_PRIORITY.";
+    SUPPORTED (0, 0) "fifo_write_vrrp_states_on_reload" "fifo_write_vrrp_states_on_reload" ["off"] [""]
         "After a reload the state of every instance and sync group is written to the FIFOs even when unchanged.";
-    PLANNED (0, MANY) "lvs_notify_fifo" "lvs_notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
-        "FIFO for LVS changes only.";
-    PLANNED (0, MANY) "lvs_notify_fifo_script" "lvs_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+    SUPPORTED (1, 3) "lvs_notify_fifo" "lvs_notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
+        "The same for virtual and real servers only.";
+    SUPPORTED (1, 3) "lvs_notify_fifo_script" "lvs_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Reader command of lvs_notify_fifo.";
     PLANNED (0, MANY) "checker_priority" "checker_priority N" ["0"] ["-20..19"]
         "nice value of the health-checker process.";

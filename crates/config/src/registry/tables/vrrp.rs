@@ -102,7 +102,7 @@ keywords! {
         "Run when the instance goes to fault.";
     SUPPORTED (1, 3) "notify_stop" "notify_stop \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run when keepalived stops.";
-    PLANNED (0, MANY) "notify_deleted" "notify_deleted [\"COMMAND [ARG...]\" [USER [[:]GROUP]]]" ["off"] ["one quoted word, see config-file"]
+    SUPPORTED (0, 3) "notify_deleted" "notify_deleted [\"COMMAND [ARG...]\" [USER [[:]GROUP]]]" ["off"] ["one quoted word, see config-file"]
         "A reload that removes the instance is reported as DELETED instead of FAULT; SCRIPT runs then.";
     SUPPORTED (1, 3) "notify" "notify \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run after the state script of every change, with INSTANCE NAME STATE PRIORITY appended.";
@@ -110,7 +110,7 @@ keywords! {
         "Run when, while master, an advert of lower priority (or same priority and lower address) arrives.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["smtp_alert_vrrp, then smtp_alert, else off"] [""]
         "Mail state changes.";
-    PLANNED (0, MANY) "notify_priority_changes" "notify_priority_changes [BOOL]" ["sync group value, else vrrp_notify_priority_changes"] [""]
+    SUPPORTED (0, 1) "notify_priority_changes" "notify_priority_changes [BOOL]" ["sync group value, else vrrp_notify_priority_changes"] [""]
         "Also notify every change of the effective priority.";
     PLANNED (0, MANY) "lvs_sync_daemon_interface" "lvs_sync_daemon_interface IFNAME" ["none"] [""]
         "Deprecated after 1.2.19: IPVS synchronisation on this instance; use lvs_sync_daemon.";
@@ -230,7 +230,7 @@ keywords! {
         "Deprecated: reported and treated as sync_group_tracking_weight.";
     SUPPORTED (0, 0) "sync_group_tracking_weight" "sync_group_tracking_weight" ["off"] [""]
         "Keep the weights of tracked objects of the members.";
-    PLANNED (0, MANY) "notify_priority_changes" "notify_priority_changes [BOOL]" ["value of vrrp_notify_priority_changes"] [""]
+    SUPPORTED (0, 1) "notify_priority_changes" "notify_priority_changes [BOOL]" ["value of vrrp_notify_priority_changes"] [""]
         "Report priority changes of members by notify and FIFO.";
     }
 }
