@@ -3,6 +3,7 @@
 //! ([`Request`]).
 
 use kr_check::checks::{Configuration, Input};
+use kr_check::http::Patterns;
 use kr_check::outcome::{LocalStep, Seconds};
 use kr_check::tls::TlsContext;
 use kr_check::{Action, Checks, Event, Rng};
@@ -80,6 +81,8 @@ impl Engine {
             configuration.generation,
             configuration.checkers.len()
         );
+        let patterns = Patterns::of(configuration.checkers.iter());
+        self.probes.set_patterns(patterns);
         self.checks.handle(Input::Configure(configuration), now);
     }
 

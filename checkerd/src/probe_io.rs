@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use kr_check::checks::StreamAttempt;
+use kr_check::http::Patterns;
 use kr_check::outcome::{LocalFault, LocalStep};
 use kr_check::talk::Talk;
 use kr_check::tls::{TlsConfigError, TlsContext};
-use kr_check::{Attempt, Failure, Outcome, Rng, Timed};
+use kr_check::{Attempt, Outcome, Rng, Timed};
 use kr_event::EventLoop;
 use kr_model::{CheckerId, Instant};
 use mio::Token;
@@ -84,6 +85,7 @@ pub(crate) struct Probes {
     first_token: usize,
     next_token: usize,
     tls: Result<TlsContext, TlsConfigError>,
+    patterns: Patterns,
     /// Numbers what is asked in datagrams.
     rng: Rng,
     block: Vec<u8>,
@@ -103,6 +105,7 @@ impl Probes {
             first_token,
             next_token: first_token,
             tls,
+            patterns: Patterns::default(),
             rng,
             block: vec![0; LARGEST_DATAGRAM],
         }
@@ -111,6 +114,11 @@ impl Probes {
     /// From now on attempts use this.
     pub(crate) fn set_tls(&mut self, tls: Result<TlsContext, TlsConfigError>) {
         self.tls = tls;
+    }
+
+    /// From now on attempts search these.
+    pub(crate) fn set_patterns(&mut self, patterns: Patterns) {
+        self.patterns = patterns;
     }
 
     /// Starts an attempt. `Some`: it is over already.
@@ -160,8 +168,7 @@ impl Probes {
                 error: error.to_string(),
             })
         })?;
-        let talk = Talk::new(attempt, context)
-            .map_err(|failure| Outcome::Failed(Failure::Tls(failure)))?;
+        let talk = Talk::new(attempt, context, &self.patterns).map_err(Outcome::Failed)?;
         let connection = attempt.connection();
         let link = Link::open(connection, Timed::new(talk, connection.timeout, now))?;
         Ok(Line::Stream(Box::new(link)))

@@ -265,3 +265,34 @@ fn what_is_wrong_at_start_is_said() {
     assert_eq!(code, Some(1));
     assert!(text.contains("cannot listen on 192.0.2.77:1"), "{text}");
 }
+
+#[test]
+fn a_body_must_match_its_regex() {
+    let web = HttpServer::start(Behaviour::ok("{\"state\": \"UP\",\n \"load\": 7}\n")).unwrap();
+    let get = "HTTP_GET {
+        url {
+            path /
+            regex \"\\\"state\\\":\\s*\\\"up\\\"\"
+            regex_options caseless
+        }
+        url {
+            path /load
+            regex \"load.: \\d{2,}\"
+            regex_no_match
+            regex_min_offset 10
+        }
+    }";
+    let alone = Alone::start(&pool(&[(web.address(), get)]));
+    alone.until_log("HTTP_GET of [127.0.0.1]:tcp:");
+    let up = |alone: &Alone| alone.status()["real_servers"][0]["up"] == true;
+    alone.until("both pages", |alone| {
+        up(alone) && alone.status()["real_servers"][0]["checks"][0]["attempts"].as_u64() >= Some(4)
+    });
+    web.set(Behaviour::ok("{\"state\": \"up\", \"load\": 70}"));
+    alone.until_log("url /load: the body matches regex, which regex_no_match forbids; now down");
+    web.set(Behaviour::ok("{\"state\": \"down\"}"));
+    alone.until("still down", |alone| !up(alone));
+    web.set(Behaviour::ok("{\"state\": \"up\", \"load\": 7}"));
+    alone.until("up again", up);
+    assert!(!alone.process.log().contains("panicked"));
+}

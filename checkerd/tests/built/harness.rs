@@ -257,6 +257,8 @@ pub(crate) fn http(id: u32, target: SocketAddr, paths: &[&str]) -> Checker {
         server_name: None,
         digest: None,
         status: Vec::new(),
+        close_notify: true,
+        pattern: None,
     };
     let probe = HttpProbe {
         connection: connection(target),
@@ -273,7 +275,6 @@ pub(crate) fn https(id: u32, target: SocketAddr, name: Option<&str>) -> Checker 
     if let Probe::Http(http) = &mut checker.probe {
         http.tls = Some(TlsOptions {
             server_name: name.map(str::to_owned),
-            close_notify: true,
         });
     }
     checker

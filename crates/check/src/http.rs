@@ -8,10 +8,12 @@
 //! Wherever keepalived is narrow, more is accepted here: a longer header, lines that end in a bare LF,
 //! a status line without a reason, and field names in any case.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use kr_model::check::{HttpVersion, StatusRange, Url};
+use kr_model::check::{BodyPattern, Checker, HttpVersion, PatternOptions, Probe, StatusRange, Url};
+use kr_pattern::{Pattern, Search, SearchError};
 use md5::{Digest as _, Md5};
 
 use crate::conversation::{Conversation, Outgoing, Progress};
@@ -49,6 +51,8 @@ pub struct Answer {
     pub digest: Option<[u8; 16]>,
     /// The body, when asked for.
     pub body: Vec<u8>,
+    /// Whether the body matches the pattern, when one was searched.
+    pub matches: Option<Result<bool, SearchError>>,
 }
 
 /// Which parts of the body are of use.
@@ -62,20 +66,31 @@ pub enum Keep {
     Body,
 }
 
+/// What a `url` block wants, checked at the end of the exchange.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expectation {
+    /// `status_code`; empty means 200 to 299.
+    pub status: Vec<StatusRange>,
+    /// `digest`.
+    pub digest: Option<[u8; 16]>,
+    /// What comes of the search for `regex`: true for a match.
+    pub matches: bool,
+}
+
 /// Says whether an answer is the one that a `url` block wants.
 ///
 /// # Errors
-/// The status, or else the digest, that is not the expected one.
-pub fn judge(
-    answer: &Answer,
-    status: &[StatusRange],
-    digest: Option<[u8; 16]>,
-) -> Result<(), Failure> {
+/// The status, or else the digest, or else the pattern, that is not the expected one.
+pub fn judge(answer: &Answer, expect: &Expectation) -> Result<(), Failure> {
     let default = [StatusRange {
         first: 200,
         last: 299,
     }];
-    let accepted = if status.is_empty() { &default } else { status };
+    let accepted = if expect.status.is_empty() {
+        &default
+    } else {
+        expect.status.as_slice()
+    };
     if !accepted
         .iter()
         .any(|range| (range.first..=range.last).contains(&answer.status))
@@ -85,9 +100,57 @@ pub fn judge(
             expected: ranges_text(accepted),
         });
     }
-    match (answer.digest, digest) {
-        (Some(got), Some(expected)) if got != expected => Err(Failure::Digest { got, expected }),
-        (_, _) => Ok(()),
+    match (answer.digest, expect.digest) {
+        (Some(got), Some(expected)) if got != expected => {
+            return Err(Failure::Digest { got, expected });
+        }
+        (_, _) => {}
+    }
+    match answer.matches {
+        Some(Err(error)) => Err(Failure::Search(error)),
+        Some(Ok(true)) if !expect.matches => Err(Failure::Match),
+        Some(Ok(false)) if expect.matches => Err(Failure::NoMatch),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+/// The compiled patterns of a configuration. Urls with the same pattern share it.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns {
+    by_text: BTreeMap<String, Vec<(PatternOptions, Pattern)>>,
+}
+
+impl Patterns {
+    /// Compiles the patterns of these checkers. One that cannot be compiled is not there:
+    /// the configuration lets none through.
+    pub fn of<'a>(checkers: impl Iterator<Item = &'a Checker>) -> Self {
+        let mut patterns = Self::default();
+        for checker in checkers {
+            if let Probe::Http(http) = &checker.probe {
+                for pattern in http.urls.iter().filter_map(|url| url.pattern.as_ref()) {
+                    patterns.add(pattern);
+                }
+            }
+        }
+        patterns
+    }
+
+    fn add(&mut self, wanted: &BodyPattern) {
+        if self.get(wanted).is_some() {
+            return;
+        }
+        if let Ok(pattern) = Pattern::new(&wanted.text, wanted.options) {
+            let same_text = self.by_text.entry(wanted.text.clone()).or_default();
+            same_text.push((wanted.options, pattern));
+        }
+    }
+
+    fn get(&self, wanted: &BodyPattern) -> Option<&Pattern> {
+        let same_text = self.by_text.get(&wanted.text)?;
+        let same = same_text
+            .iter()
+            .find(|(options, _)| *options == wanted.options);
+        same.map(|(_, pattern)| pattern)
     }
 }
 
@@ -107,13 +170,6 @@ fn ranges_text(ranges: &[StatusRange]) -> String {
     text
 }
 
-/// Expectation of a `url` block, checked at the end of the exchange.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expectation {
-    status: Vec<StatusRange>,
-    digest: Option<[u8; 16]>,
-}
-
 /// Fetches a page and judges it.
 #[derive(Debug)]
 pub struct HttpCheck {
@@ -123,24 +179,33 @@ pub struct HttpCheck {
 
 impl HttpCheck {
     /// A check of one page.
-    #[must_use]
-    pub fn new(url: &Url, version: HttpVersion) -> Self {
+    ///
+    /// # Errors
+    /// [`Failure::NoPattern`] when the pattern of the page is not among `patterns`.
+    pub fn new(url: &Url, version: HttpVersion, patterns: &Patterns) -> Result<Self, Failure> {
         let keep = if url.digest.is_some() {
             Keep::Digest
         } else {
             Keep::Nothing
         };
-        Self {
-            fetch: Fetch::new(&request(&url.path, &url.host, version), keep),
+        let mut fetch = Fetch::new(&request(&url.path, &url.host, version), keep);
+        if let Some(wanted) = &url.pattern {
+            let pattern = patterns.get(wanted).ok_or(Failure::NoPattern)?;
+            let search = Search::new(pattern, wanted.min_offset, wanted.max_offset);
+            fetch.search = Some(Box::new(search));
+        }
+        Ok(Self {
+            fetch,
             expect: Expectation {
                 status: url.status.clone(),
                 digest: url.digest,
+                matches: url.pattern.as_ref().is_some_and(|pattern| pattern.wanted),
             },
-        }
+        })
     }
 
     fn judge(&self, answer: Result<Answer, Failure>) -> Result<(), Failure> {
-        judge(&answer?, &self.expect.status, self.expect.digest)
+        judge(&answer?, &self.expect)
     }
 
     fn map(&self, progress: Progress<Answer>) -> Progress<()> {
@@ -187,6 +252,7 @@ impl Conversation for HttpCheck {
 pub struct Fetch {
     request: Outgoing,
     keep: Keep,
+    search: Option<Box<Search>>,
     state: State,
 }
 
@@ -211,6 +277,7 @@ impl Fetch {
         Self {
             request: outgoing,
             keep,
+            search: None,
             state: State::Header(Vec::new()),
         }
     }
@@ -248,6 +315,7 @@ impl Fetch {
                 header,
                 digest: None,
                 body: Vec::new(),
+                matches: None,
             },
             hash: Md5::new(),
             received: 0,
@@ -276,6 +344,9 @@ impl Fetch {
                 hash.update(bytes);
                 answer.body.extend_from_slice(bytes);
             }
+        }
+        if let Some(search) = &mut self.search {
+            search.feed(bytes);
         }
         *received = received.saturating_add(u64::try_from(take).unwrap_or(u64::MAX));
         if length.is_some_and(|length| *received >= length) {
@@ -317,6 +388,7 @@ impl Conversation for Fetch {
                 if self.keep != Keep::Nothing {
                     answer.digest = Some(hash.finalize().into());
                 }
+                answer.matches = self.search.as_mut().map(|search| search.finish());
                 Ok(answer)
             }
             State::Header(_) | State::Over => {

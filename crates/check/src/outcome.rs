@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use kr_pattern::{MAX_PIECE, SearchError};
+
 /// The end of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -61,6 +63,14 @@ pub enum Failure {
         /// The configured one.
         expected: [u8; 16],
     },
+    /// The body does not match `regex`.
+    NoMatch,
+    /// The body matches `regex`, and shall not (`regex_no_match`).
+    Match,
+    /// Whether the body matches `regex` could not be found out.
+    Search(SearchError),
+    /// The configured pattern is not there.
+    NoPattern,
     /// TLS could not be set up.
     Tls(TlsFailure),
     /// A mail server answered with a code other than the one needed.
@@ -167,6 +177,16 @@ impl fmt::Display for Failure {
             Self::Digest { got, expected } => {
                 write!(f, "digest {}, expected {}", Hex(got), Hex(expected))
             }
+            Self::NoMatch => f.write_str("the body does not match regex"),
+            Self::Match => f.write_str("the body matches regex, which regex_no_match forbids"),
+            Self::Search(SearchError::TooLong) => write!(
+                f,
+                "regex with look-around or back references takes bodies of at most {MAX_PIECE} bytes; write it without them, or set regex_max_offset"
+            ),
+            Self::Search(SearchError::TooHard) => f.write_str(
+                "the search for regex in this body takes too many steps; write it without look-around and back references",
+            ),
+            Self::NoPattern => f.write_str("regex is not compiled"),
             Self::Tls(failure) => failure.fmt(f),
             Self::Reply { to, text, .. } => write!(f, "answer to {to}: {text}"),
             Self::Dns(code) => match dns_error(*code) {

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::checks::StreamAttempt;
 use crate::conversation::{Conversation, Progress};
-use crate::http::HttpCheck;
-use crate::outcome::{Failure, TlsFailure};
+use crate::http::{HttpCheck, Patterns};
+use crate::outcome::Failure;
 use crate::smtp::SmtpCheck;
 use crate::tls::{Tls, TlsContext, server_name};
 
@@ -26,8 +26,12 @@ impl Talk {
     /// The conversation for an attempt.
     ///
     /// # Errors
-    /// When the configured server name cannot be used.
-    pub fn new(attempt: &StreamAttempt<'_>, context: &TlsContext) -> Result<Self, TlsFailure> {
+    /// When the configured server name or pattern cannot be used.
+    pub fn new(
+        attempt: &StreamAttempt<'_>,
+        context: &TlsContext,
+        patterns: &Patterns,
+    ) -> Result<Self, Failure> {
         Ok(match attempt {
             StreamAttempt::Tcp(_) => Self::Tcp,
             StreamAttempt::Http {
@@ -35,19 +39,22 @@ impl Talk {
                 version,
                 url,
                 ..
-            } => Self::Http(HttpCheck::new(url, *version)),
+            } => Self::Http(HttpCheck::new(url, *version, patterns)?),
             StreamAttempt::Http {
                 tls: Some(options),
                 version,
                 url,
                 connection,
-            } => Self::Https(Box::new(Tls::new(
-                HttpCheck::new(url, *version),
-                context,
-                server_name(options, url),
-                connection.target.ip(),
-                options.close_notify,
-            )?)),
+            } => {
+                let tls = Tls::new(
+                    HttpCheck::new(url, *version, patterns)?,
+                    context,
+                    server_name(options, url),
+                    connection.target.ip(),
+                    url.close_notify,
+                );
+                Self::Https(Box::new(tls.map_err(Failure::Tls)?))
+            }
             StreamAttempt::Smtp { helo, .. } => Self::Smtp(SmtpCheck::new(helo)),
         })
     }

@@ -174,8 +174,6 @@ pub struct TlsOptions {
     /// Server name sent, already chosen from `sni_name` and the virtual hosts when `enable_sni` is on.
     /// A url may name another one.
     pub server_name: Option<String>,
-    /// `tls_compliant`: close with a close_notify.
-    pub close_notify: bool,
 }
 
 /// `http_protocol`.
@@ -203,6 +201,50 @@ pub struct Url {
     pub digest: Option<[u8; 16]>,
     /// `status_code`: accepted codes as inclusive ranges; empty means 200 to 299.
     pub status: Vec<StatusRange>,
+    /// `regex`, searched in the body.
+    pub pattern: Option<BodyPattern>,
+    /// `tls_compliant` of this url or of the checker: close with a close_notify.
+    pub close_notify: bool,
+}
+
+/// `regex` of a `url` with the keywords that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyPattern {
+    /// `regex`, in PCRE2's syntax.
+    pub text: String,
+    /// `regex_options`, without those that change nothing.
+    pub options: PatternOptions,
+    /// False with `regex_no_match`: a match is a failure.
+    pub wanted: bool,
+    /// `regex_min_offset`: a match begins at this byte of the body or later.
+    pub min_offset: u64,
+    /// `regex_max_offset`: a match begins at this byte of the body or earlier.
+    pub max_offset: Option<u64>,
+}
+
+bitflags::bitflags! {
+    /// `regex_options` that change what matches.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    pub struct PatternOptions: u16 {
+        /// Upper and lower case are the same.
+        const CASELESS = 1;
+        /// `$` is only the very end, not also before a last line end.
+        const DOLLAR_ENDONLY = 2;
+        /// `.` matches a line end too.
+        const DOTALL = 4;
+        /// White space and comments in the pattern do not count.
+        const EXTENDED = 8;
+        /// A match begins in the first line.
+        const FIRSTLINE = 16;
+        /// `^` and `$` match at every line.
+        const MULTILINE = 32;
+        /// `\d`, `\s`, `\w` and `\b` know Unicode; only together with [`UTF`](Self::UTF).
+        const UCP = 64;
+        /// Repetitions take as little as they can, with `?` as much.
+        const UNGREEDY = 128;
+        /// Pattern and body are UTF-8, not bytes.
+        const UTF = 256;
+    }
 }
 
 /// An inclusive range of HTTP status codes.

@@ -31,6 +31,8 @@ fn url(path: &str) -> Url {
             first: 200,
             last: 200,
         }],
+        close_notify: false,
+        pattern: None,
     }
 }
 

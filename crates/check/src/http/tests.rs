@@ -141,6 +141,15 @@ fn status_is_judged_before_the_digest() {
         header: Vec::new(),
         digest: Some([1; 16]),
         body: Vec::new(),
+        matches: None,
+    };
+    let judge = |status: &[StatusRange], digest| {
+        let expect = Expectation {
+            status: status.to_vec(),
+            digest,
+            matches: false,
+        };
+        judge(&answer, &expect)
     };
     let ranges = [
         StatusRange {
@@ -153,11 +162,11 @@ fn status_is_judged_before_the_digest() {
         },
     ];
     assert_eq!(
-        judge(&answer, &[], Some([2; 16])).unwrap_err().to_string(),
+        judge(&[], Some([2; 16])).unwrap_err().to_string(),
         "status 503, expected 200-299"
     );
     assert_eq!(
-        judge(&answer, &ranges, None).unwrap_err().to_string(),
+        judge(&ranges, None).unwrap_err().to_string(),
         "status 503, expected 200 301-302"
     );
     let unavailable = [StatusRange {
@@ -165,10 +174,87 @@ fn status_is_judged_before_the_digest() {
         last: 503,
     }];
     assert!(matches!(
-        judge(&answer, &unavailable, Some([2; 16])),
+        judge(&unavailable, Some([2; 16])),
         Err(Failure::Digest { .. })
     ));
-    assert_eq!(judge(&answer, &unavailable, Some([1; 16])), Ok(()));
+    assert_eq!(judge(&unavailable, Some([1; 16])), Ok(()));
+}
+
+fn url(pattern: Option<BodyPattern>) -> Url {
+    Url {
+        path: "/".to_owned(),
+        host: "h".to_owned(),
+        server_name: None,
+        digest: None,
+        status: Vec::new(),
+        close_notify: false,
+        pattern,
+    }
+}
+
+fn pattern(text: &str, wanted: bool) -> BodyPattern {
+    BodyPattern {
+        text: text.to_owned(),
+        options: PatternOptions::empty(),
+        wanted,
+        min_offset: 0,
+        max_offset: None,
+    }
+}
+
+/// What a check with this pattern says of an answer that comes in two parts.
+fn searched(wanted: BodyPattern, first: &[u8], second: &[u8]) -> Result<(), Failure> {
+    let mut patterns = Patterns::default();
+    patterns.add(&wanted);
+    let mut check = HttpCheck::new(&url(Some(wanted)), HttpVersion::V1_0, &patterns)?;
+    for part in [first, second] {
+        if let ControlFlow::Break(end) = check.received(part) {
+            return end;
+        }
+    }
+    check.ended()
+}
+
+#[test]
+fn a_pattern_is_searched_in_the_body_only() {
+    let answer: (&[u8], &[u8]) = (b"HTTP/1.0 200 up\r\nX: up\r\n\r\nit is o", b"k\n");
+    for (text, wanted, expected) in [
+        ("is ok$", true, Ok(())),
+        ("is ok$", false, Err(Failure::Match)),
+        ("up", true, Err(Failure::NoMatch)),
+        ("up", false, Ok(())),
+        ("^it", true, Ok(())),
+    ] {
+        assert_eq!(
+            searched(pattern(text, wanted), answer.0, answer.1),
+            expected,
+            "{text}"
+        );
+    }
+    assert_eq!(
+        searched(pattern("x", true), b"HTTP/1.0 500 x\r\n\r\nx", b"")
+            .unwrap_err()
+            .to_string(),
+        "status 500, expected 200-299",
+        "the status comes first"
+    );
+    let cut = searched(
+        pattern("ab", true),
+        b"HTTP/1.1 200 x\r\nContent-Length: 1\r\n\r\nab",
+        b"",
+    );
+    assert_eq!(
+        cut,
+        Err(Failure::NoMatch),
+        "what follows Content-Length is no body"
+    );
+}
+
+#[test]
+fn a_page_whose_pattern_is_not_compiled_fails() {
+    let page = url(Some(pattern("x", true)));
+    let check = HttpCheck::new(&page, HttpVersion::V1_0, &Patterns::default());
+    assert_eq!(check.unwrap_err(), Failure::NoPattern);
 }
 
 proptest::proptest! {

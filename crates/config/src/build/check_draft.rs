@@ -12,6 +12,7 @@ use crate::source::Span;
 use crate::tree::Statement;
 
 use super::Build;
+use super::pattern::PatternDraft;
 use super::value::{MAX_INTERVAL, MAX_TIMEOUT, MICROSECOND, set};
 
 /// Longest `drain_timeout`: a day.
@@ -145,6 +146,8 @@ pub(super) struct UrlDraft {
     pub(super) digest: Option<[u8; 16]>,
     pub(super) status: Vec<StatusRange>,
     pub(super) virtual_host: Option<String>,
+    pub(super) close_notify: Option<bool>,
+    pub(super) pattern: PatternDraft,
 }
 
 impl Build<'_> {

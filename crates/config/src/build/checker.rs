@@ -16,8 +16,11 @@ use super::finding::{Finding, error};
 use super::value::{MAX_TIMEOUT, set};
 use super::walk::{Context, Seen};
 
-/// Most urls or hosts of one checker: it travels in one message.
-const MOST_TARGETS: usize = 16;
+/// Most hosts of one checker: it travels in one message.
+const MOST_HOSTS: usize = 16;
+
+/// Most urls of one checker.
+const MOST_URLS: usize = 100;
 
 /// Old and wrong spellings that network checkers take.
 const OLD: &[(Block, &str)] = &[
@@ -25,7 +28,7 @@ const OLD: &[(Block, &str)] = &[
     (Block::Retired, "bind_to"),
     (Block::Retired, "bindport"),
 ];
-const REPEATABLE: &[&str] = &["url", "host", "status_code"];
+const REPEATABLE: &[&str] = &["url", "host", "status_code", "regex_options"];
 
 /// What the block of a network checker may hold.
 pub(super) const fn network_context(name: &'static str, blocks: &'static [Block]) -> Context {
@@ -152,9 +155,9 @@ impl Build<'_> {
                 true
             },
         );
-        if hosts.len() > MOST_TARGETS {
-            hosts.truncate(MOST_TARGETS);
-            self.report(too_many(statement.keyword.span));
+        if hosts.len() > MOST_HOSTS {
+            hosts.truncate(MOST_HOSTS);
+            self.report(too_many(statement.keyword.span, MOST_HOSTS, "hosts"));
         }
         // The hosts are tried in turn by one checker, so it has one schedule.
         timing.retry = timing.retry.or(inner_timing.retry);
@@ -246,9 +249,9 @@ impl Build<'_> {
             |build, name, line| build.http_setting(&mut http, name, line),
         );
         let at = statement.keyword.span;
-        if http.urls.len() > MOST_TARGETS {
-            http.urls.truncate(MOST_TARGETS);
-            self.report(too_many(at));
+        if http.urls.len() > MOST_URLS {
+            http.urls.truncate(MOST_URLS);
+            self.report(too_many(at, MOST_URLS, "urls"));
         }
         if http.urls.is_empty() {
             self.report(
@@ -328,9 +331,15 @@ impl Build<'_> {
                     }
                 }
                 "virtualhost" => set(&mut url.virtual_host, self.text(line)),
-                _ => self.unbuilt(keyword, line),
+                "tls_compliant" => set(&mut url.close_notify, self.switch(line)),
+                name => {
+                    if !self.pattern_setting(&mut url.pattern, name, line) {
+                        self.unbuilt(keyword, line);
+                    }
+                }
             }
         }
+        self.check_pattern(&mut url.pattern);
         url
     }
 
@@ -373,10 +382,10 @@ impl Build<'_> {
     }
 }
 
-fn too_many(at: Span) -> Finding {
+fn too_many(at: Span, most: usize, what: &str) -> Finding {
     error(
         at,
-        format!("a checker has at most {MOST_TARGETS} urls or hosts; the last ones are left out"),
+        format!("a checker has at most {most} {what}; the last ones are left out"),
     )
     .help("give the real server several checkers")
 }

@@ -15,6 +15,7 @@ mod global;
 mod group;
 mod instance;
 mod instance_finish;
+mod pattern;
 mod real_server;
 mod script;
 mod server_finish;

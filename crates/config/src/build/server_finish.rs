@@ -23,6 +23,12 @@ const DEFAULT_DELAY_LOOP: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Ports below this one are the kernel's to refuse to a process without `CAP_NET_BIND_SERVICE`.
 const FIRST_FREE_PORT: u16 = 1024;
+/// Most bytes of a checker's urls: a checker travels in one message of 64 KiB.
+const MOST_BYTES: usize = 56 * 1024;
+/// Most bytes of a range of status codes in a message.
+const BYTES_OF_STATUS: usize = 6;
+/// Most bytes of the lengths, numbers and the digest of a url in a message.
+const BYTES_OF_URL: usize = 80;
 const DEFAULT_HELO: &str = "smtpchecker.keepalived.org";
 
 /// What real servers need to know of their service.
@@ -165,7 +171,18 @@ impl Build<'_> {
             CheckKind::Tcp => Probe::Tcp(self.connection(server, draft.at, &draft.connection)?),
             CheckKind::Http(http) => {
                 let connection = self.connection(server, draft.at, &draft.connection)?;
-                http_probe(server, connection, http)
+                let probe = http_probe(server, connection, http);
+                if size(&probe) > MOST_BYTES {
+                    self.report(
+                        error(
+                            draft.at,
+                            "the urls of this check are too long together; it is left out",
+                        )
+                        .help("give the real server several checkers with fewer urls each"),
+                    );
+                    return None;
+                }
+                Probe::Http(probe)
             }
             CheckKind::Smtp { helo, hosts } => {
                 let mut connections = Vec::new();
@@ -320,7 +337,18 @@ impl Build<'_> {
     }
 }
 
-fn http_probe(server: &Server<'_>, connection: Connection, draft: HttpDraft) -> Probe {
+/// A size that the probe has at most in a message, in bytes.
+fn size(probe: &HttpProbe) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let of_url = |url: &Url| {
+        let pattern = url.pattern.as_ref().map_or(0, |pattern| pattern.text.len());
+        let fixed = url.path.len() + url.host.len() + text(&url.server_name) + pattern;
+        fixed + BYTES_OF_STATUS * url.status.len() + BYTES_OF_URL
+    };
+    probe.urls.iter().map(of_url).sum()
+}
+
+fn http_probe(server: &Server<'_>, connection: Connection, draft: HttpDraft) -> HttpProbe {
     let inherited = draft
         .virtual_host
         .or_else(|| server.settings.virtual_host.clone());
@@ -332,7 +360,6 @@ fn http_probe(server: &Server<'_>, connection: Connection, draft: HttpDraft) -> 
         } else {
             None
         },
-        close_notify: draft.close_notify,
     });
     let target = connection.target;
     let urls = draft.urls.into_iter().map(|url| Url {
@@ -344,12 +371,14 @@ fn http_probe(server: &Server<'_>, connection: Connection, draft: HttpDraft) -> 
             .unwrap_or_else(|| target.to_string()),
         digest: url.digest,
         status: url.status,
+        close_notify: url.close_notify.unwrap_or(draft.close_notify),
+        pattern: url.pattern.finish(),
     });
-    Probe::Http(HttpProbe {
+    HttpProbe {
         urls: urls.collect(),
         connection,
         tls,
         version: draft.version.unwrap_or(HttpVersion::V1_0),
         fast_recovery: draft.fast_recovery,
-    })
+    }
 }

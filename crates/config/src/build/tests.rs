@@ -1,3 +1,4 @@
+mod checks;
 mod forms;
 mod lvs;
 mod notify;
@@ -82,6 +83,7 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
         (Block::HttpSsl, server_with("HTTP_GET {\n@\n}")),
         (Block::SslGet, server_with("SSL_GET {\n@\n}")),
         (Block::Url, server_with("HTTP_GET {\nurl {\n@\n}\n}")),
+        (Block::SslUrl, server_with("SSL_GET {\nurl {\n@\n}\n}")),
         (Block::SmtpCheck, server_with("SMTP_CHECK {\n@\n}")),
         (Block::MiscCheck, server_with("MISC_CHECK {\n@\n}")),
     ];

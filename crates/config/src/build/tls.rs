@@ -58,10 +58,16 @@ impl Build<'_> {
                     continue;
                 }
             };
-            *slot = line
-                .arguments
-                .first()
-                .and_then(|word| self.file(word, most));
+            let word = line.arguments.first();
+            *slot = word.and_then(|word| self.file(word, most));
+            let encrypted = slot.as_ref().filter(|text| is_encrypted(text)).and(word);
+            if let Some(word) = encrypted.filter(|_| keyword.name == "key") {
+                self.report(
+                    fatal(word.span, format!("the key in `{}` is encrypted", word.text)).help(
+                        "write it out with `openssl pkey -in KEY -out PLAIN` into a file that only root can read, and name that",
+                    ),
+                );
+            }
         }
         if files.certificates.is_some() != files.key.is_some() {
             self.report(
@@ -74,6 +80,7 @@ impl Build<'_> {
         }
     }
 
+    /// The text of a file of at most `most` bytes.
     fn file(&mut self, word: &Word, most: usize) -> Option<Vec<u8>> {
         match self.host.read(Path::new(&word.text)) {
             Ok(text) if text.len() <= most => Some(text.into_bytes()),
@@ -137,4 +144,11 @@ impl Build<'_> {
             }),
         }
     }
+}
+
+/// A PEM text with an encrypted key, in the form of PKCS #8 or in the older one of RFC 1421.
+fn is_encrypted(pem: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(pem);
+    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
 }

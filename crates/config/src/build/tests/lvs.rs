@@ -447,12 +447,19 @@ fn what_would_not_fit_into_one_message_is_cut_with_an_error() {
     assert_eq!(service(&group("10.4.0.0/22")).services.len(), 1024);
     let said = "`10.4.0.0/21` brings the group above 1024 members and is left out".to_owned();
     assert!(messages(&group("10.4.0.0/21")).contains(&said));
-    let urls = "url {\n path /\n}\n".repeat(17);
-    let said = "a checker has at most 16 urls or hosts; the last ones are left out";
+    let urls = |count, path: &str| {
+        let urls = format!("url {{\n path /{path}\n}}\n").repeat(count);
+        messages(&server_with(&format!("HTTP_GET {{\n{urls}\n}}")))
+    };
     assert_eq!(
-        messages(&server_with(&format!("HTTP_GET {{\n{urls}\n}}"))),
-        [said]
+        urls(101, ""),
+        ["a checker has at most 100 urls; the last ones are left out"]
     );
+    assert_eq!(
+        urls(90, &"a".repeat(1000)),
+        ["the urls of this check are too long together; it is left out"]
+    );
+    let said = "a checker has at most 16 hosts; the last ones are left out";
     assert_eq!(
         messages(&server_with(&format!(
             "SMTP_CHECK {{\n{}\n}}",

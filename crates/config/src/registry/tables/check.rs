@@ -1,6 +1,9 @@
 //! Health checkers.
 
-use super::{Block, Keyword, MANY, PLANNED, SUPPORTED, keywords};
+use super::{
+    Block, Keyword, MANY, NO_DUPLICATE_NAMES, NO_EMPTY_CLASS, NO_JAVASCRIPT_ESCAPES, NO_PASSWORD,
+    NO_PATTERN_STACK, NO_UNSET_GROUPS, PLANNED, SUPPORTED, keywords,
+};
 
 keywords! {
     CHECK:
@@ -52,7 +55,7 @@ keywords! {
     }
     in SslGet {
     SUPPORTED (0, 1) "tls_compliant" "tls_compliant [BOOL]" ["off"] ["on|off|true|false|yes|no"]
-        "Ends the TLS session with a close_notify.";
+        "Ends the TLS sessions of all urls with a close_notify; one url can say otherwise.";
     }
     in Url {
     SUPPORTED (1, 1) "path" "path STRING" ["required"] ["request must fit in 2047 bytes"]
@@ -63,72 +66,72 @@ keywords! {
         "Accepted status codes; several lines accumulate.";
     SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["checker, real server, virtual server"] [""]
         "Host header (sent as is, no port appended) and SNI candidate for this url.";
-    PLANNED (0, MANY) "regex" "regex PCRE2" ["none"] ["one, quoted; build option"]
-        "Pattern that must match the received data.";
-    PLANNED (0, MANY) "regex_no_match" "regex_no_match" ["off"] ["needs regex"]
+    SUPPORTED (1, 1) "regex" "regex PATTERN" ["none"] ["quoted when it has spaces; PCRE2 syntax without calls of groups, conditions and verbs"]
+        "Pattern that the body must match. The header is not searched. With look-around or back references the body may have 32 KiB, else a match may.";
+    SUPPORTED (0, 0) "regex_no_match" "regex_no_match" ["off"] ["needs regex"]
         "Inverts the test: a match is a failure.";
-    PLANNED (0, MANY) "regex_options" "regex_options OPTION ..." ["none"] ["see values; unknown ones silently ignored"]
-        "PCRE2 compile options.";
-    PLANNED (0, MANY) "regex_min_offset" "regex_min_offset BYTES" ["0"] [">=0"]
-        "Do not search before this offset of the received stream.";
-    PLANNED (0, MANY) "regex_max_offset" "regex_max_offset BYTES" ["none"] [">= min offset (else both are dropped)"]
-        "A match must start at or before this offset.";
-    PLANNED (0, MANY) "regex_stack" "regex_stack START MAX" ["PCRE2 default"] ["START <= MAX"]
-        "PCRE2 JIT stack sizes; the largest values given anywhere are used.";
+    SUPPORTED (1, MANY) "regex_options" "regex_options OPTION ..." ["none"] ["see url.regex_options value"]
+        "Options of PCRE2 for the pattern; several lines accumulate.";
+    SUPPORTED (1, 1) "regex_min_offset" "regex_min_offset BYTES" ["0"] [">=0"]
+        "A match begins at this offset of the body or later.";
+    SUPPORTED (1, 1) "regex_max_offset" "regex_max_offset BYTES" ["none"] [">= min offset (else both are dropped)"]
+        "A match begins at this offset of the body or earlier.";
+    NO_PATTERN_STACK (2, 2) "regex_stack" "regex_stack START MAX" ["none"] [""]
+        "Sizes of the stack of PCRE2's compiler.";
     }
     in SslUrl {
-    PLANNED (0, MANY) "tls_compliant" "tls_compliant [BOOL]" ["off"] ["on|off|true|false|yes|no"]
-        "close_notify for this url only.";
+    SUPPORTED (0, 1) "tls_compliant" "tls_compliant [BOOL]" ["that of the checker"] ["on|off|true|false|yes|no"]
+        "Ends the TLS session of this url with a close_notify.";
     }
     in RegexOption {
-    PLANNED (0, MANY) "allow_empty_class" "allow_empty_class" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "alt_bsux" "alt_bsux" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "auto_callout" "auto_callout" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "caseless" "caseless" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "dollar_endonly" "dollar_endonly" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "dotall" "dotall" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "dupnames" "dupnames" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "extended" "extended" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "firstline" "firstline" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "match_unset_backref" "match_unset_backref" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "multiline" "multiline" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "never_ucp" "never_ucp" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "never_utf" "never_utf" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "no_auto_capture" "no_auto_capture" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "no_auto_possess" "no_auto_possess" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "no_dotstar_anchor" "no_dotstar_anchor" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "no_start_optimize" "no_start_optimize" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "ucp" "ucp" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "ungreedy" "ungreedy" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "utf" "utf" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "never_backslash_c" "never_backslash_c" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "alt_circumflex" "alt_circumflex" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "alt_verbnames" "alt_verbnames" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
-    PLANNED (0, MANY) "use_offset_limit" "use_offset_limit" ["off"] [""]
-        "Sets the PCRE2 compile option of the same name.";
+    NO_EMPTY_CLASS (0, MANY) "allow_empty_class" "allow_empty_class" ["off"] [""]
+        "A class without a character matches nothing.";
+    NO_JAVASCRIPT_ESCAPES (0, MANY) "alt_bsux" "alt_bsux" ["off"] [""]
+        "Some escapes mean what they mean in JavaScript.";
+    SUPPORTED (0, MANY) "auto_callout" "auto_callout" ["off"] [""]
+        "Changes nothing: there are no callouts.";
+    SUPPORTED (0, MANY) "caseless" "caseless" ["off"] [""]
+        "Upper and lower case are the same.";
+    SUPPORTED (0, MANY) "dollar_endonly" "dollar_endonly" ["off"] [""]
+        "`$` matches only at the very end, not also before a last line end.";
+    SUPPORTED (0, MANY) "dotall" "dotall" ["off"] [""]
+        "`.` matches a line end too.";
+    NO_DUPLICATE_NAMES (0, MANY) "dupnames" "dupnames" ["off"] [""]
+        "Several groups may have the same name.";
+    SUPPORTED (0, MANY) "extended" "extended" ["off"] [""]
+        "White space and comments in the pattern do not count.";
+    SUPPORTED (0, MANY) "firstline" "firstline" ["off"] [""]
+        "A match begins in the first line of what is searched.";
+    NO_UNSET_GROUPS (0, MANY) "match_unset_backref" "match_unset_backref" ["off"] [""]
+        "A reference to a group that took no part matches the empty text.";
+    SUPPORTED (0, MANY) "multiline" "multiline" ["off"] [""]
+        "`^` and `$` match at every line.";
+    SUPPORTED (0, MANY) "never_ucp" "never_ucp" ["off"] [""]
+        "Changes nothing: a pattern cannot switch ucp on.";
+    SUPPORTED (0, MANY) "never_utf" "never_utf" ["off"] [""]
+        "Changes nothing: a pattern cannot switch utf on.";
+    SUPPORTED (0, MANY) "no_auto_capture" "no_auto_capture" ["off"] [""]
+        "Changes nothing in what matches.";
+    SUPPORTED (0, MANY) "no_auto_possess" "no_auto_possess" ["off"] [""]
+        "Changes nothing in what matches.";
+    SUPPORTED (0, MANY) "no_dotstar_anchor" "no_dotstar_anchor" ["off"] [""]
+        "Changes nothing in what matches.";
+    SUPPORTED (0, MANY) "no_start_optimize" "no_start_optimize" ["off"] [""]
+        "Changes nothing in what matches.";
+    SUPPORTED (0, MANY) "ucp" "ucp" ["off"] [""]
+        "`\\d`, `\\s`, `\\w` and `\\b` know Unicode; needs utf.";
+    SUPPORTED (0, MANY) "ungreedy" "ungreedy" ["off"] [""]
+        "Repetitions take as little as they can, and with `?` as much.";
+    SUPPORTED (0, MANY) "utf" "utf" ["off"] [""]
+        "Pattern and body are UTF-8 instead of bytes.";
+    SUPPORTED (0, MANY) "never_backslash_c" "never_backslash_c" ["off"] [""]
+        "Changes nothing: `\\C` is refused in any case.";
+    SUPPORTED (0, MANY) "alt_circumflex" "alt_circumflex" ["off"] [""]
+        "With multiline, `^` matches after a last line end too; it does so in any case.";
+    SUPPORTED (0, MANY) "alt_verbnames" "alt_verbnames" ["off"] [""]
+        "Changes nothing: verbs are refused in any case.";
+    SUPPORTED (0, MANY) "use_offset_limit" "use_offset_limit" ["off"] [""]
+        "Changes nothing: regex_max_offset needs no such permission.";
     }
     in HttpProtocol {
     SUPPORTED (0, MANY) "1.0" "1.0" ["default"] [""]
@@ -203,7 +206,7 @@ keywords! {
         "0: non-zero content is a failure (reverse: zero is).";
     }
     in Ssl {
-    PLANNED (0, MANY) "password" "password STRING" ["none"] [""]
+    NO_PASSWORD (0, MANY) "password" "password STRING" ["none"] [""]
         "Pass phrase offered when the private key is encrypted.";
     SUPPORTED (1, 1) "ca" "ca FILE" ["none"] ["PEM"]
         "Authorities that the certificates of the servers are verified against. keepalived loads it but never verifies.";
@@ -211,7 +214,7 @@ keywords! {
         "Verifies the certificates of the servers: against ca, or without it against the authorities that Mozilla trusts. keepalived has no such keyword.";
     SUPPORTED (1, 1) "certificate" "certificate FILE" ["none"] ["PEM chain"]
         "Client certificate sent if the real server asks for one.";
-    SUPPORTED (1, 1) "key" "key FILE" ["none"] ["PEM"]
+    SUPPORTED (1, 1) "key" "key FILE" ["none"] ["PEM, not encrypted"]
         "Private key of that certificate.";
     }
 }

@@ -38,6 +38,24 @@ const PLANNED: Status = Status::Planned;
 const NO_SNMP: Status =
     Status::Ignored("there is no SNMP agent; use notify scripts, mail and the state dump instead");
 const NO_DBUS: Status = Status::Ignored("there is no D-Bus interface; use notify scripts instead");
+const NO_PASSWORD: Status = Status::Refused(
+    "keys are read without a pass phrase, which would stand in the clear next to them; write the key out with `openssl pkey -in KEY -out PLAIN` into a file that only root can read",
+);
+const NO_PATTERN_STACK: Status = Status::Ignored(
+    "the engines that search here need no stack of their own; time and memory are bounded without it",
+);
+const NO_EMPTY_CLASS: Status = Status::Refused(
+    "the engine reads `]` after `[` as a character; write `[^\\s\\S]` for a class that matches nothing",
+);
+const NO_JAVASCRIPT_ESCAPES: Status = Status::Refused(
+    "the escapes `\\u` and `\\x` of JavaScript are not known; write the number of a character as `\\x{20AC}`",
+);
+const NO_DUPLICATE_NAMES: Status = Status::Refused(
+    "every group needs a name of its own; write `(?:` for groups that nothing refers to",
+);
+const NO_UNSET_GROUPS: Status = Status::Refused(
+    "a reference to a group that took no part never matches; write `(?:\\1)?` where it may be empty",
+);
 const NO_IPTABLES: Status =
     Status::Ignored("iptables and ipsets are never touched; write such rules yourself");
 const OWN_NAMES: Status = Status::Ignored(
