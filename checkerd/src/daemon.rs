@@ -8,11 +8,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use kr_check::Rng;
 use kr_check::exporter::Directory;
-use kr_child::Started;
+use kr_child::{Heard, Link, Started};
 use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
-use kr_ipc::{Channel, ChannelError};
+use kr_ipc::edge::{Sibling, vrrpd_checkerd};
+use kr_ipc::{Channel, ChannelError, Instances};
 use kr_model::{Generation, Instant};
 use mio::Token;
 use nix::errno::Errno;
@@ -28,12 +29,16 @@ const SIGNALS: Token = Token(1);
 const IPVSD: Token = Token(2);
 const MAIL: Token = Token(3);
 const METRICS: Token = Token(4);
+const VRRPD: Token = Token(5);
 const FIRST_CLIENT_TOKEN: usize = 16;
 /// Tokens from here on belong to checks.
 const FIRST_PROBE_TOKEN: usize = FIRST_CLIENT_TOKEN + MOST_CLIENTS;
 
 /// Messages of the parent taken per wake-up.
 const MESSAGE_BUDGET: usize = 256;
+
+/// Messages of the VRRP process taken per wake-up.
+const VRRPD_BUDGET: usize = 256;
 
 /// Why the process ends, other than being told to.
 #[derive(Debug)]
@@ -94,7 +99,9 @@ pub struct Daemon {
     parent: Channel<FromCheckerd, ToCheckerd>,
     parent_backlog: bool,
     signals: Signals,
-    ipvsd: Option<Channel<ToIpvsd, FromIpvsd>>,
+    ipvsd: Link<ToIpvsd, FromIpvsd>,
+    vrrpd: Link<vrrpd_checkerd::FromCheckerd, vrrpd_checkerd::ToCheckerd>,
+    instances: Instances,
     intake: Intake,
     engine: Engine,
     mailer: Mailer,
@@ -132,7 +139,9 @@ impl Daemon {
             parent: started.channel,
             parent_backlog: true,
             signals: started.signals,
-            ipvsd: None,
+            ipvsd: Link::new(Sibling::Ipvsd, IPVSD),
+            vrrpd: Link::new(Sibling::Vrrpd, VRRPD),
+            instances: Instances::default(),
             intake: Intake::default(),
             engine: Engine::new(running, rng, FIRST_PROBE_TOKEN),
             mailer: Mailer::new(MAIL, names, mail_rng),
@@ -174,6 +183,7 @@ impl Daemon {
                 }
                 SIGNALS => self.read_signals(now)?,
                 IPVSD => self.serve_ipvsd()?,
+                VRRPD => self.vrrpd.ready(),
                 MAIL => self.mailer.ready(&self.events, now),
                 METRICS => self.metrics.listener.iter_mut().for_each(Listener::knocked),
                 Token(token) => {
@@ -187,6 +197,7 @@ impl Daemon {
         if self.parent_backlog {
             self.read_parent(now)?;
         }
+        self.read_vrrpd()?;
         if self.phase == Phase::Working {
             self.engine.pass(now);
         }
@@ -207,7 +218,7 @@ impl Daemon {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.parent_backlog {
+        if self.parent_backlog || self.vrrpd.is_unread() {
             return Some(Instant::ZERO);
         }
         let checks = match self.phase {
@@ -231,7 +242,7 @@ impl Daemon {
                 Request::Verdict {
                     generation,
                     verdict,
-                } => self.tell_ipvsd(&ToIpvsd::Verdict {
+                } => self.ipvsd.send(&ToIpvsd::Verdict {
                     generation,
                     verdict,
                 }),
@@ -267,9 +278,9 @@ impl Daemon {
                 return Ok(());
             };
             match (received.message, received.descriptor) {
-                (ToCheckerd::Ipvsd, Some(end)) => self.connect_ipvsd(end, now),
+                (ToCheckerd::Sibling(sibling), Some(end)) => self.meet(sibling, end, now)?,
                 (ToCheckerd::LogFile, Some(file)) => kr_child::replace_log_file(file),
-                (ToCheckerd::Ipvsd | ToCheckerd::LogFile, None) | (_, Some(_)) => {
+                (ToCheckerd::Sibling(_) | ToCheckerd::LogFile, None) | (_, Some(_)) => {
                     return Err(DaemonError::Descriptor);
                 }
                 (message, None) => self.message(message, now)?,
@@ -290,7 +301,8 @@ impl Daemon {
                 self.configure(complete, generation, now)?;
             }
             // With their descriptors they never come here.
-            ToCheckerd::Ipvsd | ToCheckerd::LogFile => return Err(DaemonError::Descriptor),
+            ToCheckerd::Sibling(_) | ToCheckerd::LogFile => return Err(DaemonError::Descriptor),
+            ToCheckerd::Instance(id) => self.intake.instance(id)?,
             ToCheckerd::ScriptEnded {
                 checker,
                 run,
@@ -313,7 +325,12 @@ impl Daemon {
         generation: Generation,
         now: Instant,
     ) -> Result<(), DaemonError> {
-        let Complete { global, checks } = complete;
+        let Complete {
+            global,
+            checks,
+            instances,
+        } = complete;
+        self.instances.configure(generation, instances);
         self.mailer.configure(global.mail.clone());
         self.listen(global.metrics_listen);
         if self.metrics.listener.is_some() {
@@ -343,47 +360,58 @@ impl Daemon {
         }
     }
 
-    /// Takes a new end of the channel to the IPVS process and says every verdict over it.
-    fn connect_ipvsd(&mut self, end: OwnedFd, now: Instant) {
-        let channel = Channel::new(end);
-        match self.events.register(channel.as_fd(), IPVSD) {
-            Ok(()) => {
-                self.ipvsd = Some(channel);
-                self.engine.announce(now);
-            }
-            Err(error) => log::error!("channel to the IPVS process cannot be watched: {error}"),
+    /// Takes a new end of the channel to a sibling. The IPVS process is told every verdict over it.
+    fn meet(&mut self, sibling: Sibling, end: OwnedFd, now: Instant) -> Result<(), DaemonError> {
+        let connected = match sibling {
+            Sibling::Ipvsd => self.ipvsd.connect(end, &self.events),
+            Sibling::Vrrpd => self.vrrpd.connect(end, &self.events),
+            Sibling::Checkerd => return Err(DaemonError::Descriptor),
+        };
+        connected.map_err(DaemonError::Loop)?;
+        if sibling == Sibling::Ipvsd {
+            self.engine.announce(now);
         }
-    }
-
-    /// Says something to the IPVS process. When it is away its successor will hear every verdict.
-    fn tell_ipvsd(&mut self, message: &ToIpvsd) {
-        if let Some(channel) = &mut self.ipvsd
-            && let Err(error) = channel.send(message)
-        {
-            log::warn!("channel to the IPVS process: {error}");
-            self.ipvsd = None;
-        }
+        Ok(())
     }
 
     /// Sends what waits. The IPVS process has nothing to say: anything it sends breaks the protocol.
     fn serve_ipvsd(&mut self) -> Result<(), DaemonError> {
-        let Some(channel) = &mut self.ipvsd else {
-            return Ok(());
-        };
-        let result = channel.flush().and_then(|()| channel.recv());
-        match result {
-            Ok(None) => Ok(()),
-            Ok(Some(message)) => match message {},
-            Err(ChannelError::Closed) => {
-                self.ipvsd = None;
-                Ok(())
+        match self.ipvsd.receive() {
+            Heard::Message(message) => match message {},
+            Heard::Nothing | Heard::Gone => Ok(()),
+            Heard::Misbehaved => self.accuse(Sibling::Ipvsd),
+        }
+    }
+
+    /// Takes some of what the VRRP process says.
+    fn read_vrrpd(&mut self) -> Result<(), DaemonError> {
+        for _ in 0..VRRPD_BUDGET {
+            if !self.vrrpd.is_unread() {
+                return Ok(());
             }
-            Err(error) => {
-                log::error!("the IPVS process broke the protocol: {error}");
-                self.ipvsd = None;
-                self.parent.send(&FromCheckerd::IpvsdMisbehaved)?;
-                Ok(())
+            match self.vrrpd.receive() {
+                Heard::Message(vrrpd_checkerd::ToCheckerd::Instance {
+                    generation,
+                    instance,
+                    state,
+                }) => {
+                    if let Err(unknown) = self.instances.heard(generation, instance, state) {
+                        self.vrrpd.cut(&unknown);
+                        self.accuse(Sibling::Vrrpd)?;
+                    }
+                }
+                Heard::Nothing => {}
+                Heard::Gone => {
+                    log::info!("the VRRP process is gone: its last words stay in force");
+                }
+                Heard::Misbehaved => self.accuse(Sibling::Vrrpd)?,
             }
         }
+        Ok(())
+    }
+
+    /// Tells the parent that a sibling was cut off.
+    fn accuse(&mut self, sibling: Sibling) -> Result<(), DaemonError> {
+        Ok(self.parent.send(&FromCheckerd::Misbehaved(sibling))?)
     }
 }

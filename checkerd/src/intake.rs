@@ -6,13 +6,15 @@ use std::fmt;
 
 use kr_check::Configuration;
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
-use kr_model::{CheckerId, Generation};
+use kr_model::{CheckerId, Generation, InstanceId};
 
 /// A whole configuration.
 #[derive(Debug)]
 pub(crate) struct Complete {
     pub(crate) global: CheckerGlobal,
     pub(crate) checks: Configuration,
+    /// Of which the VRRP process may speak.
+    pub(crate) instances: BTreeSet<InstanceId>,
 }
 
 /// What the parent did wrong. Any of these is a fault of this program, not of the operator.
@@ -26,6 +28,8 @@ pub enum IntakeError {
     Global,
     /// Two checkers of one id.
     Duplicate(CheckerId),
+    /// Two instances of one id.
+    DuplicateInstance(InstanceId),
     /// A checker without urls or hosts.
     Empty(CheckerId),
 }
@@ -37,6 +41,7 @@ impl fmt::Display for IntakeError {
             Self::OtherGeneration => f.write_str("the end of another configuration than was begun"),
             Self::Global => f.write_str("no global part, or two"),
             Self::Duplicate(id) => write!(f, "two checkers with id {id}"),
+            Self::DuplicateInstance(id) => write!(f, "two instances with id {id}"),
             Self::Empty(id) => write!(f, "checker {id} without anything to check"),
         }
     }
@@ -55,6 +60,7 @@ struct Partial {
     checkers: Vec<Checker>,
     ids: BTreeSet<CheckerId>,
     resume: Vec<CheckerSnapshot>,
+    instances: BTreeSet<InstanceId>,
 }
 
 impl Intake {
@@ -66,6 +72,7 @@ impl Intake {
             checkers: Vec::new(),
             ids: BTreeSet::new(),
             resume: Vec::new(),
+            instances: BTreeSet::new(),
         });
     }
 
@@ -114,6 +121,16 @@ impl Intake {
         Ok(())
     }
 
+    /// An instance of which the VRRP process may speak.
+    pub(crate) fn instance(&mut self, id: InstanceId) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        if partial.instances.insert(id) {
+            Ok(())
+        } else {
+            Err(IntakeError::DuplicateInstance(id))
+        }
+    }
+
     pub(crate) fn commit(&mut self, generation: Generation) -> Result<Complete, IntakeError> {
         let partial = self.0.take().ok_or(IntakeError::NotBegun)?;
         if partial.generation != generation {
@@ -126,6 +143,7 @@ impl Intake {
                 checkers: partial.checkers,
                 resume: partial.resume,
             },
+            instances: partial.instances,
         })
     }
 }
@@ -180,10 +198,16 @@ mod tests {
         intake.begin(Generation(4));
         intake.global(CheckerGlobal::default()).unwrap();
         intake.checker(misc(2)).unwrap();
+        intake.instance(InstanceId(7)).unwrap();
+        assert_eq!(
+            intake.instance(InstanceId(7)),
+            Err(IntakeError::DuplicateInstance(InstanceId(7)))
+        );
         let complete = intake.commit(Generation(4)).unwrap();
         assert_eq!(complete.checks.generation, Generation(4));
         assert_eq!(complete.checks.checkers, [misc(2)]);
         assert_eq!(complete.global, CheckerGlobal::default());
+        assert_eq!(complete.instances, [InstanceId(7)].into());
     }
 
     #[test]

@@ -4,27 +4,28 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use kr_child::{Heard, Link};
 use kr_event::{Clock, EventLoop, Signals};
-use kr_ipc::edge::checkerd_ipvsd;
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ServerReason, ToIpvsd};
-use kr_ipc::{Channel, ChannelError};
+use kr_ipc::edge::{Sibling, checkerd_ipvsd, vrrpd_ipvsd};
+use kr_ipc::{Channel, ChannelError, Early, Instances, Judgement};
 use kr_lvs::{Action, Event, Input, Notice, Outcome, Reason, Table};
+use kr_model::CheckerId;
 use kr_model::ipvs::Operation;
+use kr_model::lvs::Verdict;
 use kr_netlink::ipvs::{Ipvs, IpvsError, explain};
 use mio::Token;
 
 use crate::intake::{Fault, Intake, Taken};
-use crate::verdicts::{Early, Judgement};
 
 const PARENT: Token = Token(0);
 const SIGNALS: Token = Token(1);
-/// First token of channels to checker processes; each gets its own, so that an event of an old one
-/// is not taken for one of the new.
-const FIRST_CHECKERD: usize = 2;
+const CHECKERD: Token = Token(2);
+const VRRPD: Token = Token(3);
 
-/// Verdicts taken in one turn, so that a flood of them cannot keep the parent from being heard. What a
+/// Messages of each sibling taken in one turn, so that a flood of them cannot keep the parent from being heard. What a
 /// turn took is written to the kernel in one batch.
-const VERDICTS_PER_TURN: usize = 256;
+const MESSAGES_PER_TURN: usize = 256;
 
 /// How long the end waits for the parent to take the last messages.
 const LINGER: Duration = Duration::from_secs(1);
@@ -67,9 +68,6 @@ impl From<io::Error> for End {
     }
 }
 
-/// Direction seen from here: this process says nothing to the checker process.
-type Verdicts = Channel<checkerd_ipvsd::FromIpvsd, checkerd_ipvsd::ToIpvsd>;
-
 /// The IPVS process.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -80,11 +78,10 @@ pub(crate) struct Daemon {
     /// The parent is gone or does not listen; what it would be told is dropped.
     deaf: bool,
     intake: Intake,
-    checkerd: Option<(Token, Verdicts)>,
-    /// The checker process may have more to say than was read.
-    unread: bool,
-    next_token: usize,
-    early: Early,
+    checkerd: Link<checkerd_ipvsd::FromIpvsd, checkerd_ipvsd::ToIpvsd>,
+    early: Early<CheckerId, Verdict>,
+    vrrpd: Link<vrrpd_ipvsd::FromIpvsd, vrrpd_ipvsd::ToIpvsd>,
+    instances: Instances,
     table: Table,
     kernel: Option<Ipvs>,
     finished: bool,
@@ -106,10 +103,10 @@ impl Daemon {
             parent,
             deaf: false,
             intake: Intake::default(),
-            checkerd: None,
-            unread: false,
-            next_token: FIRST_CHECKERD,
+            checkerd: Link::new(Sibling::Checkerd, CHECKERD),
             early: Early::default(),
+            vrrpd: Link::new(Sibling::Vrrpd, VRRPD),
+            instances: Instances::default(),
             table: Table::new(),
             kernel: None,
             finished: false,
@@ -126,7 +123,7 @@ impl Daemon {
             if self.finished {
                 return self.linger();
             }
-            let deadline = if busy || self.unread {
+            let deadline = if busy || self.checkerd.is_unread() || self.vrrpd.is_unread() {
                 Some(self.clock.now())
             } else {
                 self.table.poll_timeout()
@@ -143,12 +140,12 @@ impl Daemon {
                         }
                     }
                     SIGNALS => self.read_signals()?,
-                    token => {
-                        let current = self.checkerd.as_ref().is_some_and(|(at, _)| *at == token);
-                        self.unread |= current && ready.readable;
-                    }
+                    CHECKERD => self.checkerd.ready(),
+                    VRRPD => self.vrrpd.ready(),
+                    _ => {}
                 }
             }
+            self.read_vrrpd()?;
             self.read_checkerd()?;
             if self
                 .table
@@ -172,21 +169,22 @@ impl Daemon {
                 Err(error) => return self.heard(Err(error)),
             };
             match (self.intake.take(received.message)?, received.descriptor) {
-                (Taken::Checkerd, Some(descriptor)) => self.meet_checkerd(descriptor)?,
+                (Taken::Meet(sibling), Some(end)) => self.meet(sibling, end)?,
                 (Taken::LogFile, Some(file)) => kr_child::replace_log_file(file),
-                (Taken::Checkerd | Taken::LogFile, None)
+                (Taken::Meet(_) | Taken::LogFile, None)
                 | (
-                    Taken::Part | Taken::Configuration(_) | Taken::Stop | Taken::Ping { .. },
+                    Taken::Part | Taken::Configuration(..) | Taken::Stop | Taken::Ping { .. },
                     Some(_),
                 ) => {
                     return Err(End::Descriptor);
                 }
                 (Taken::Part, None) => {}
                 (Taken::Ping { nonce }, None) => self.say(&FromIpvsd::Pong { nonce })?,
-                (Taken::Configuration(configuration), None) => {
+                (Taken::Configuration(configuration, instances), None) => {
                     let generation = configuration.generation;
+                    self.instances.configure(generation, instances);
                     self.input(Input::Configure(configuration));
-                    for verdict in self.early.due(generation) {
+                    for (_, verdict) in self.early.due(generation) {
                         self.input(Input::Verdict(verdict));
                     }
                 }
@@ -226,68 +224,76 @@ impl Daemon {
         Ok(())
     }
 
-    fn meet_checkerd(&mut self, descriptor: OwnedFd) -> Result<(), End> {
-        let token = Token(self.next_token);
-        self.next_token = self.next_token.saturating_add(1);
-        self.events.register(descriptor.as_fd(), token)?;
-        // The old descriptor is closed here, which also ends its registration.
-        self.checkerd = Some((token, Channel::new(descriptor)));
-        self.unread = true;
+    /// Hears a sibling over a new channel from now on.
+    fn meet(&mut self, sibling: Sibling, end: OwnedFd) -> Result<(), End> {
+        match sibling {
+            Sibling::Checkerd => self.checkerd.connect(end, &self.events)?,
+            Sibling::Vrrpd => self.vrrpd.connect(end, &self.events)?,
+            Sibling::Ipvsd => return Err(End::Descriptor),
+        }
         Ok(())
     }
 
-    /// Takes some verdicts; `unread` tells whether more may wait.
+    /// Takes some verdicts.
     fn read_checkerd(&mut self) -> Result<(), End> {
-        for _ in 0..VERDICTS_PER_TURN {
-            if !self.unread {
+        for _ in 0..MESSAGES_PER_TURN {
+            if !self.checkerd.is_unread() {
                 return Ok(());
             }
-            let Some((_, channel)) = &mut self.checkerd else {
-                self.unread = false;
-                return Ok(());
-            };
-            match channel.recv() {
-                Ok(Some(checkerd_ipvsd::ToIpvsd::Verdict {
+            match self.checkerd.receive() {
+                Heard::Message(checkerd_ipvsd::ToIpvsd::Verdict {
                     generation,
                     verdict,
-                })) => {
-                    let known = self.table.knows(verdict.checker);
+                }) => {
+                    let checker = verdict.checker;
+                    let known = self.table.knows(checker);
                     let ours = self.table.generation();
-                    match self.early.judge(ours, known, generation, verdict) {
+                    match self.early.judge(ours, known, generation, checker, verdict) {
                         Judgement::Counts => self.input(Input::Verdict(verdict)),
                         Judgement::Nothing => {}
                         Judgement::Misbehaviour => {
-                            let what = format!(
-                                "it named checker {}, which is not configured",
-                                verdict.checker
-                            );
-                            self.part_from_checkerd(&what)?;
+                            self.checkerd.cut(&format_args!(
+                                "it named checker {checker}, which is not configured"
+                            ));
+                            self.say(&FromIpvsd::Misbehaved(Sibling::Checkerd))?;
                         }
                     }
                 }
-                Ok(None) => self.unread = false,
-                Err(ChannelError::Closed) => {
+                Heard::Nothing => {}
+                Heard::Gone => {
                     log::info!("the checker process is gone: its last verdicts stay in force");
-                    self.checkerd = None;
-                    self.unread = false;
                 }
-                Err(
-                    error @ (ChannelError::Malformed(_)
-                    | ChannelError::UnexpectedDescriptor
-                    | ChannelError::Unsendable(_)
-                    | ChannelError::Full
-                    | ChannelError::Os(_)),
-                ) => self.part_from_checkerd(&error.to_string())?,
+                Heard::Misbehaved => self.say(&FromIpvsd::Misbehaved(Sibling::Checkerd))?,
             }
         }
         Ok(())
     }
 
-    fn part_from_checkerd(&mut self, why: &str) -> Result<(), End> {
-        log::error!("the checker process misbehaved, its channel is closed: {why}");
-        self.checkerd = None;
-        self.unread = false;
-        self.say(&FromIpvsd::CheckerdMisbehaved)
+    /// Takes some states of instances.
+    fn read_vrrpd(&mut self) -> Result<(), End> {
+        for _ in 0..MESSAGES_PER_TURN {
+            if !self.vrrpd.is_unread() {
+                return Ok(());
+            }
+            match self.vrrpd.receive() {
+                Heard::Message(vrrpd_ipvsd::ToIpvsd::Instance {
+                    generation,
+                    instance,
+                    state,
+                }) => {
+                    if let Err(unknown) = self.instances.heard(generation, instance, state) {
+                        self.vrrpd.cut(&unknown);
+                        self.say(&FromIpvsd::Misbehaved(Sibling::Vrrpd))?;
+                    }
+                }
+                Heard::Nothing => {}
+                Heard::Gone => {
+                    log::info!("the VRRP process is gone: its last words stay in force");
+                }
+                Heard::Misbehaved => self.say(&FromIpvsd::Misbehaved(Sibling::Vrrpd))?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes actions, up to and with one that the kernel may need some time for. True then: there may be more,

@@ -5,13 +5,14 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_lvs::{Configuration, Resume};
 use kr_model::ipvs::plain;
 use kr_model::lvs::{
     ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
 };
-use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
+use kr_model::{CheckerId, Generation, InstanceId, RealServerId, VirtualServerId};
 
 /// Longest persistence in seconds (31 days), the bound of `persistence_timeout`.
 const LONGEST_PERSISTENCE: u32 = 2_678_400;
@@ -21,10 +22,10 @@ const LONGEST_PERSISTENCE: u32 = 2_678_400;
 pub(crate) enum Taken {
     /// Nothing yet: it is part of a configuration.
     Part,
-    /// A configuration is complete and sound.
-    Configuration(Box<Configuration>),
-    /// The attached descriptor leads to the checker process.
-    Checkerd,
+    /// A configuration is complete and sound; the VRRP process may speak of these instances.
+    Configuration(Box<Configuration>, BTreeSet<InstanceId>),
+    /// The attached descriptor leads to this process.
+    Meet(Sibling),
     /// Leave cleanly.
     Stop,
     /// The attached descriptor is the log file.
@@ -91,6 +92,7 @@ struct Building {
     resume: BTreeMap<VirtualServerId, PoolSnapshot>,
     former: Vec<ServiceKey>,
     timeouts: Option<ConnectionTimeouts>,
+    instances: BTreeSet<InstanceId>,
 }
 
 impl Intake {
@@ -116,12 +118,18 @@ impl Intake {
                 }
             }
             ToIpvsd::Commit(generation) => {
-                let building = self.building.take().ok_or(Fault::NotBegun)?;
+                let mut building = self.building.take().ok_or(Fault::NotBegun)?;
+                let instances = std::mem::take(&mut building.instances);
                 let configuration = building.commit(generation)?;
                 self.in_force = Some(generation);
-                return Ok(Taken::Configuration(Box::new(configuration)));
+                return Ok(Taken::Configuration(Box::new(configuration), instances));
             }
-            ToIpvsd::Checkerd => return Ok(Taken::Checkerd),
+            ToIpvsd::Instance(id) => {
+                if !self.building()?.instances.insert(id) {
+                    return Err(Fault::Twice(format!("instance {id}")));
+                }
+            }
+            ToIpvsd::Sibling(sibling) => return Ok(Taken::Meet(sibling)),
             ToIpvsd::Stop => return Ok(Taken::Stop),
             ToIpvsd::LogFile => return Ok(Taken::LogFile),
             ToIpvsd::Ping { nonce } => return Ok(Taken::Ping { nonce }),
@@ -151,6 +159,7 @@ impl Intake {
             resume: BTreeMap::new(),
             former: Vec::new(),
             timeouts: None,
+            instances: BTreeSet::new(),
         });
         Ok(())
     }

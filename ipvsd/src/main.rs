@@ -6,7 +6,6 @@
 mod daemon;
 mod intake;
 mod sandbox;
-mod verdicts;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -9,11 +9,13 @@ mod support;
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ServerReason, ToIpvsd};
+use kr_model::vrrp::State;
 use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
 use nix::sys::socket::{MsgFlags, sendmsg};
 
-use support::{Ipvsd, real_server, verdict, virtual_server};
+use support::{Ipvsd, real_server, state, verdict, virtual_server};
 
 /// A configured `ipvsd` that cannot change a table.
 fn configured() -> Ipvsd {
@@ -76,7 +78,7 @@ fn a_checker_process_that_sends_garbage_is_cut_off_and_may_be_replaced() {
     let mut ipvsd = configured();
     let first = ipvsd.meet_checkerd();
     send_garbage(&first);
-    ipvsd.until(|message| *message == FromIpvsd::CheckerdMisbehaved);
+    ipvsd.until(|message| *message == FromIpvsd::Misbehaved(Sibling::Checkerd));
     let mut second = ipvsd.meet_checkerd();
     second.send(&verdict(1, 1, false)).unwrap();
     ipvsd.until(|message| *message == server_down(1));
@@ -87,7 +89,26 @@ fn a_checker_that_its_own_configuration_lacks_is_misbehaviour() {
     let mut ipvsd = configured();
     let mut checkerd = ipvsd.meet_checkerd();
     checkerd.send(&verdict(1, 99, false)).unwrap();
-    ipvsd.until(|message| *message == FromIpvsd::CheckerdMisbehaved);
+    ipvsd.until(|message| *message == FromIpvsd::Misbehaved(Sibling::Checkerd));
+}
+
+#[test]
+fn a_vrrp_process_that_breaks_the_protocol_is_cut_off_and_may_be_replaced() {
+    let mut ipvsd = configured();
+    let misbehaved = FromIpvsd::Misbehaved(Sibling::Vrrpd);
+    let garbage = ipvsd.meet_vrrpd();
+    send_garbage(&garbage);
+    ipvsd.until(|message| *message == misbehaved);
+    let mut liar = ipvsd.meet_vrrpd();
+    liar.send(&state(1, 99, State::Master)).unwrap();
+    ipvsd.until(|message| *message == misbehaved);
+    // One that keeps to its configuration, and to the next one, is heard in peace.
+    let mut honest = ipvsd.meet_vrrpd();
+    honest.send(&state(1, 1, State::Master)).unwrap();
+    honest.send(&state(2, 99, State::Backup)).unwrap();
+    ipvsd.parent.send(&ToIpvsd::Stop).unwrap();
+    let (said, status) = ipvsd.end();
+    assert!(!said.contains(&misbehaved) && status.success(), "{said:?}");
 }
 
 #[test]

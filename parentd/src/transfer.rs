@@ -56,6 +56,7 @@ pub(crate) fn to_checkerd(
             out.push(ToCheckerd::Resume(*snapshot));
         }
     }
+    out.extend(config.instances.keys().copied().map(ToCheckerd::Instance));
     out.push(ToCheckerd::Commit(generation));
     out
 }
@@ -78,6 +79,7 @@ pub(crate) fn to_ipvsd(
     for entry in config.real_servers.values() {
         out.push(ToIpvsd::RealServer(Box::new(entry.real_server.clone())));
     }
+    out.extend(config.instances.keys().copied().map(ToIpvsd::Instance));
     if let Some(published) = resume {
         resume_ipvsd(config, published, &mut out);
     }
@@ -136,18 +138,21 @@ mod tests {
             ToCheckerd::Begin(G),
             ToCheckerd::Global(_),
             ToCheckerd::Checker(checker),
+            ToCheckerd::Instance(spoken_of),
             ToCheckerd::Commit(G),
         ] = to_checkerd.as_slice()
         else {
             panic!("{to_checkerd:?}");
         };
         assert_eq!(checker.probe.keyword(), "TCP_CHECK");
+        assert_eq!(*spoken_of, instance.id);
         let to_ipvsd = to_ipvsd(&config, G, None);
         let [
             ToIpvsd::Begin(G),
             ToIpvsd::Global(_),
             ToIpvsd::VirtualServer(service),
             ToIpvsd::RealServer(server),
+            ToIpvsd::Instance(_),
             ToIpvsd::Commit(G),
         ] = to_ipvsd.as_slice()
         else {

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use kr_child::Started;
 use kr_event::{Clock, EventLoop, Signals};
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::InstanceId;
@@ -27,12 +28,15 @@ use nix::errno::Errno;
 use crate::addresses::{self, Located, device, locate, reconcile, renewed};
 use crate::intake::{Configuration, Intake, IntakeError, Order};
 use crate::kernel::Told;
+use crate::siblings::Siblings;
 use crate::sockets::{self, PACKET, PortId, Received, Sockets};
 use crate::table::Table;
 
 const PARENT: Token = Token(0);
 const KERNEL: Token = Token(1);
 const SIGNALS: Token = Token(2);
+const CHECKERD: Token = Token(3);
+const IPVSD: Token = Token(4);
 /// Tokens from here on belong to the sockets of interfaces.
 pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
@@ -121,6 +125,7 @@ pub(crate) struct Daemon {
     router: Router,
     table: Table,
     told: Told,
+    siblings: Siblings,
     /// The configuration in force.
     instances: BTreeMap<InstanceId, Instance>,
     /// Virtual addresses of that configuration, which are nobody's source address.
@@ -160,6 +165,7 @@ impl Daemon {
             router: Router::new(),
             table: Table::new(requests),
             told: Told::default(),
+            siblings: Siblings::new(CHECKERD, IPVSD),
             instances: BTreeMap::new(),
             virtual_ips: BTreeSet::new(),
             present: BTreeSet::new(),
@@ -208,6 +214,16 @@ impl Daemon {
                 }
                 KERNEL => self.backlog.kernel = true,
                 SIGNALS => self.backlog.signals = true,
+                CHECKERD => {
+                    if self.siblings.serve_checkerd() {
+                        self.accuse(Sibling::Checkerd)?;
+                    }
+                }
+                IPVSD => {
+                    if self.siblings.serve_ipvsd() {
+                        self.accuse(Sibling::Ipvsd)?;
+                    }
+                }
                 token => self.backlog.ports.extend(self.sockets.port(token)),
             }
         }
@@ -302,7 +318,10 @@ impl Daemon {
             let order = self.intake.take(received.message);
             match (order.map_err(DaemonError::Intake)?, received.descriptor) {
                 (Order::LogFile, Some(file)) => kr_child::replace_log_file(file),
-                (Order::LogFile, None) | (_, Some(_)) => return Err(DaemonError::Descriptor),
+                (Order::Meet(sibling), Some(end)) => self.meet(sibling, end)?,
+                (Order::LogFile | Order::Meet(_), None) | (_, Some(_)) => {
+                    return Err(DaemonError::Descriptor);
+                }
                 (Order::Wait, None) => {}
                 (Order::Answer { nonce }, None) => {
                     self.channel.send(&FromVrrpd::Pong { nonce })?;
@@ -320,6 +339,21 @@ impl Daemon {
             }
         }
         Ok(Next::Wait)
+    }
+
+    /// Speaks to a sibling from now on, and says everything to it.
+    fn meet(&mut self, sibling: Sibling, end: OwnedFd) -> Result<(), DaemonError> {
+        let met = match sibling {
+            Sibling::Checkerd => self.siblings.meet_checkerd(end, &self.events),
+            Sibling::Ipvsd => self.siblings.meet_ipvsd(end, &self.events),
+            Sibling::Vrrpd => return Err(DaemonError::Descriptor),
+        };
+        met.map_err(DaemonError::Loop)
+    }
+
+    /// Tells the parent that a sibling was cut off.
+    fn accuse(&mut self, sibling: Sibling) -> Result<(), ChannelError> {
+        self.channel.send(&FromVrrpd::Misbehaved(sibling))
     }
 
     /// Follows the kernel; after its last event, brings the router and the addresses up to date.
@@ -436,8 +470,10 @@ impl Daemon {
             instances: new.instances,
             resume: new.resume,
         };
+        self.siblings.begin(new.generation);
         self.router.handle(configure, self.clock.now());
         self.act()?;
+        self.siblings.retain(|id| self.instances.contains_key(&id));
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
         self.act()?;
@@ -533,7 +569,10 @@ impl Daemon {
                 Action::Announce {
                     device, address, ..
                 } => self.announce(&device, address),
-                Action::Publish(snapshot) => self.channel.send(&FromVrrpd::Snapshot(snapshot))?,
+                Action::Publish(snapshot) => {
+                    self.siblings.say(snapshot.id, snapshot.role.state());
+                    self.channel.send(&FromVrrpd::Snapshot(snapshot))?;
+                }
                 Action::Transition {
                     instance,
                     to,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::track::{Tracker, TrackerState};
 use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
@@ -44,6 +45,8 @@ pub(crate) enum Order {
     Stop,
     /// The attached descriptor is the log file.
     LogFile,
+    /// The attached descriptor leads to this process.
+    Meet(Sibling),
     /// Answer a ping with its number.
     Answer {
         /// The number.
@@ -184,6 +187,7 @@ impl Intake {
             }
             ToVrrpd::Stop => Ok(Order::Stop),
             ToVrrpd::LogFile => Ok(Order::LogFile),
+            ToVrrpd::Sibling(sibling) => Ok(Order::Meet(sibling)),
             ToVrrpd::Ping { nonce } => Ok(Order::Answer { nonce }),
         }
     }

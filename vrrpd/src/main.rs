@@ -9,6 +9,7 @@ mod refusals;
 #[cfg(test)]
 mod samples;
 mod sandbox;
+mod siblings;
 mod sockets;
 mod table;
 

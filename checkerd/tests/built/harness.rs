@@ -10,12 +10,13 @@ use kr_ipc::Channel;
 use kr_ipc::channel::pair;
 use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_checkerd::{AUTHORITIES_PIECE, FromCheckerd, ToCheckerd};
+use kr_ipc::edge::{Sibling, vrrpd_checkerd};
 use kr_model::check::{
     Checker, CheckerGlobal, CheckerSnapshot, Connection, HttpProbe, HttpVersion, Probe, Timing,
     TlsOptions, Url,
 };
 use kr_model::lvs::Verdict;
-use kr_model::{CheckerId, Generation};
+use kr_model::{CheckerId, Generation, InstanceId};
 
 /// How long a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +33,7 @@ pub(crate) struct Checkerd {
     pub(crate) snapshots: Vec<CheckerSnapshot>,
     pub(crate) scripts: Vec<(CheckerId, u64)>,
     pub(crate) ready: Vec<Generation>,
-    pub(crate) misbehaved: bool,
+    pub(crate) misbehaved: Vec<Sibling>,
 }
 
 impl Checkerd {
@@ -55,7 +56,9 @@ impl Checkerd {
             .unwrap();
         let mut parent: Channel<ToCheckerd, FromCheckerd> = Channel::new(ours);
         let (ipvsd, end) = pair().unwrap();
-        parent.send_with(&ToCheckerd::Ipvsd, end).unwrap();
+        parent
+            .send_with(&ToCheckerd::Sibling(Sibling::Ipvsd), end)
+            .unwrap();
         Self {
             child,
             directory,
@@ -65,7 +68,7 @@ impl Checkerd {
             snapshots: Vec::new(),
             scripts: Vec::new(),
             ready: Vec::new(),
-            misbehaved: false,
+            misbehaved: Vec::new(),
         }
     }
 
@@ -85,6 +88,7 @@ impl Checkerd {
     ) {
         let generation = Generation(generation);
         self.send(&ToCheckerd::Begin(generation));
+        self.send(&ToCheckerd::Instance(InstanceId(1)));
         let mut global = global.clone();
         let authorities = global.trusted_authorities.as_mut().map(std::mem::take);
         self.send(&ToCheckerd::Global(Box::new(global)));
@@ -112,7 +116,19 @@ impl Checkerd {
     pub(crate) fn new_ipvsd(&mut self) {
         let (ours, theirs) = pair().unwrap();
         self.ipvsd = Channel::new(ours);
-        self.parent.send_with(&ToCheckerd::Ipvsd, theirs).unwrap();
+        self.parent
+            .send_with(&ToCheckerd::Sibling(Sibling::Ipvsd), theirs)
+            .unwrap();
+    }
+
+    /// Gives it a channel to a VRRP process, which this process plays.
+    pub(crate) fn new_vrrpd(
+        &mut self,
+    ) -> Channel<vrrpd_checkerd::ToCheckerd, vrrpd_checkerd::FromCheckerd> {
+        let (ours, theirs) = pair().unwrap();
+        let message = ToCheckerd::Sibling(Sibling::Vrrpd);
+        self.parent.send_with(&message, theirs).unwrap();
+        Channel::new(ours)
     }
 
     /// Takes what came over both channels.
@@ -123,7 +139,7 @@ impl Checkerd {
                 FromCheckerd::Ready(generation) => self.ready.push(generation),
                 FromCheckerd::Snapshot(snapshot) => self.snapshots.push(snapshot),
                 FromCheckerd::RunScript { checker, run } => self.scripts.push((checker, run)),
-                FromCheckerd::IpvsdMisbehaved => self.misbehaved = true,
+                FromCheckerd::Misbehaved(sibling) => self.misbehaved.push(sibling),
                 FromCheckerd::Pong { .. } => {}
             }
         }

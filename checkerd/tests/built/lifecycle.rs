@@ -8,10 +8,13 @@ use std::time::Duration;
 use crate::harness::{Checkerd, http, misc, nobody, tcp};
 use kr_ipc::Channel;
 use kr_ipc::channel::pair;
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_checkerd::ToCheckerd;
+use kr_ipc::edge::vrrpd_checkerd;
 use kr_model::check::{CheckerGlobal, Mail, MailSettings};
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Generation};
+use kr_model::vrrp::State;
+use kr_model::{CheckerId, Generation, InstanceId};
 use kr_testkit::servers::TcpServer;
 use kr_testkit::servers::http::{Behaviour, HttpServer};
 use kr_testkit::servers::smtp::SmtpServer;
@@ -127,17 +130,41 @@ fn an_ipvs_process_that_speaks_is_cut_off_and_reported() {
     let server = TcpServer::on_loopback(drop).unwrap();
     let mut daemon = Checkerd::with(&[tcp(1, server.address())]);
     let (ours, theirs) = pair().unwrap();
-    daemon.parent.send_with(&ToCheckerd::Ipvsd, theirs).unwrap();
+    let message = ToCheckerd::Sibling(Sibling::Ipvsd);
+    daemon.parent.send_with(&message, theirs).unwrap();
     nix::sys::socket::send(
         ours.as_raw_fd(),
         b"rubbish",
         nix::sys::socket::MsgFlags::empty(),
     )
     .unwrap();
-    daemon.until("report", |d| d.misbehaved);
+    daemon.until("report", |d| d.misbehaved == [Sibling::Ipvsd]);
     // Checks go on, and a successor hears them.
     daemon.new_ipvsd();
     daemon.until_verdict(1, true);
+}
+
+#[test]
+fn a_vrrp_process_that_breaks_the_protocol_is_cut_off_and_reported() {
+    let mut daemon = Checkerd::with(&[]);
+    let garbage = daemon.new_vrrpd();
+    nix::sys::socket::send(
+        garbage.as_raw_fd(),
+        b"rubbish",
+        nix::sys::socket::MsgFlags::empty(),
+    )
+    .unwrap();
+    daemon.until("report", |d| d.misbehaved == [Sibling::Vrrpd]);
+    let says = |instance| vrrpd_checkerd::ToCheckerd::Instance {
+        generation: Generation(1),
+        instance: InstanceId(instance),
+        state: State::Master,
+    };
+    let mut liar = daemon.new_vrrpd();
+    liar.send(&says(1)).unwrap();
+    liar.send(&says(99)).unwrap();
+    daemon.until("report", |d| d.misbehaved == [Sibling::Vrrpd; 2]);
+    daemon.until_log("it named instance 99, which is not configured");
 }
 
 #[test]

@@ -15,6 +15,7 @@
 //! ```
 
 mod arguments;
+mod link;
 mod sandbox;
 
 use std::env;
@@ -41,6 +42,7 @@ use serde::de::DeserializeOwned;
 use crate::arguments::Arguments;
 
 pub use kr_sys::privilege::Role;
+pub use link::{Heard, Link};
 pub use sandbox::Sandbox;
 
 /// Descriptor at which a child finds its channel to the parent.

@@ -6,7 +6,11 @@
 
 pub mod channel;
 pub mod codec;
+mod early;
 pub mod edge;
+mod instances;
 
 pub use channel::{Channel, ChannelError};
 pub use codec::{CodecError, MAX_FRAME};
+pub use early::{Early, Judgement};
+pub use instances::{Instances, UnknownInstance};

@@ -78,6 +78,10 @@ fn rs(id: u32, virtual_server: u32, checker: u32) -> ToIpvsd {
     ToIpvsd::RealServer(Box::new(real_server(id, virtual_server, checker)))
 }
 
+const fn instance(id: u32) -> ToIpvsd {
+    ToIpvsd::Instance(InstanceId(id))
+}
+
 fn begin(generation: u64) -> ToIpvsd {
     ToIpvsd::Begin(Generation(generation))
 }
@@ -103,14 +107,16 @@ fn a_whole_configuration_is_handed_over_at_its_commit() {
     let taken = last(vec![
         begin(1),
         global(),
+        ToIpvsd::Instance(InstanceId(3)),
         vs(virtual_server(1)),
         rs(1, 1, 1),
         resume,
         commit(1),
     ]);
-    let Ok(Taken::Configuration(configuration)) = taken else {
+    let Ok(Taken::Configuration(configuration, instances)) = taken else {
         panic!("{taken:?}")
     };
+    assert_eq!(instances, [InstanceId(3)].into());
     assert_eq!(configuration.generation, Generation(1));
     assert_eq!(configuration.virtual_servers, [virtual_server(1)]);
     assert_eq!(configuration.real_servers, [real_server(1, 1, 1)]);
@@ -137,7 +143,7 @@ fn what_a_predecessor_left_is_handed_over_whole() {
         ToIpvsd::OriginalTimeouts(values),
         commit(1),
     ]);
-    let Ok(Taken::Configuration(configuration)) = taken else {
+    let Ok(Taken::Configuration(configuration, _)) = taken else {
         panic!("{taken:?}")
     };
     let resume = configuration.resume;
@@ -161,6 +167,10 @@ fn parts_out_of_turn_are_refused() {
         (vec![begin(1), begin(2)], Fault::Nested),
         (vec![begin(0)], Fault::Generation(Generation(0))),
         (vec![begin(1), global(), global()], Fault::Global),
+        (
+            vec![begin(1), instance(3), instance(3)],
+            Fault::Twice("instance 3".to_owned()),
+        ),
         (vec![begin(1), commit(1)], Fault::Global),
         (
             vec![begin(1), global(), commit(2)],

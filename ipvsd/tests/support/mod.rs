@@ -13,15 +13,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use kr_ipc::edge::checkerd_ipvsd;
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
+use kr_ipc::edge::{Sibling, checkerd_ipvsd, vrrpd_ipvsd};
 use kr_ipc::{Channel, ChannelError, channel};
 use kr_model::lvs::{
     CheckerBinding, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer, Removal, Scheduler,
     ServiceFlags, ServiceKey, TimeoutSettings, Verdict, VirtualServer,
 };
 use kr_model::units::Weight;
-use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
+use kr_model::vrrp::State;
+use kr_model::{CheckerId, Generation, InstanceId, RealServerId, VirtualServerId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
 
@@ -38,6 +39,9 @@ pub(crate) struct Ipvsd {
 
 /// The checker process's end.
 pub(crate) type Checkerd = Channel<checkerd_ipvsd::ToIpvsd, checkerd_ipvsd::FromIpvsd>;
+
+/// The VRRP process's end.
+pub(crate) type Vrrpd = Channel<vrrpd_ipvsd::ToIpvsd, vrrpd_ipvsd::FromIpvsd>;
 
 impl Ipvsd {
     /// Starts it in its sandbox, but with the privileges of this process.
@@ -88,6 +92,7 @@ impl Ipvsd {
                 announce_at_start: false,
                 timeouts: TimeoutSettings::NONE,
             }),
+            ToIpvsd::Instance(InstanceId(1)),
         ];
         let boxed = |server: &VirtualServer| ToIpvsd::VirtualServer(Box::new(server.clone()));
         messages.extend(virtual_servers.iter().map(boxed));
@@ -106,9 +111,19 @@ impl Ipvsd {
 
     /// Gives it a channel to a checker process, which this process plays.
     pub(crate) fn meet_checkerd(&mut self) -> Checkerd {
-        let (ours, theirs): (OwnedFd, OwnedFd) = channel::pair().unwrap();
-        self.parent.send_with(&ToIpvsd::Checkerd, theirs).unwrap();
-        Channel::new(ours)
+        Channel::new(self.meet(Sibling::Checkerd))
+    }
+
+    /// Gives it a channel to a VRRP process, which this process plays.
+    pub(crate) fn meet_vrrpd(&mut self) -> Vrrpd {
+        Channel::new(self.meet(Sibling::Vrrpd))
+    }
+
+    fn meet(&mut self, sibling: Sibling) -> OwnedFd {
+        let (ours, theirs) = channel::pair().unwrap();
+        let message = ToIpvsd::Sibling(sibling);
+        self.parent.send_with(&message, theirs).unwrap();
+        ours
     }
 
     /// What it says next.
@@ -234,5 +249,14 @@ pub(crate) fn verdict(generation: u64, checker: u32, up: bool) -> checkerd_ipvsd
             up,
             weight: None,
         },
+    }
+}
+
+/// What a VRRP process that runs `generation` says of an instance.
+pub(crate) const fn state(generation: u64, instance: u32, state: State) -> vrrpd_ipvsd::ToIpvsd {
+    vrrpd_ipvsd::ToIpvsd::Instance {
+        generation: Generation(generation),
+        instance: InstanceId(instance),
+        state,
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kr_event::EventLoop;
 use kr_ipc::channel::{self, Channel, ChannelError};
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
@@ -51,6 +52,8 @@ pub(crate) trait Edge {
     const PATIENCE: Duration;
     /// Asks the child whether it still turns its loop.
     fn ping(nonce: u64) -> Self::To;
+    /// Hands over the end of a channel to a sibling.
+    fn sibling(sibling: Sibling) -> Self::To;
 }
 
 /// Edge to the VRRP process.
@@ -69,6 +72,10 @@ impl Edge for Vrrpd {
     fn ping(nonce: u64) -> ToVrrpd {
         ToVrrpd::Ping { nonce }
     }
+
+    fn sibling(sibling: Sibling) -> ToVrrpd {
+        ToVrrpd::Sibling(sibling)
+    }
 }
 
 /// Edge to the checker process.
@@ -85,6 +92,10 @@ impl Edge for Checkerd {
 
     fn ping(nonce: u64) -> ToCheckerd {
         ToCheckerd::Ping { nonce }
+    }
+
+    fn sibling(sibling: Sibling) -> ToCheckerd {
+        ToCheckerd::Sibling(sibling)
     }
 }
 
@@ -103,6 +114,10 @@ impl Edge for Ipvsd {
 
     fn ping(nonce: u64) -> ToIpvsd {
         ToIpvsd::Ping { nonce }
+    }
+
+    fn sibling(sibling: Sibling) -> ToIpvsd {
+        ToIpvsd::Sibling(sibling)
     }
 }
 

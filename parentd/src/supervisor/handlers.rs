@@ -4,6 +4,7 @@
 use std::fmt;
 
 use kr_config::typed::Config;
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::FromIpvsd;
 use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
@@ -25,6 +26,7 @@ pub(super) enum Misbehaviour {
     VirtualServer(VirtualServerId),
     Generation(Generation),
     NotAScript(CheckerId),
+    AccusesItself,
     Pong,
 }
 
@@ -46,6 +48,7 @@ impl fmt::Display for Misbehaviour {
             Self::NotAScript(id) => {
                 return write!(f, "it asks for a script of checker {id}, which has none");
             }
+            Self::AccusesItself => return f.write_str("it says that it broke the protocol itself"),
             Self::Pong => return f.write_str("it answers what nobody asked"),
         };
         write!(f, "it speaks of {kind} {number}, which it was not given")
@@ -90,9 +93,23 @@ impl Supervisor {
         }
     }
 
+    /// One child says that another broke the protocol of their channel.
+    fn accused(&mut self, by: Sibling, sibling: Sibling) -> Result<(), Misbehaviour> {
+        if by == sibling {
+            return Err(Misbehaviour::AccusesItself);
+        }
+        match sibling {
+            Sibling::Vrrpd => self.vrrpd.end(&SIBLING),
+            Sibling::Checkerd => self.checkerd.end(&SIBLING),
+            Sibling::Ipvsd => self.ipvsd.end(&SIBLING),
+        }
+        Ok(())
+    }
+
     fn hear_vrrpd(&mut self, message: FromVrrpd) -> Result<(), Misbehaviour> {
         match message {
             FromVrrpd::Pong { nonce } => self.vrrpd.answered(nonce)?,
+            FromVrrpd::Misbehaved(sibling) => self.accused(Sibling::Vrrpd, sibling)?,
             FromVrrpd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.vrrpd.set_ready(generation);
@@ -123,7 +140,7 @@ impl Supervisor {
                 self.published.checkers.insert(snapshot.id, snapshot);
             }
             FromCheckerd::RunScript { checker, run } => self.run_check(checker, run)?,
-            FromCheckerd::IpvsdMisbehaved => self.ipvsd.end(&SIBLING),
+            FromCheckerd::Misbehaved(sibling) => self.accused(Sibling::Checkerd, sibling)?,
         }
         Ok(())
     }
@@ -193,7 +210,7 @@ impl Supervisor {
             FromIpvsd::Kernel { usable } => {
                 self.published.ipvs_usable = Some(usable);
             }
-            FromIpvsd::CheckerdMisbehaved => self.checkerd.end(&SIBLING),
+            FromIpvsd::Misbehaved(sibling) => self.accused(Sibling::Ipvsd, sibling)?,
         }
         Ok(())
     }

@@ -406,18 +406,19 @@ impl Supervisor {
         } else if self.vrrpd.is_due(now) && self.start(Role::Vrrpd) {
             self.told.process_started();
             self.transfer_to_vrrpd(true);
+            self.join_siblings(Role::Vrrpd);
         }
         if !self.is_needed(Role::Ipvsd) {
             self.ipvsd.ask_to_leave(now);
         } else if self.ipvsd.is_due(now) && self.start(Role::Ipvsd) {
             self.transfer_to_ipvsd(true);
-            self.join_siblings();
+            self.join_siblings(Role::Ipvsd);
         }
         if !self.is_needed(Role::Checkerd) {
             self.checkerd.ask_to_leave(now);
         } else if self.checkerd.is_due(now) && self.start(Role::Checkerd) {
             self.transfer_to_checkerd(true);
-            self.join_siblings();
+            self.join_siblings(Role::Checkerd);
             self.send_mails();
         }
     }

@@ -1,8 +1,7 @@
 //! Putting a configuration into force: reading it again, and handing each child its slice.
 
 use kr_ipc::channel;
-use kr_ipc::edge::parentd_checkerd::ToCheckerd;
-use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_ipc::edge::Sibling;
 use kr_sys::parent::RootScripts;
 use kr_sys::privilege::Role;
 use sd_notify::NotifyState;
@@ -10,6 +9,7 @@ use sd_notify::NotifyState;
 use crate::accounts;
 use crate::load;
 use crate::log_file;
+use crate::supervisor::child::{Child, Edge};
 use crate::supervisor::{Phase, Supervisor, tell_systemd};
 use crate::transfer;
 
@@ -101,17 +101,32 @@ impl Supervisor {
         }
     }
 
-    /// Gives the checker and the IPVS process a new channel between them.
-    pub(super) fn join_siblings(&mut self) {
-        if !self.checkerd.is_running() || !self.ipvsd.is_running() {
-            return;
+    /// Gives a child that was just started a channel to each sibling that runs; a sibling that is started
+    /// later is given one then.
+    pub(super) fn join_siblings(&mut self, started: Role) {
+        if matches!(started, Role::Vrrpd | Role::Ipvsd) {
+            join(
+                &mut self.vrrpd,
+                Sibling::Vrrpd,
+                &mut self.ipvsd,
+                Sibling::Ipvsd,
+            );
         }
-        match channel::pair() {
-            Ok((a, b)) => {
-                self.ipvsd.send_with(&ToIpvsd::Checkerd, a);
-                self.checkerd.send_with(&ToCheckerd::Ipvsd, b);
-            }
-            Err(errno) => log::error!("no channel between checkerd and ipvsd: {errno}"),
+        if matches!(started, Role::Vrrpd | Role::Checkerd) {
+            join(
+                &mut self.vrrpd,
+                Sibling::Vrrpd,
+                &mut self.checkerd,
+                Sibling::Checkerd,
+            );
+        }
+        if matches!(started, Role::Checkerd | Role::Ipvsd) {
+            join(
+                &mut self.checkerd,
+                Sibling::Checkerd,
+                &mut self.ipvsd,
+                Sibling::Ipvsd,
+            );
         }
     }
 
@@ -142,5 +157,24 @@ impl Supervisor {
         (!self.is_needed(Role::Vrrpd) || self.vrrpd.is_running())
             && (!self.is_needed(Role::Checkerd) || self.checkerd.is_running())
             && (!self.is_needed(Role::Ipvsd) || self.ipvsd.is_running())
+    }
+}
+
+/// Makes a new channel between two children, when both run.
+fn join<A: Edge, B: Edge>(
+    one: &mut Child<A>,
+    one_is: Sibling,
+    other: &mut Child<B>,
+    other_is: Sibling,
+) {
+    if !one.is_running() || !other.is_running() {
+        return;
+    }
+    match channel::pair() {
+        Ok((a, b)) => {
+            other.send_with(&B::sibling(one_is), a);
+            one.send_with(&A::sibling(other_is), b);
+        }
+        Err(errno) => log::error!("no channel between {one_is} and {other_is}: {errno}"),
     }
 }

@@ -17,6 +17,7 @@ mod vrrp_packet;
 pub use config_text::config_text;
 pub use http::http_response;
 pub use ipc::checkerd::ipc_parentd_checkerd;
+pub use ipc::instances::{ipc_vrrpd_checkerd, ipc_vrrpd_ipvsd};
 pub use ipc::ipvsd::ipc_parentd_ipvsd;
 pub use ipc::verdicts::ipc_checkerd_ipvsd;
 pub use ipc::vrrpd::ipc_parentd_vrrpd;
@@ -39,6 +40,8 @@ macro_rules! for_every_target {
             ipc_parentd_checkerd
             ipc_parentd_ipvsd
             ipc_parentd_vrrpd
+            ipc_vrrpd_checkerd
+            ipc_vrrpd_ipvsd
             ipvs_netlink
             mail_delivery
             resolver_answer

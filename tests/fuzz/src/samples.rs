@@ -6,11 +6,14 @@ use kr_config::memory::MemoryHost;
 use kr_config::parse::ParseOptions;
 use kr_config::typed::Config;
 use kr_ipc::codec::encode;
-use kr_ipc::edge::{checkerd_ipvsd, parentd_checkerd, parentd_ipvsd, parentd_vrrpd};
+use kr_ipc::edge::{
+    checkerd_ipvsd, parentd_checkerd, parentd_ipvsd, parentd_vrrpd, vrrpd_checkerd, vrrpd_ipvsd,
+};
 use kr_lvs::Configuration;
 use kr_model::check::{CheckerSnapshot, Mail};
 use kr_model::lvs::{PoolSnapshot, Protocol, ServiceKey, Verdict};
-use kr_model::{CheckerId, Generation, Instant};
+use kr_model::vrrp::State;
+use kr_model::{CheckerId, Generation, InstanceId, Instant};
 use serde::Serialize;
 
 use crate::pieces::joined;
@@ -77,6 +80,12 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "early",
             input(&verdicts(Generation(2))),
         ),
+        (
+            "ipc_vrrpd_checkerd",
+            "states",
+            input(&to_checkerd_of_vrrpd()),
+        ),
+        ("ipc_vrrpd_ipvsd", "states", input(&to_ipvsd_of_vrrpd())),
     ]
 }
 
@@ -138,6 +147,46 @@ fn verdicts(generation: Generation) -> Vec<checkerd_ipvsd::ToIpvsd> {
         verdict,
     })
     .collect()
+}
+
+/// The instances of the configuration.
+pub(crate) fn instances() -> impl Iterator<Item = InstanceId> {
+    config().instances.into_keys()
+}
+
+/// States of this configuration, then of the next.
+fn states() -> impl Iterator<Item = (Generation, InstanceId, State)> {
+    [
+        (FIRST, State::Backup),
+        (FIRST, State::Master),
+        (Generation(2), State::Fault),
+    ]
+    .into_iter()
+    .flat_map(|(generation, state)| instances().map(move |id| (generation, id, state)))
+}
+
+fn to_checkerd_of_vrrpd() -> Vec<vrrpd_checkerd::ToCheckerd> {
+    states()
+        .map(
+            |(generation, instance, state)| vrrpd_checkerd::ToCheckerd::Instance {
+                generation,
+                instance,
+                state,
+            },
+        )
+        .collect()
+}
+
+fn to_ipvsd_of_vrrpd() -> Vec<vrrpd_ipvsd::ToIpvsd> {
+    states()
+        .map(
+            |(generation, instance, state)| vrrpd_ipvsd::ToIpvsd::Instance {
+                generation,
+                instance,
+                state,
+            },
+        )
+        .collect()
 }
 
 const fn snapshot(id: CheckerId) -> CheckerSnapshot {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -179,6 +180,10 @@ impl Vrrpd {
         self.channel.send(message).unwrap();
     }
 
+    pub(crate) fn send_with(&mut self, message: &ToVrrpd, descriptor: OwnedFd) {
+        self.channel.send_with(message, descriptor).unwrap();
+    }
+
     /// Sends a whole configuration and waits until it is in force.
     pub(crate) fn configure(&mut self, instances: Vec<Instance>, resume: Vec<Snapshot>) {
         self.generation = self.generation.next();
@@ -205,7 +210,7 @@ impl Vrrpd {
     }
 
     /// Takes what it has said.
-    fn read(&mut self) -> Vec<FromVrrpd> {
+    pub(crate) fn read(&mut self) -> Vec<FromVrrpd> {
         let mut said = Vec::new();
         loop {
             match self.channel.recv() {
@@ -217,6 +222,7 @@ impl Vrrpd {
                         FromVrrpd::Transition { to, .. } => self.transitions.push(*to),
                         FromVrrpd::Ready(_)
                         | FromVrrpd::GroupTransition { .. }
+                        | FromVrrpd::Misbehaved(_)
                         | FromVrrpd::Pong { .. } => {}
                     }
                     said.push(message);

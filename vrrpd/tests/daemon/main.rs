@@ -16,3 +16,4 @@ mod harness;
 mod pauses;
 mod refusals;
 mod resume;
+mod siblings;

@@ -2,8 +2,10 @@
 
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Mail};
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Generation};
+use kr_model::{CheckerId, Generation, InstanceId};
 use serde::{Deserialize, Serialize};
+
+use crate::edge::Sibling;
 
 /// Longest piece of the authorities in one message, in bytes.
 pub const AUTHORITIES_PIECE: usize = 32 * 1024;
@@ -23,8 +25,8 @@ pub enum ToCheckerd {
     Resume(CheckerSnapshot),
     /// The configuration is complete.
     Commit(Generation),
-    /// The end of the channel to the IPVS process comes with this message and replaces an older one.
-    Ipvsd,
+    /// The end of the channel to this process comes with this message and replaces an older one.
+    Sibling(Sibling),
     /// The program of a `MISC_CHECK` ended.
     ScriptEnded {
         /// The checker that asked.
@@ -45,6 +47,8 @@ pub enum ToCheckerd {
     },
     /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
     LogFile,
+    /// Part of a configuration: an instance, of which the VRRP process may speak.
+    Instance(InstanceId),
 }
 
 /// What the checker process says.
@@ -61,8 +65,8 @@ pub enum FromCheckerd {
         /// Number of the run, given back with the outcome.
         run: u64,
     },
-    /// The IPVS process broke the protocol of its channel, which is closed.
-    IpvsdMisbehaved,
+    /// This process broke the protocol of its channel, which is closed.
+    Misbehaved(Sibling),
     /// The answer to a ping.
     Pong {
         /// Number of the question.

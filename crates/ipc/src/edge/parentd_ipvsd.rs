@@ -3,8 +3,10 @@
 use kr_model::lvs::{
     ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
 };
-use kr_model::{CheckerId, Generation, RealServerId, VirtualServerId};
+use kr_model::{CheckerId, Generation, InstanceId, RealServerId, VirtualServerId};
 use serde::{Deserialize, Serialize};
+
+use crate::edge::Sibling;
 
 /// What the parent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,9 +29,8 @@ pub enum ToIpvsd {
     OriginalTimeouts(ConnectionTimeouts),
     /// The configuration is complete.
     Commit(Generation),
-    /// The end of the channel to the checker process comes with this message and replaces an older
-    /// one.
-    Checkerd,
+    /// The end of the channel to this process comes with this message and replaces an older one.
+    Sibling(Sibling),
     /// Leave cleanly: the table is removed as configured, exit.
     Stop,
     /// Answer with the same number, to show that the process still turns its loop.
@@ -39,6 +40,8 @@ pub enum ToIpvsd {
     },
     /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
     LogFile,
+    /// Part of a configuration: an instance, of which the VRRP process may speak.
+    Instance(InstanceId),
 }
 
 /// What the IPVS process says.
@@ -85,8 +88,8 @@ pub enum FromIpvsd {
         /// It can.
         usable: bool,
     },
-    /// The checker process broke the protocol of its channel, which is closed.
-    CheckerdMisbehaved,
+    /// This process broke the protocol of its channel, which is closed.
+    Misbehaved(Sibling),
     /// The answer to a ping.
     Pong {
         /// Number of the question.

@@ -5,6 +5,8 @@ use kr_model::vrrp::{Cause, Instance, Snapshot, State, VrrpGlobal};
 use kr_model::{Generation, GroupId, InstanceId, TrackerId};
 use serde::{Deserialize, Serialize};
 
+use crate::edge::Sibling;
+
 /// What the parent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToVrrpd {
@@ -36,6 +38,8 @@ pub enum ToVrrpd {
     },
     /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
     LogFile,
+    /// The end of the channel to this process comes with this message and replaces an older one.
+    Sibling(Sibling),
 }
 
 /// What the VRRP process says.
@@ -68,4 +72,6 @@ pub enum FromVrrpd {
         /// Number of the question.
         nonce: u64,
     },
+    /// This process broke the protocol of its channel, which is closed.
+    Misbehaved(Sibling),
 }

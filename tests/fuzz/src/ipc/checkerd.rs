@@ -4,6 +4,7 @@
 mod intake;
 
 use kr_check::{Action, Checks, Failure, Input, Outcome, Rng};
+use kr_ipc::Instances;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_model::Instant;
 use kr_model::check::Probe;
@@ -58,7 +59,8 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
                 answered(&mut checks, now);
                 Ok(())
             }
-            ToCheckerd::Ipvsd => {
+            ToCheckerd::Instance(id) => intake.instance(id),
+            ToCheckerd::Sibling(_) => {
                 checks.handle(Input::Announce, now);
                 Ok(())
             }
@@ -77,10 +79,12 @@ fn run(
     Complete {
         global,
         checks: configuration,
+        instances,
     }: Complete,
     now: Instant,
 ) -> Instant {
     assert!(!format!("{global:?}").is_empty());
+    Instances::default().configure(configuration.generation, instances);
     checks.handle(Input::Configure(configuration), now);
     let mut now = now;
     for _ in 0..TIMES {

@@ -25,8 +25,8 @@ pub fn ipc_parentd_ipvsd(data: &[u8]) {
             continue;
         };
         match intake.take(message) {
-            Ok(Taken::Part | Taken::Checkerd | Taken::LogFile | Taken::Ping { .. }) => {}
-            Ok(Taken::Configuration(configuration)) => {
+            Ok(Taken::Part | Taken::Meet(_) | Taken::LogFile | Taken::Ping { .. }) => {}
+            Ok(Taken::Configuration(configuration, _)) => {
                 let generation = configuration.generation;
                 permitted.add(&configuration);
                 give(&mut table, &permitted, Input::Configure(configuration), now);

@@ -4,6 +4,7 @@
 //! Judges of the daemons are taken in as they are, file by file: a program has no library to link.
 
 pub(crate) mod checkerd;
+pub(crate) mod instances;
 pub(crate) mod ipvsd;
 mod table;
 pub(crate) mod verdicts;

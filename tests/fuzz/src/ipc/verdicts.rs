@@ -1,9 +1,7 @@
 //! Checker process and IPVS process: the edge behind which a captured checker process would try its luck.
 
-#[path = "../../../../ipvsd/src/verdicts.rs"]
-mod judge;
-
 use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
+use kr_ipc::{Early, Judgement};
 use kr_lvs::{Input, Table};
 use kr_model::Instant;
 
@@ -11,7 +9,6 @@ use crate::ipc::message;
 use crate::ipc::table::{Permitted, give};
 use crate::pieces::frames;
 use crate::samples;
-use judge::{Early, Judgement};
 
 /// A liar about health makes servers come and go, and nothing else: every operation is on a service and a
 /// server of the configuration.
@@ -39,7 +36,13 @@ pub fn ipc_checkerd_ipvsd(data: &[u8]) {
             continue;
         };
         let known = table.knows(verdict.checker);
-        match early.judge(table.generation(), known, generation, verdict) {
+        match early.judge(
+            table.generation(),
+            known,
+            generation,
+            verdict.checker,
+            verdict,
+        ) {
             Judgement::Counts => {
                 assert!(known);
                 give(&mut table, &permitted, Input::Verdict(verdict), now);
@@ -59,7 +62,7 @@ pub fn ipc_checkerd_ipvsd(data: &[u8]) {
         Input::Configure(Box::new(next)),
         now,
     );
-    for verdict in due {
+    for (_, verdict) in due {
         if table.knows(verdict.checker) {
             give(&mut table, &permitted, Input::Verdict(verdict), now);
         }

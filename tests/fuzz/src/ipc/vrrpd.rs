@@ -29,7 +29,7 @@ pub fn ipc_parentd_vrrpd(data: &[u8]) {
             continue;
         };
         match intake.take(message) {
-            Ok(Order::Wait | Order::LogFile | Order::Answer { .. }) => {}
+            Ok(Order::Wait | Order::LogFile | Order::Meet(_) | Order::Answer { .. }) => {}
             Ok(Order::Track(tracker, state)) => {
                 router.handle(Input::Tracker { tracker, state }, now);
                 let _ = actions(&mut router);

@@ -1,0 +1,24 @@
+//! VRRP process and checker process.
+
+use kr_model::vrrp::State;
+use kr_model::{Generation, InstanceId};
+use serde::{Deserialize, Serialize};
+
+/// What the VRRP process says. On a new channel it first says the state of every instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToCheckerd {
+    /// An instance is new or changed its state: as master it holds its addresses. The two processes learn
+    /// of a reload at different times: see [`crate::Early`].
+    Instance {
+        /// Configuration that the sender runs.
+        generation: Generation,
+        /// The instance.
+        instance: InstanceId,
+        /// Its state.
+        state: State,
+    },
+}
+
+/// What the checker process says: nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromCheckerd {}
