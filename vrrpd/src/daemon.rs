@@ -586,6 +586,10 @@ impl Daemon {
                         cause,
                     })?;
                 }
+                Action::LowerPriorityHeard { instance } => {
+                    self.channel
+                        .send(&FromVrrpd::LowerPriorityHeard { instance })?;
+                }
                 Action::GroupTransition { group, to } => {
                     self.channel
                         .send(&FromVrrpd::GroupTransition { group, to })?;

@@ -52,6 +52,12 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
+    /// While MASTER, this router hears adverts of one that loses the election against it: the script of
+    /// `notify_master_rx_lower_pri` is due. At most once per advert interval, and once more when they ended.
+    LowerPriorityHeard {
+        /// Who hears them.
+        instance: InstanceId,
+    },
     /// A sync group changed its state as a whole: its scripts and mail are due.
     GroupTransition {
         /// The group.

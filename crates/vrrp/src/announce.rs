@@ -67,11 +67,22 @@ impl Announcer {
         self.add_set(new, instance, instance.announce.repeat);
     }
 
-    /// The sets after an advert of lower priority, `garp_lower_prio_*`.
-    pub(crate) fn lower_priority_heard(&mut self, instance: &Instance, now: Instant) {
+    /// The sets after an advert of lower priority, `garp_lower_prio_*`. False when the last ones began less
+    /// than an interval ago.
+    pub(crate) fn lower_priority_heard(&mut self, instance: &Instance, now: Instant) -> bool {
         if self.lower_quiet_until.is_some_and(|until| now < until) {
-            return;
+            return false;
         }
+        self.start_lower_sets(instance, now);
+        true
+    }
+
+    /// The sets after the last advert of lower priority.
+    pub(crate) fn overlap_ended(&mut self, instance: &Instance, now: Instant) {
+        self.start_lower_sets(instance, now);
+    }
+
+    fn start_lower_sets(&mut self, instance: &Instance, now: Instant) {
         self.lower_quiet_until = Some(now.saturating_add(instance.advert_interval.as_duration()));
         let settings = &instance.announce;
         self.add_set_unless_busy(instance, settings.lower_priority_repeat);

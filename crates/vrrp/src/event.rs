@@ -52,6 +52,11 @@ pub enum EventKind {
         /// Its priority.
         priority: u8,
     },
+    /// The other master of lower rank is not heard any more.
+    OverlapEnded {
+        /// The other one.
+        source: IpAddr,
+    },
     /// Another router claims to own the addresses too.
     TwoOwners {
         /// The other one.
@@ -93,7 +98,9 @@ impl Event {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self.kind {
-            EventKind::Entered { .. } | EventKind::Priority { .. } => Severity::Info,
+            EventKind::Entered { .. }
+            | EventKind::OverlapEnded { .. }
+            | EventKind::Priority { .. } => Severity::Info,
             EventKind::Complaint { .. }
             | EventKind::LowerPriorityMaster { .. }
             | EventKind::TwoOwners { .. }
@@ -128,6 +135,10 @@ impl fmt::Display for Event {
                 f,
                 "{source} acts as master with priority {priority}, below ours; answering and \
                  announcing our addresses again"
+            ),
+            EventKind::OverlapEnded { source } => write!(
+                f,
+                "{source} acts as master no more; announcing our addresses a last time"
             ),
             EventKind::TwoOwners { source } => write!(
                 f,

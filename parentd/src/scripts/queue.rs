@@ -20,6 +20,8 @@ pub(crate) enum Object {
     Instance(InstanceId),
     /// The same of a `vrrp_sync_group`.
     Group(GroupId),
+    /// `notify_master_rx_lower_pri`, which pushes no waiting script of a state aside.
+    Overlap(InstanceId),
     /// `notify_up`, `notify_down`.
     RealServer(RealServerId),
     /// `quorum_up`, `quorum_down`.

@@ -14,6 +14,8 @@ use crate::told::Untold;
 
 /// The word for an instance that a reload removed, when it has `notify_deleted`.
 const DELETED: &str = "DELETED";
+/// The word for a master that hears adverts of lower priority.
+const LOWER_PRIORITY_HEARD: &str = "MASTER_RX_LOWER_PRI";
 
 impl Supervisor {
     /// An instance says that it changed its state.
@@ -32,6 +34,21 @@ impl Supervisor {
         if self.told.is_news(id, to) {
             self.announce_instance(id, to, priority, Some(cause));
         }
+        Ok(())
+    }
+
+    /// A master hears a router that loses the election against it: `notify_master_rx_lower_pri`.
+    pub(super) fn lower_priority_heard(&mut self, id: InstanceId) -> Result<(), Misbehaviour> {
+        let (entry, _) = self
+            .find_with(|config| config.instances.get(&id))
+            .ok_or(Misbehaviour::Instance(id))?;
+        let published = self.published.instances.get(&id);
+        let priority = published.map_or(entry.instance.priority, |snapshot| snapshot.priority);
+        let name = &entry.instance.name;
+        let line = line::instance(name, LOWER_PRIORITY_HEARD, priority.get());
+        let script = entry.notify.lower_priority;
+        self.fifos.write(Subject::Vrrp, &line);
+        self.run_for(Object::Overlap(id), script);
         Ok(())
     }
 

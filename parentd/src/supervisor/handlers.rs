@@ -122,6 +122,7 @@ impl Supervisor {
                 priority,
                 cause,
             } => self.instance_changed(instance, to, priority, &cause)?,
+            FromVrrpd::LowerPriorityHeard { instance } => self.lower_priority_heard(instance)?,
             FromVrrpd::GroupTransition { group, to } => self.group_changed(group, to)?,
         }
         Ok(())

@@ -14,5 +14,6 @@ mod crash;
 mod election;
 mod groups;
 mod hostile;
+mod overlap;
 mod tracking;
 mod transports;

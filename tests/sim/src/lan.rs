@@ -356,7 +356,9 @@ impl Lan {
                 self.hosts[host].states.insert(instance, to);
                 self.history.push((now, host, instance, What::Entered(to)));
             }
-            Action::GroupTransition { .. } | Action::Event(_) => {}
+            Action::GroupTransition { .. }
+            | Action::LowerPriorityHeard { .. }
+            | Action::Event(_) => {}
         }
     }
 

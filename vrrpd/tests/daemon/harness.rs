@@ -223,6 +223,7 @@ impl Vrrpd {
                         FromVrrpd::Ready(_)
                         | FromVrrpd::GroupTransition { .. }
                         | FromVrrpd::Misbehaved(_)
+                        | FromVrrpd::LowerPriorityHeard { .. }
                         | FromVrrpd::Pong { .. } => {}
                     }
                     said.push(message);

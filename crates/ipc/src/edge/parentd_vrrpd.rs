@@ -67,6 +67,11 @@ pub enum FromVrrpd {
         /// Why.
         cause: Cause,
     },
+    /// A master hears adverts of a router that loses the election against it.
+    LowerPriorityHeard {
+        /// The master.
+        instance: InstanceId,
+    },
     /// The answer to a ping.
     Pong {
         /// Number of the question.

@@ -6,7 +6,8 @@ use kr_model::Instant;
 use kr_model::units::{AdvertInterval, Priority};
 use kr_model::vrrp::{Cause, Preemption, Transport, Version};
 
-use super::{Backup, Master, Patience, Phase, Rival, Turn, VirtualRouter, send};
+use super::{Backup, Master, Overlap, Patience, Phase, Rival, Turn, VirtualRouter, send};
+use crate::action::Action;
 use crate::event::EventKind;
 use crate::input::PacketHeader;
 use crate::receive::{self, Complaint, Heard};
@@ -199,7 +200,6 @@ impl VirtualRouter {
     /// RFC 3768 section 6.4.3.
     fn master_hears(&mut self, heard: Heard, turn: &mut Turn<'_>) {
         let source = heard.source;
-        let priority = heard.priority;
         match self.rank(heard) {
             Rank::Resigning => self.send_advert(turn),
             Rank::Better => {
@@ -214,15 +214,65 @@ impl VirtualRouter {
                 self.yield_to(heard, turn);
             }
             Rank::Worse | Rank::WorseOwner => {
-                self.say_once(EventKind::LowerPriorityMaster { source, priority }, turn);
                 if self.config.answer_lower_priority {
                     self.send_advert(turn);
                 }
-                self.announcer.lower_priority_heard(&self.config, turn.now);
-                self.send_announcements(turn);
+                self.follow_overlap(heard, turn);
             }
             Rank::Ourselves => self.complain(source, Complaint::OwnAddress, turn),
         }
+    }
+
+    /// Two masters: neighbours may have learned either. The winner announces its addresses each interval as
+    /// long as it hears the other one, and once more when that has gone quiet. The advert that a router
+    /// sends as its last one before it yields comes right after the take-over, which announces anyway and
+    /// is no trouble to tell anybody of.
+    fn follow_overlap(&mut self, heard: Heard, turn: &mut Turn<'_>) {
+        let (source, priority) = (heard.source, heard.priority);
+        let own = self.config.advert_interval.as_duration();
+        let fresh = turn.now.since(self.since) < own;
+        let longer = own.max(heard.interval.as_duration());
+        let ends_at = turn.now.saturating_add(longer * 3 / 2);
+        let Phase::Master(Master { overlap, .. }) = &mut self.phase else {
+            return;
+        };
+        let told = !fresh || overlap.as_ref().is_some_and(|known| known.told);
+        *overlap = Some(Overlap {
+            source,
+            ends_at,
+            told,
+        });
+        if fresh {
+            return;
+        }
+        self.say_once(EventKind::LowerPriorityMaster { source, priority }, turn);
+        if self.announcer.lower_priority_heard(&self.config, turn.now) {
+            self.tell_overlap(turn);
+        }
+        self.send_announcements(turn);
+    }
+
+    /// The other master was not heard for a while: it has left, and may have announced the addresses before.
+    pub(super) fn end_overlap(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Master(Master { overlap, .. }) = &mut self.phase else {
+            return;
+        };
+        let Some(ended) = overlap.take_if(|overlap| overlap.ends_at <= turn.now) else {
+            return;
+        };
+        self.announcer.overlap_ended(&self.config, turn.now);
+        if ended.told {
+            let source = ended.source;
+            self.say(EventKind::OverlapEnded { source }, turn);
+            self.said.clear();
+            self.tell_overlap(turn);
+        }
+    }
+
+    fn tell_overlap(&self, turn: &mut Turn<'_>) {
+        let instance = self.config.id;
+        turn.actions
+            .push_back(Action::LowerPriorityHeard { instance });
     }
 
     fn rank(&self, heard: Heard) -> Rank {

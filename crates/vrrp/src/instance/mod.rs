@@ -151,6 +151,29 @@ struct Master {
     advert_at: Instant,
     /// Another address owner of lower address that does not give way.
     rival: Option<Rival>,
+    /// Another router acts as master too, and loses against this one.
+    overlap: Option<Overlap>,
+}
+
+impl Master {
+    const fn until(advert_at: Instant) -> Self {
+        Self {
+            advert_at,
+            rival: None,
+            overlap: None,
+        }
+    }
+}
+
+/// Two masters at a time.
+#[derive(Debug)]
+struct Overlap {
+    /// The other one.
+    source: IpAddr,
+    /// When it counts as over, unless another advert comes.
+    ends_at: Instant,
+    /// The parent was told.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -245,10 +268,7 @@ impl VirtualRouter {
                 let next = turn
                     .now
                     .saturating_add(self.config.advert_interval.as_duration());
-                self.phase = Phase::Master(Master {
-                    advert_at: advert_at.min(next),
-                    rival: None,
-                });
+                self.phase = Phase::Master(Master::until(advert_at.min(next)));
                 if around.fault.is_none() {
                     if advert_at <= turn.now {
                         self.send_advert(turn);
@@ -311,6 +331,7 @@ impl VirtualRouter {
             }
             Phase::Master(_) => {
                 self.send_due_advert(turn);
+                self.end_overlap(turn);
                 self.send_announcements(turn);
             }
         }
@@ -323,8 +344,9 @@ impl VirtualRouter {
             Phase::Backup(Backup { ready: Some(_), .. }) => None,
             Phase::Backup(backup) => Some(backup.master_down_at),
             Phase::Master(master) => {
-                let announce = self.announcer.deadline().unwrap_or(master.advert_at);
-                Some(master.advert_at.min(announce))
+                let overlap = master.overlap.as_ref().map(|overlap| overlap.ends_at);
+                let others = overlap.into_iter().chain(self.announcer.deadline());
+                others.chain([master.advert_at]).min()
             }
         }
     }
@@ -491,6 +513,9 @@ impl VirtualRouter {
     /// better master is heard, there is no priority 0.
     pub(crate) fn become_backup_with_group(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.phase, Phase::Master(_)) {
+            if self.config.advert_before_yielding {
+                self.send_advert(turn);
+            }
             self.release_master();
             self.set_addresses(false, turn);
             let interval = self.config.advert_interval;
@@ -511,10 +536,7 @@ impl VirtualRouter {
         let advert_at = turn
             .now
             .saturating_add(self.config.advert_interval.as_duration());
-        self.phase = Phase::Master(Master {
-            advert_at,
-            rival: None,
-        });
+        self.phase = Phase::Master(Master::until(advert_at));
         self.send_advert(turn);
         self.set_addresses(true, turn);
         self.announcer.become_master(&self.config, turn.now);

@@ -10,6 +10,7 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 mod authentication;
 mod fault;
 mod groups;
+mod overlap;
 mod refusals;
 mod reload;
 mod resume;
@@ -32,9 +33,10 @@ enum Did {
     Entered(State, Cause),
     Said(String),
     Group(State),
+    LowerHeard,
 }
 
-use Did::{Addresses, Announced, Entered, Group, Published, Said, Sent};
+use Did::{Addresses, Announced, Entered, Group, LowerHeard, Published, Said, Sent};
 
 fn short(action: Action) -> Did {
     match action {
@@ -52,6 +54,7 @@ fn short(action: Action) -> Did {
         Action::Transition { to, cause, .. } => Entered(to, cause),
         Action::Event(event) => Said(event.to_string()),
         Action::GroupTransition { to, .. } => Group(to),
+        Action::LowerPriorityHeard { .. } => LowerHeard,
     }
 }
 
@@ -117,6 +120,13 @@ impl Bench {
         let mut bench = Self::backup(config);
         bench.wait();
         assert_eq!(bench.role().state(), State::Master);
+        bench
+    }
+
+    /// Master for an advert interval.
+    fn old_master(config: Instance) -> Self {
+        let mut bench = Self::master(config);
+        bench.wait();
         bench
     }
 
@@ -363,8 +373,9 @@ fn what_a_master_does_with_an_advert() {
     };
     let answers = |last, priority| {
         vec![
-            lower(last, priority),
             Sent(100),
+            lower(last, priority),
+            LowerHeard,
             Announced(100),
             Announced(101),
         ]
@@ -382,7 +393,7 @@ fn what_a_master_does_with_an_advert() {
         (10, 100, vec![Said(own.to_owned())]),
     ];
     for (last, priority, did) in rows {
-        let mut bench = Bench::master(instance(100));
+        let mut bench = Bench::old_master(instance(100));
         assert_eq!(bench.hear(last, priority), did, "{last} says {priority}");
     }
 }
@@ -398,7 +409,7 @@ fn higher_prio_send_advert_sends_a_last_advert() {
 
 #[test]
 fn lower_prio_no_advert_announces_without_an_answer() {
-    let mut bench = Bench::master(Instance {
+    let mut bench = Bench::old_master(Instance {
         answer_lower_priority: false,
         ..instance(100)
     });

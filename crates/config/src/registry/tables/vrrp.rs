@@ -106,8 +106,8 @@ keywords! {
         "A reload that removes the instance is reported as DELETED instead of FAULT; SCRIPT runs then.";
     SUPPORTED (1, 3) "notify" "notify \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run after the state script of every change, with INSTANCE NAME STATE PRIORITY appended.";
-    PLANNED (0, MANY) "notify_master_rx_lower_pri" "notify_master_rx_lower_pri \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
-        "Run when, while master, an advert of lower priority (or same priority and lower address) arrives.";
+    SUPPORTED (1, 3) "notify_master_rx_lower_pri" "notify_master_rx_lower_pri \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Run when, while master, adverts of lower priority (or same priority and lower address) arrive: at most once per advert interval, and once more when they have ended.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["smtp_alert_vrrp, then smtp_alert, else off"] [""]
         "Mail state changes.";
     SUPPORTED (0, 1) "notify_priority_changes" "notify_priority_changes [BOOL]" ["sync group value, else vrrp_notify_priority_changes"] [""]
