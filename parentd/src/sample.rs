@@ -8,7 +8,7 @@ use kr_config::typed::Config;
 use kr_model::Instant;
 use kr_model::check::CheckerSnapshot;
 use kr_model::lvs::PoolSnapshot;
-use kr_model::vrrp::{Cause, Counters, Role, Snapshot};
+use kr_model::vrrp::{Cause, Counters, Role, SignatureMarks, Snapshot};
 
 use crate::published::Published;
 
@@ -76,6 +76,7 @@ pub(crate) fn published(config: &Config) -> Published {
             priority: entry.instance.priority,
             counters: Counters::default(),
             sequence: 0,
+            signatures: SignatureMarks::default(),
             since: Instant::ZERO,
             cause: Cause::Start,
         };

@@ -19,7 +19,7 @@ use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::InstanceId;
 use kr_model::units::IfName;
-use kr_model::vrrp::{Instance, Role};
+use kr_model::vrrp::{Authentication, Instance, Role};
 use kr_netlink::route::{Event, Events, Place, Requests};
 use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
@@ -136,6 +136,8 @@ pub(crate) struct Daemon {
     configured: bool,
     /// Masters whose addresses the router has to be told of.
     unjudged: BTreeSet<InstanceId>,
+    /// An instance has `auth_hmac`.
+    signed: bool,
 }
 
 impl Daemon {
@@ -171,6 +173,7 @@ impl Daemon {
             present: BTreeSet::new(),
             configured: false,
             unjudged: BTreeSet::new(),
+            signed: false,
         };
         daemon.table.refresh();
         Ok(daemon)
@@ -227,6 +230,7 @@ impl Daemon {
                 token => self.backlog.ports.extend(self.sockets.port(token)),
             }
         }
+        self.tell_time_of_day();
         self.serve_packets()?;
         self.serve_timer()?;
         if self.backlog.kernel {
@@ -240,6 +244,14 @@ impl Daemon {
             return self.serve_parent();
         }
         Ok(Next::Wait)
+    }
+
+    /// Signatures carry the time of day, and anybody may set the clock at any time.
+    fn tell_time_of_day(&mut self) {
+        if self.signed {
+            let offset = Input::TimeOfDay(self.clock.utc_offset());
+            self.router.handle(offset, self.clock.now());
+        }
     }
 
     /// Gives waiting packets to the router.
@@ -446,6 +458,10 @@ impl Daemon {
     fn apply(&mut self, new: Configuration) -> Result<(), ChannelError> {
         let first = !std::mem::replace(&mut self.configured, true);
         let old = std::mem::replace(&mut self.instances, new.instances.clone());
+        self.signed = self
+            .instances
+            .values()
+            .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
         let mut managed: BTreeSet<Place> = locate(old.values(), self.table.kernel())
             .into_keys()
             .collect();
@@ -471,6 +487,7 @@ impl Daemon {
             resume: new.resume,
         };
         self.siblings.begin(new.generation);
+        self.tell_time_of_day();
         self.router.handle(configure, self.clock.now());
         self.act()?;
         self.siblings.retain(|id| self.instances.contains_key(&id));

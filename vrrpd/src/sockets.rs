@@ -59,7 +59,9 @@ pub(crate) fn needs<'a>(
             family: instance.family,
             protocol: match instance.authentication {
                 Authentication::Header(_) => PROTOCOL_AH,
-                Authentication::None | Authentication::Password(_) => PROTOCOL_VRRP,
+                Authentication::None | Authentication::Password(_) | Authentication::Signed(_) => {
+                    PROTOCOL_VRRP
+                }
             },
         };
         let need = needs.entry(id).or_default();

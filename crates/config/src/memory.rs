@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::source::Host;
+use crate::source::{Host, SecretFile};
 
 /// Files, environment and names of a host that does not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemoryHost {
     /// Texts by absolute path.
     pub files: BTreeMap<PathBuf, String>,
+    /// Those of the files that others may read too.
+    pub readable_by_others: Vec<PathBuf>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// The host's name.
@@ -50,6 +52,13 @@ impl Host for MemoryHost {
             .get(path)
             .cloned()
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn read_secret(&self, path: &Path) -> io::Result<SecretFile> {
+        Ok(SecretFile {
+            bytes: self.read(path)?.into_bytes(),
+            private: !self.readable_by_others.iter().any(|one| one == path),
+        })
     }
 
     fn glob(&self, pattern: &str) -> io::Result<Vec<PathBuf>> {

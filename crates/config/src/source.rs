@@ -132,6 +132,15 @@ impl Sources {
     }
 }
 
+/// A file that holds a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Only its owner may read it.
+    pub private: bool,
+}
+
 /// What the reader of a configuration needs of the host. The daemon's implementation reads disks; tests
 /// give texts.
 pub trait Host {
@@ -140,6 +149,11 @@ pub trait Host {
     /// # Errors
     /// As the file system says.
     fn read(&self, path: &Path) -> io::Result<String>;
+    /// A file that holds a secret, at most a few kilobytes.
+    ///
+    /// # Errors
+    /// As the file system says, or when it is longer.
+    fn read_secret(&self, path: &Path) -> io::Result<SecretFile>;
     /// Regular, not executable files that match a pattern with `*`, `?`, `[...]` and `{a,b}`, sorted.
     ///
     /// # Errors

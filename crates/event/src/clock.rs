@@ -1,6 +1,9 @@
 //! The one place that reads a clock.
 
+use std::time::Duration;
+
 use kr_model::Instant;
+use kr_model::signing::UtcOffset;
 use nix::time::{ClockId, clock_gettime};
 
 /// The monotonic clock of the host. Daemons read it once per wake-up and hand the value down.
@@ -25,6 +28,18 @@ impl Clock {
         Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
     }
 
+    /// How far the time of day (UTC) is ahead of [`now`](Self::now); it changes when the clock is set.
+    #[must_use]
+    pub fn utc_offset(&self) -> UtcOffset {
+        let Ok(time) = clock_gettime(ClockId::CLOCK_REALTIME) else {
+            return UtcOffset::default();
+        };
+        let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+        let nanos = u32::try_from(time.tv_nsec()).unwrap_or(0);
+        let monotonic = Duration::from_micros(self.now().as_micros());
+        UtcOffset(Duration::new(seconds, nanos).saturating_sub(monotonic))
+    }
+
     /// Seconds of Unix time (UTC), for log lines and mail headers only.
     #[must_use]
     pub fn unix_seconds(&self) -> i64 {
@@ -42,5 +57,7 @@ mod tests {
         let a = clock.now();
         assert!(clock.now() >= a);
         assert!(clock.unix_seconds() > 1_700_000_000);
+        let utc = clock.utc_offset().at(clock.now()).0 / 1_000_000;
+        assert!(utc.abs_diff(u64::try_from(clock.unix_seconds()).unwrap()) <= 1);
     }
 }

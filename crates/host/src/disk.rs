@@ -7,12 +7,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use glob::MatchOptions;
-use kr_config::source::{Host, brace_alternatives};
+use kr_config::source::{Host, SecretFile, brace_alternatives};
 use nix::net::if_::if_nametoindex;
 use nix::unistd::{Group, User, gethostname};
 
 /// Largest file that is read: a mistyped path may name a device without end.
 const MAX_FILE: u64 = 64 << 20;
+
+/// Largest file with a secret: many times the longest key.
+const MAX_SECRET: u64 = 4096;
 
 /// Wildcards as the shell has them: not across `/`, and no hidden files.
 const MATCHING: MatchOptions = MatchOptions {
@@ -39,6 +42,20 @@ impl Host for Disk {
         }
         Ok(String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(&error.into_bytes()).into_owned()))
+    }
+
+    fn read_secret(&self, path: &Path) -> io::Result<SecretFile> {
+        let file = File::open(path)?;
+        let private = file.metadata()?.permissions().mode() & 0o077 == 0;
+        let mut bytes = Vec::new();
+        let read = file.take(MAX_SECRET + 1).read_to_end(&mut bytes)?;
+        if u64::try_from(read).unwrap_or(u64::MAX) > MAX_SECRET {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("larger than {MAX_SECRET} bytes"),
+            ));
+        }
+        Ok(SecretFile { bytes, private })
     }
 
     fn glob(&self, pattern: &str) -> io::Result<Vec<PathBuf>> {

@@ -14,6 +14,7 @@ pub mod lvs;
 pub mod net;
 pub mod rng;
 pub mod script;
+pub mod signing;
 pub mod time;
 pub mod track;
 pub mod units;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{GroupId, InstanceId, TrackerId};
 use crate::net::{Cidr, Family};
+use crate::signing::{Signing, Stamp};
 use crate::time::Instant;
 use crate::track::{Offender, Tracked, TrackerState};
 use crate::units::{AdvertInterval, IfName, Priority, Vrid};
@@ -48,7 +49,7 @@ pub struct Instance {
     pub transport: Transport,
     /// `v3_checksum_as_v2`: the checksum of version 3 over IPv4 leaves the pseudo header out.
     pub v3_checksum_as_v2: bool,
-    /// Version 2 authentication.
+    /// How adverts prove their sender.
     pub authentication: Authentication,
     /// The `vrrp_sync_group` whose members change their states together.
     pub group: Option<GroupId>,
@@ -132,7 +133,8 @@ pub struct Peer {
     pub max_ttl: u8,
 }
 
-/// Version 2 authentication (RFC 2338; removed from later RFCs, still in the field).
+/// How adverts prove their sender: version 2 authentication (RFC 2338; removed from later RFCs, still in the
+/// field), or `auth_hmac`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authentication {
     /// None.
@@ -141,6 +143,8 @@ pub enum Authentication {
     Password(Secret),
     /// `auth_type AH`: HMAC-MD5 in an authentication header.
     Header(Secret),
+    /// `auth_hmac`: a signature behind the message, for both versions and families.
+    Signed(Box<Signing>),
 }
 
 /// Eight bytes that must not be shown: `Debug` prints stars.
@@ -393,6 +397,12 @@ pub struct Counters {
     pub invalid_auth_type: u64,
     pub auth_type_mismatch: u64,
     pub auth_failures: u64,
+    pub signature_missing: u64,
+    pub signature_malformed: u64,
+    pub signature_unknown_key: u64,
+    pub signature_invalid: u64,
+    pub signature_stale: u64,
+    pub signature_replayed: u64,
     pub priority_zero_received: u64,
     pub priority_zero_sent: u64,
 }
@@ -428,6 +438,22 @@ impl Counters {
                 .auth_type_mismatch
                 .saturating_sub(before.auth_type_mismatch),
             auth_failures: self.auth_failures.saturating_sub(before.auth_failures),
+            signature_missing: self
+                .signature_missing
+                .saturating_sub(before.signature_missing),
+            signature_malformed: self
+                .signature_malformed
+                .saturating_sub(before.signature_malformed),
+            signature_unknown_key: self
+                .signature_unknown_key
+                .saturating_sub(before.signature_unknown_key),
+            signature_invalid: self
+                .signature_invalid
+                .saturating_sub(before.signature_invalid),
+            signature_stale: self.signature_stale.saturating_sub(before.signature_stale),
+            signature_replayed: self
+                .signature_replayed
+                .saturating_sub(before.signature_replayed),
             priority_zero_received: self
                 .priority_zero_received
                 .saturating_sub(before.priority_zero_received),
@@ -452,10 +478,21 @@ pub struct Snapshot {
     /// With `auth_type AH`: no advert of this virtual router had a larger sequence number yet, and a successor
     /// of a master goes on from here. 0 otherwise.
     pub sequence: u32,
+    /// With `auth_hmac`: what was sent and heard last.
+    pub signatures: SignatureMarks,
     /// When the state was entered.
     pub since: Instant,
     /// Why the state was entered.
     pub cause: Cause,
+}
+
+/// The time stamps that stop replays (`auth_hmac`): no stamp counts twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureMarks {
+    /// No own advert had a later stamp.
+    pub sent: Stamp,
+    /// The last accepted stamp of each sender, the one that was heard last at the end.
+    pub heard: Vec<(IpAddr, Stamp)>,
 }
 
 /// State of an instance with the data that a successor process needs to go on.

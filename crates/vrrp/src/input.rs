@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use kr_model::net::Family;
+use kr_model::signing::UtcOffset;
 use kr_model::track::{Tracker, TrackerState};
 use kr_model::units::IfName;
 use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
@@ -65,6 +66,9 @@ pub enum Input<'a> {
         /// is, and the kernel will not take them as things are.
         set: bool,
     },
+    /// How far the time of day is ahead of the clock of the inputs; needed before and whenever it changes, by
+    /// instances with `auth_hmac` only.
+    TimeOfDay(UtcOffset),
     /// The time of [`Router::poll_timeout`](crate::Router::poll_timeout) has come.
     Timer,
     /// Leave: a master says priority 0 and gives its addresses back, unless they are to stay.

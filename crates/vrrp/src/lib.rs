@@ -26,6 +26,7 @@ mod input;
 mod instance;
 mod receive;
 mod router;
+mod signing;
 mod timing;
 mod tracking;
 
@@ -34,3 +35,4 @@ pub use event::{Event, EventKind, Severity};
 pub use input::{Input, LinkState, PacketHeader};
 pub use receive::Complaint;
 pub use router::Router;
+pub use signing::Refused as SignatureRefused;

@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use kr_model::signing::Utc;
 use kr_model::units::AdvertInterval;
 use kr_model::vrrp::{Authentication, Counters, Instance, Transport, Version};
 use kr_wire::advert::{
@@ -14,6 +16,7 @@ use kr_wire::ipv4::{PROTOCOL_AH, PROTOCOL_VRRP};
 use kr_wire::{ah, ipv4};
 
 use crate::input::PacketHeader;
+use crate::signing::{self, Sealed, Signatures};
 
 /// What the election needs of a valid advert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(crate) struct Heard {
     pub(crate) interval: AdvertInterval,
     /// Of the authentication header, when the instance asks for one.
     pub(crate) sequence: Option<u32>,
+    /// How far the sender's clock is away, when that is worth a word.
+    pub(crate) clock_skew: Option<Duration>,
 }
 
 /// What is wrong with a received packet, or strange about it.
@@ -46,6 +51,11 @@ pub enum Complaint {
     Header(ah::Refused),
     /// The sequence number of the authentication header was used before.
     Replayed(u32),
+    /// The signature (`auth_hmac`) is not right.
+    Signature(signing::Refused),
+    /// The signature is right, but the clocks are more than half of `time_window` apart. The advert counts all the
+    /// same.
+    ClockSkew(Duration),
     /// Another advert interval than ours, in hundredths of a second.
     Interval {
         /// Of the sender.
@@ -91,11 +101,13 @@ impl Complaint {
             Self::Ttl(_) | Self::PeerTtl(_) => &mut counters.ttl_errors,
             Self::AuthTypeUnknown(_) => &mut counters.invalid_auth_type,
             Self::Password | Self::Header(_) | Self::Replayed(_) => &mut counters.auth_failures,
+            Self::Signature(refused) => refused.counter(counters),
             Self::Interval { .. } => &mut counters.advert_interval_errors,
             Self::Type(_) => &mut counters.invalid_type_received,
             Self::Checksum => &mut counters.checksum_errors,
             Self::AddressList => &mut counters.address_list_errors,
             Self::IntervalLearned { .. }
+            | Self::ClockSkew(_)
             | Self::Destination(_)
             | Self::NoPeer
             | Self::OwnAddress => return,
@@ -130,6 +142,12 @@ impl fmt::Display for Complaint {
                     "sequence number {sequence} of the authentication header is not new"
                 )
             }
+            Self::Signature(refused) => refused.fmt(f),
+            Self::ClockSkew(skew) => write!(
+                f,
+                "its clock and ours are {} s apart, more than half of time_window; set both (NTP)",
+                skew.as_secs()
+            ),
             Self::Interval { theirs, ours } => write!(
                 f,
                 "advert interval {}.{:02} s, but advert_int here is {}.{:02} s",
@@ -169,16 +187,21 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Reads and checks a packet for an instance whose own address is `own`.
+/// Reads and checks a packet for an instance whose own address is `own`. `signatures` are those of the instance,
+/// and `utc` is the time of day.
 pub(crate) fn check(
     instance: &Instance,
     own: Option<IpAddr>,
     header: PacketHeader,
     payload: &[u8],
+    signatures: &mut Signatures,
+    utc: Utc,
 ) -> Result<(Advert, Heard), Complaint> {
     let protocol = match instance.authentication {
         Authentication::Header(_) => PROTOCOL_AH,
-        Authentication::None | Authentication::Password(_) => PROTOCOL_VRRP,
+        Authentication::None | Authentication::Password(_) | Authentication::Signed(_) => {
+            PROTOCOL_VRRP
+        }
     };
     if header.protocol != protocol {
         return Err(Complaint::Protocol(header.protocol));
@@ -189,13 +212,20 @@ pub(crate) fn check(
         Ok((_, message)) => message,
         Err(_) => payload.get(ah::HEADER_LEN..).unwrap_or_default(),
     };
+    let (message, trailer) = match instance.authentication {
+        Authentication::Signed(_) => advert::split_trailer(message, instance.family),
+        Authentication::None | Authentication::Password(_) | Authentication::Header(_) => {
+            (message, None)
+        }
+    };
     let ends = Ends {
         source: header.source,
         destination: header.destination,
     };
     // Unicast adverts may cross routers.
     let multicast = matches!(instance.transport, Transport::Multicast { .. });
-    let parsed = match advert::parse_covered(message, ends, coverage(instance)) {
+    let behind = trailer.unwrap_or_default();
+    let parsed = match advert::parse_covered(message, behind, ends, coverage(instance)) {
         Err(
             malformed @ (Malformed::Truncated | Malformed::ZeroVrid | Malformed::Length { .. }),
         ) => return Err(Complaint::Malformed(malformed)),
@@ -205,6 +235,18 @@ pub(crate) fn check(
         Err(malformed @ Malformed::Version(_)) => return Err(Complaint::Malformed(malformed)),
         Ok(parsed) => parsed,
     };
+    check_version(instance, parsed.advert.body)?;
+    let mut clock_skew = None;
+    if let Authentication::Signed(signing) = &instance.authentication {
+        let sealed = Sealed {
+            source: header.source,
+            message,
+            trailer,
+        };
+        clock_skew = signatures
+            .accept(instance, signing, sealed, utc)
+            .map_err(Complaint::Signature)?;
+    }
     let interval = check_body(instance, parsed.advert.body)?;
     let (sequence, _) = sealed?;
     if parsed.advert.kind != ADVERTISEMENT {
@@ -222,6 +264,7 @@ pub(crate) fn check(
         priority: parsed.advert.priority,
         interval,
         sequence,
+        clock_skew,
     };
     Ok((parsed.advert, heard))
 }
@@ -285,20 +328,23 @@ pub(crate) fn listens(instance: &Instance, own: Option<IpAddr>, destination: IpA
     }
 }
 
-/// Version, authentication and interval; gives the sender's interval.
-fn check_body(instance: &Instance, body: Body) -> Result<AdvertInterval, Complaint> {
-    let ours = instance.advert_interval.get();
+const fn check_version(instance: &Instance, body: Body) -> Result<(), Complaint> {
     match (instance.version, body) {
         (Version::V3, Body::V2 { .. }) => Err(Complaint::Version(2)),
         (Version::V2, Body::V3 { .. }) => Err(Complaint::Version(3)),
-        (
-            Version::V2,
-            Body::V2 {
-                auth_type,
-                interval,
-                auth_data,
-            },
-        ) => {
+        (Version::V2, Body::V2 { .. }) | (Version::V3, Body::V3 { .. }) => Ok(()),
+    }
+}
+
+/// Version 2 authentication and interval; gives the sender's interval.
+fn check_body(instance: &Instance, body: Body) -> Result<AdvertInterval, Complaint> {
+    let ours = instance.advert_interval.get();
+    match body {
+        Body::V2 {
+            auth_type,
+            interval,
+            auth_data,
+        } => {
             check_authentication(&instance.authentication, auth_type, auth_data)?;
             let theirs = u16::from(interval) * 100;
             if theirs == ours {
@@ -308,7 +354,7 @@ fn check_body(instance: &Instance, body: Body) -> Result<AdvertInterval, Complai
             }
         }
         // RFC 9568 section 5.2.7: a different interval is fine, and learned. Zero would be no interval.
-        (Version::V3, Body::V3 { interval: theirs }) => AdvertInterval::try_from(u64::from(theirs))
+        Body::V3 { interval: theirs } => AdvertInterval::try_from(u64::from(theirs))
             .map_err(|_| Complaint::Interval { theirs, ours }),
     }
 }
@@ -319,7 +365,8 @@ fn check_authentication(
     auth_data: [u8; 8],
 ) -> Result<(), Complaint> {
     match (ours, auth_type) {
-        (Authentication::None, AUTH_NONE) | (Authentication::Header(_), AUTH_HEADER) => Ok(()),
+        (Authentication::None | Authentication::Signed(_), AUTH_NONE)
+        | (Authentication::Header(_), AUTH_HEADER) => Ok(()),
         (Authentication::Password(password), AUTH_PASSWORD) if password.0 == auth_data => Ok(()),
         (Authentication::Password(_), AUTH_PASSWORD) => Err(Complaint::Password),
         (_, AUTH_NONE | AUTH_PASSWORD | AUTH_HEADER) => Err(Complaint::AuthTypeDiffers(auth_type)),
@@ -343,6 +390,22 @@ mod tests {
 
     use super::*;
     use crate::fixture::{advert, bytes, header, instance, v4};
+
+    fn check(
+        ours: &Instance,
+        own: Option<IpAddr>,
+        header: PacketHeader,
+        payload: &[u8],
+    ) -> Result<(Advert, Heard), Complaint> {
+        super::check(
+            ours,
+            own,
+            header,
+            payload,
+            &mut Signatures::default(),
+            Utc(0),
+        )
+    }
 
     fn password(text: &[u8; 8]) -> Instance {
         Instance {
@@ -384,6 +447,7 @@ mod tests {
             priority: 100,
             interval: AdvertInterval::DEFAULT,
             sequence: None,
+            clock_skew: None,
         };
         let plain = bytes(&advert(100), header(9));
         assert_eq!(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use kr_model::net::Family;
+use kr_model::signing::UtcOffset;
 use kr_model::track::Tracker;
 use kr_model::units::IfName;
 use kr_model::vrrp::{Cause, Instance, Snapshot, State, Transport, VrrpGlobal};
@@ -39,6 +40,7 @@ pub struct Router {
     /// End of `vrrp_startup_delay`, from the first configuration on.
     deaf_until: Option<Instant>,
     keep_addresses_at_exit: bool,
+    utc: UtcOffset,
 }
 
 #[derive(Debug)]
@@ -119,6 +121,7 @@ impl Router {
                 }
             }
             Input::Addresses { instance, set } => self.addresses_judged(instance, set, now),
+            Input::TimeOfDay(offset) => self.utc = offset,
             Input::Timer => self.timer(now),
             Input::Shutdown => self.shutdown(now),
         }
@@ -318,6 +321,7 @@ impl Router {
         };
         let mut turn = Turn {
             now,
+            utc: self.utc.at(now),
             start_at: self.deaf_until.unwrap_or(now).max(now),
             actions: &mut self.actions,
             pace: &mut self.pace,

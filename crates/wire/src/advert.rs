@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use kr_model::net::Family;
 use kr_model::units::Vrid;
@@ -10,6 +11,7 @@ use kr_model::units::Vrid;
 use crate::checksum::Checksum;
 use crate::ipv4::PROTOCOL_VRRP;
 use crate::reader::{Reader, Truncated};
+use crate::trailer::TRAILER_LEN;
 
 /// The only message type there is.
 pub const ADVERTISEMENT: u8 = 1;
@@ -22,6 +24,7 @@ pub const AUTH_HEADER: u8 = 2;
 
 const FIXED_LEN: usize = 8;
 const AUTH_LEN: usize = 8;
+const CHECKSUM_FIELD: Range<usize> = 6..8;
 /// The advert interval of version 3 has twelve bits, the other four are reserved.
 const V3_INTERVAL_BITS: u16 = 0x0fff;
 
@@ -137,25 +140,60 @@ pub fn peek_vrid(message: &[u8]) -> Option<u8> {
 /// # Errors
 /// See [`Malformed`].
 pub fn parse(message: &[u8], ends: Ends) -> Result<Parsed, Malformed> {
-    parse_covered(message, ends, Coverage::Standard)
+    parse_covered(message, &[], ends, Coverage::Standard)
 }
 
-/// Reads a message. Ethernet padding that slipped into the payload is ignored; the reserved bits of
-/// version 3 are ignored, as RFC 9568 section 5.2.6 asks.
+/// Splits a payload into the message and the trailer of a signature, if it is longer than its fields make it by
+/// exactly the length of one. Padding is never that long.
+#[must_use]
+pub fn split_trailer(payload: &[u8], family: Family) -> (&[u8], Option<&[u8]>) {
+    let split = || {
+        let [first, _, _, count] = *payload.first_chunk()?;
+        let version = WireVersion::of(first)?;
+        let (message, trailer) =
+            payload.split_at_checked(message_len(version, family, usize::from(count)))?;
+        (trailer.len() == TRAILER_LEN).then_some((message, Some(trailer)))
+    };
+    split().unwrap_or((payload, None))
+}
+
+/// Puts a trailer behind a message. Over IPv6 the checksum covers it too.
+#[must_use]
+pub fn append_trailer(message: &[u8], trailer: &[u8], ends: Ends) -> Vec<u8> {
+    let mut bytes = [message, trailer].concat();
+    if Family::of(ends.source) == Family::Inet6 {
+        let length = bytes.len();
+        if let Some(field) = bytes.get_mut(CHECKSUM_FIELD) {
+            field.fill(0);
+        }
+        let sum = Checksum::new()
+            .cover_pseudo_header(ends.source, ends.destination, PROTOCOL_VRRP, length)
+            .cover(&bytes)
+            .finish();
+        if let Some(field) = bytes.get_mut(CHECKSUM_FIELD) {
+            field.copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+/// Reads a message in front of `trailer` (empty without a signature). Ethernet padding that slipped into the
+/// payload is ignored; the reserved bits of version 3 are ignored, as RFC 9568 section 5.2.6 asks.
 ///
 /// # Errors
 /// See [`Malformed`].
-pub fn parse_covered(message: &[u8], ends: Ends, coverage: Coverage) -> Result<Parsed, Malformed> {
+pub fn parse_covered(
+    message: &[u8],
+    trailer: &[u8],
+    ends: Ends,
+    coverage: Coverage,
+) -> Result<Parsed, Malformed> {
     let mut reader = Reader::new(message);
     let [first, vrid, priority, count] = reader.array()?;
     let tail = reader.array::<2>()?;
     let _checksum = reader.u16()?;
     let family = Family::of(ends.source);
-    let version = match first >> 4 {
-        2 => WireVersion::V2,
-        3 => WireVersion::V3,
-        other => return Err(Malformed::Version(other)),
-    };
+    let version = WireVersion::of(first).ok_or(Malformed::Version(first >> 4))?;
     let vrid = Vrid::try_from(u64::from(vrid)).map_err(|_| Malformed::ZeroVrid)?;
     let expected = message_len(version, family, usize::from(count));
     let extra = message.len().checked_sub(expected);
@@ -187,8 +225,14 @@ pub fn parse_covered(message: &[u8], ends: Ends, coverage: Coverage) -> Result<P
             interval: u16::from_be_bytes(tail) & V3_INTERVAL_BITS,
         },
     };
-    let checksum_ok = start_checksum(version, ends, coverage, expected)
+    let trailer = match family {
+        Family::Inet => &[],
+        Family::Inet6 => trailer,
+    };
+    let length = expected.saturating_add(trailer.len());
+    let checksum_ok = start_checksum(version, ends, coverage, length)
         .cover(covered)
+        .cover(trailer)
         .finish()
         == 0;
     let advert = Advert {
@@ -280,6 +324,15 @@ enum WireVersion {
 }
 
 impl WireVersion {
+    /// The version in the first byte of a message.
+    const fn of(first: u8) -> Option<Self> {
+        match first >> 4 {
+            2 => Some(Self::V2),
+            3 => Some(Self::V3),
+            _ => None,
+        }
+    }
+
     const fn number(self) -> u8 {
         match self {
             Self::V2 => 2,

@@ -9,5 +9,6 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod ndisc;
 mod reader;
+pub mod trailer;
 
 pub use reader::{Reader, Truncated};

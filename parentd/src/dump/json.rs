@@ -74,7 +74,7 @@ fn settings(instance: &Instance) -> Value {
     };
     let announce = &instance.announce;
     let (auth_type, auth_data) = match &instance.authentication {
-        Authentication::None => (0, None),
+        Authentication::None | Authentication::Signed(_) => (0, None),
         Authentication::Password(_) => (1, Some("********")),
         Authentication::Header(_) => (2, Some("********")),
     };
@@ -187,6 +187,12 @@ fn statistics(c: Counters) -> Value {
         "invalid_authtype": c.invalid_auth_type,
         "authtype_mismatch": c.auth_type_mismatch,
         "auth_failure": c.auth_failures,
+        "auth_ext_missing": c.signature_missing,
+        "auth_ext_malformed": c.signature_malformed,
+        "auth_ext_unknown_key": c.signature_unknown_key,
+        "auth_ext_invalid_hmac": c.signature_invalid,
+        "auth_ext_stale": c.signature_stale,
+        "auth_ext_replay": c.signature_replayed,
         "pri_zero_rcvd": c.priority_zero_received,
         "pri_zero_sent": c.priority_zero_sent,
     })

@@ -2,6 +2,7 @@
 
 use kr_config::typed::{Config, InstanceEntry};
 use kr_model::ScriptId;
+use kr_model::signing::{AntiReplay, Signing};
 use kr_model::vrrp::{
     Announce, Authentication, Counters, Instance, Preemption, Role, Snapshot, Transport, Version,
     VirtualAddress, WantedState,
@@ -110,9 +111,10 @@ fn settings(text: &mut Text, instance: &Instance) {
     text.value("Down timer adverts", instance.down_timer_adverts);
     transport(text, &instance.transport);
     let authentication = match &instance.authentication {
-        Authentication::None => "none",
-        Authentication::Password(_) => "PASS, password = ********",
-        Authentication::Header(_) => "AH, password = ********",
+        Authentication::None => "none".to_owned(),
+        Authentication::Password(_) => "PASS, password = ********".to_owned(),
+        Authentication::Header(_) => "AH, password = ********".to_owned(),
+        Authentication::Signed(signing) => signed(signing),
     };
     text.value("Authentication", authentication);
     match instance.preemption {
@@ -233,11 +235,35 @@ fn counters(text: &mut Text, counters: &Counters) {
         ("Invalid authentication types", c.invalid_auth_type),
         ("Authentication type mismatches", c.auth_type_mismatch),
         ("Authentication failures", c.auth_failures),
+        ("Signatures missing", c.signature_missing),
+        ("Signatures malformed", c.signature_malformed),
+        ("Signatures with an unknown key", c.signature_unknown_key),
+        ("Signatures invalid", c.signature_invalid),
+        ("Signatures stale", c.signature_stale),
+        ("Signatures replayed", c.signature_replayed),
         ("Priority zero received", c.priority_zero_received),
         ("Priority zero sent", c.priority_zero_sent),
     ] {
         text.value(label, number);
     }
+}
+
+/// `auth_hmac` in a line, without the keys.
+fn signed(signing: &Signing) -> String {
+    let ids: Vec<String> = signing.keys.keys().map(u8::to_string).collect();
+    let active = signing
+        .mode
+        .active()
+        .map_or_else(|| "none".to_owned(), |active| active.id.to_string());
+    let replay = match signing.replay {
+        AntiReplay::Time(window) => format!("time, window {}", Seconds(window)),
+        AntiReplay::Monotonic => "monotonic".to_owned(),
+    };
+    format!(
+        "HMAC {}, active key {active}, keys {} = ********, anti-replay {replay}",
+        signing.mode.word(),
+        ids.join(" ")
+    )
 }
 
 /// `keepalived.stats`, with the labels and layout that tools read.
@@ -273,6 +299,18 @@ pub(super) fn statistics(config: &Config, published: &Published, zero: &Zero) ->
                 ("Invalid Type", c.invalid_auth_type),
                 ("Type Mismatch", c.auth_type_mismatch),
                 ("Failure", c.auth_failures),
+            ],
+        );
+        block(
+            &mut text,
+            "Authentication Extension Errors",
+            &[
+                ("Missing", c.signature_missing),
+                ("Malformed", c.signature_malformed),
+                ("Unknown Key", c.signature_unknown_key),
+                ("Invalid HMAC", c.signature_invalid),
+                ("Stale", c.signature_stale),
+                ("Replay", c.signature_replayed),
             ],
         );
         block(

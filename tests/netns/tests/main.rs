@@ -15,5 +15,6 @@ mod election;
 mod groups;
 mod hostile;
 mod overlap;
+mod signatures;
 mod tracking;
 mod transports;

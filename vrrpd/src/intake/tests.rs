@@ -3,7 +3,7 @@ use std::time::Duration;
 use kr_model::Instant;
 use kr_model::track::{Tracked, TrackerKind};
 use kr_model::units::Priority;
-use kr_model::vrrp::{Cause, Counters, Role};
+use kr_model::vrrp::{Cause, Counters, Role, SignatureMarks};
 
 use super::*;
 use crate::samples::instance;
@@ -27,6 +27,7 @@ fn resume(id: u32) -> ToVrrpd {
         priority: Priority::DEFAULT,
         counters: Counters::default(),
         sequence: 0,
+        signatures: SignatureMarks::default(),
         since: Instant::ZERO,
         cause: Cause::Start,
     }))

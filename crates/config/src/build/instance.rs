@@ -17,6 +17,7 @@ use crate::typed::Deletion;
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::signing::SigningDraft;
 use super::value::{MAX_TEXT, MAX_TIMEOUT, MAX_U32, set};
 use super::walk::{Context, Seen};
 
@@ -24,7 +25,11 @@ const INSTANCE: Context = Context {
     name: "vrrp_instance",
     blocks: &[Block::VrrpInstance],
     also: &[],
-    repeatable: &["virtual_ipaddress", "virtual_ipaddress_excluded"],
+    repeatable: &[
+        "auth_hmac",
+        "virtual_ipaddress",
+        "virtual_ipaddress_excluded",
+    ],
 };
 
 const AUTHENTICATION: Context = Context {
@@ -69,6 +74,7 @@ pub(super) struct InstanceDraft {
     pub(super) interval: Option<(Duration, Span)>,
     pub(super) version: Option<Version>,
     pub(super) authentication: Option<(Authentication, Span)>,
+    pub(super) signing: Option<SigningDraft>,
     pub(super) addresses: Vec<(VirtualAddress, Span)>,
     pub(super) excluded: Vec<VirtualAddress>,
     pub(super) no_addresses: bool,
@@ -108,6 +114,7 @@ impl InstanceDraft {
             interval: None,
             version: None,
             authentication: None,
+            signing: None,
             addresses: Vec::new(),
             excluded: Vec::new(),
             no_addresses: false,
@@ -246,6 +253,7 @@ impl Build<'_> {
                 set(&mut draft.interval, interval.map(|interval| (interval, at)));
             }
             "authentication" => self.authentication(draft, line),
+            "auth_hmac" => self.signing(&mut draft.signing, line),
             _ => return false,
         }
         true

@@ -99,6 +99,7 @@ impl Build<'_> {
             ));
             draft.tracked_interfaces.retain(|tracked| !own(tracked));
         }
+        let interval = self.interval(&draft, version);
         let instance = Instance {
             id,
             version,
@@ -107,10 +108,10 @@ impl Build<'_> {
             vrid,
             priority,
             wanted,
-            advert_interval: self.interval(&draft, version),
+            advert_interval: interval,
             transport: self.transport(globals, &draft, family),
             v3_checksum_as_v2: self.checksum_as_v2(globals, &draft, version, family),
-            authentication: self.finish_authentication(&draft, version, family),
+            authentication: self.finish_authentication(&draft, version, family, interval),
             group: None,
             preemption: self.preemption(&draft, priority, wanted),
             down_timer_adverts: draft
@@ -298,7 +299,24 @@ impl Build<'_> {
         draft: &InstanceDraft,
         version: Version,
         family: Family,
+        interval: AdvertInterval,
     ) -> Authentication {
+        if let Some(signing) = &draft.signing {
+            if let Some((_, at)) = &draft.authentication {
+                self.report(
+                    error(
+                        *at,
+                        "`authentication` and `auth_hmac` exclude each other; this block is off",
+                    )
+                    .help("remove one of the two blocks"),
+                );
+            }
+            return self
+                .finish_signing(signing, interval)
+                .map_or(Authentication::None, |signing| {
+                    Authentication::Signed(Box::new(signing))
+                });
+        }
         let Some((value, at)) = &draft.authentication else {
             return Authentication::None;
         };

@@ -20,6 +20,7 @@ mod real_server;
 mod script;
 mod server_finish;
 mod service_finish;
+mod signing;
 mod sync_group;
 mod timeouts;
 mod tls;

@@ -2,6 +2,7 @@ mod checks;
 mod forms;
 mod lvs;
 mod notify;
+mod signing;
 mod vrrp;
 
 use std::time::Duration;

@@ -84,11 +84,13 @@ impl VirtualRouter {
             Phase::Init | Phase::Waiting | Phase::Fault => return,
             Phase::Backup(_) | Phase::Master(_) => {}
         }
-        let (advert, heard) =
-            match receive::check(&self.config, self.own_address(), header, payload) {
-                Ok(good) => good,
-                Err(complaint) => return self.complain(header.source, complaint, turn),
-            };
+        let own = self.own_address();
+        let signatures = &mut self.signatures;
+        let checked = receive::check(&self.config, own, header, payload, signatures, turn.utc);
+        let (advert, heard) = match checked {
+            Ok(good) => good,
+            Err(complaint) => return self.complain(header.source, complaint, turn),
+        };
         if let Some(sequence) = heard.sequence {
             if !send::is_newer(sequence, self.sequence) {
                 return self.complain(header.source, Complaint::Replayed(sequence), turn);
@@ -96,6 +98,9 @@ impl VirtualRouter {
             self.sequence = sequence;
         }
         self.counters.advert_received = self.counters.advert_received.saturating_add(1);
+        if let Some(skew) = heard.clock_skew {
+            self.complain(heard.source, Complaint::ClockSkew(skew), turn);
+        }
         if heard.interval != self.config.advert_interval {
             let (theirs, ours) = (heard.interval.get(), self.config.advert_interval.get());
             self.complain(

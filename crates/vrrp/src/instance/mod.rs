@@ -21,13 +21,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::Instant;
+use kr_model::signing::Utc;
 use kr_model::units::{AdvertInterval, Priority};
-use kr_model::vrrp::{Cause, Counters, Instance, Role, Snapshot, State};
+use kr_model::vrrp::{
+    Authentication, Cause, Counters, Instance, Role, SignatureMarks, Snapshot, State,
+};
 
 use crate::action::Action;
 use crate::announce::{Announcer, Pace};
 use crate::event::{Event, EventKind};
 use crate::receive::Complaint;
+use crate::signing::Signatures;
 use crate::timing;
 use crate::tracking::Trackers;
 
@@ -38,6 +42,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(5);
 /// What one input may use.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
+    /// The time of day.
+    pub(crate) utc: Utc,
     /// `now`, or the end of `vrrp_startup_delay`: timers of a start count from here.
     pub(crate) start_at: Instant,
     pub(crate) actions: &'a mut VecDeque<Action>,
@@ -79,6 +85,7 @@ pub(crate) struct VirtualRouter {
     sequence: u32,
     /// Up to where a successor of this process was told that sequence numbers are used.
     reserved: u32,
+    signatures: Signatures,
     announcer: Announcer,
     /// Log points said since the last change of state or master.
     said: Vec<Discriminant<EventKind>>,
@@ -206,6 +213,7 @@ impl VirtualRouter {
             ip_id: 0,
             sequence: 0,
             reserved: 0,
+            signatures: Signatures::default(),
             announcer: Announcer::default(),
             said: Vec::new(),
             complained: Vec::new(),
@@ -242,6 +250,7 @@ impl VirtualRouter {
         self.weight = around.weight;
         self.counters = old.counters;
         self.sequence = old.sequence;
+        self.signatures = Signatures::resume(&old.signatures);
         self.since = old.since;
         self.cause = old.cause;
         self.gave_way = self.config.priority.is_owner() && !old.priority.is_owner();
@@ -611,6 +620,12 @@ impl VirtualRouter {
             priority: self.priority(),
             counters: self.counters,
             sequence: self.reservation(),
+            signatures: match &self.config.authentication {
+                Authentication::Signed(_) => self.signatures.marks(),
+                Authentication::None | Authentication::Password(_) | Authentication::Header(_) => {
+                    SignatureMarks::default()
+                }
+            },
             since: self.since,
             cause: self.cause,
         }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::net::Family;
+use kr_model::signing::Utc;
 use kr_model::vrrp::{Authentication, Instance, Transport, Version};
 use kr_wire::advert::{
     self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends,
@@ -11,6 +12,7 @@ use kr_wire::advert::{
 use kr_wire::ah;
 use kr_wire::ipv4::{self, PROTOCOL_AH, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
 use kr_wire::ipv6::{self, TRAFFIC_CLASS_INTERNETWORK_CONTROL};
+use kr_wire::trailer::Trailer;
 
 use super::{Patience, Phase, Turn, VirtualRouter};
 use crate::action::Action;
@@ -159,6 +161,7 @@ impl VirtualRouter {
         };
         self.reserve_sequence(turn);
         let ttl = ttl(&self.config);
+        let trailer = self.sign(&messages, turn.utc);
         for (destination, message) in &messages.of {
             self.ip_id = self.ip_id.checked_add(1).unwrap_or(1);
             let ends = Ends {
@@ -169,6 +172,10 @@ impl VirtualRouter {
                 Authentication::Header(key) => {
                     self.sequence = self.sequence.wrapping_add(1);
                     sealed_packet(ends, ttl, self.ip_id, &key.0, self.sequence, message)
+                }
+                Authentication::Signed(_) => {
+                    let signed = advert::append_trailer(message, &trailer, ends);
+                    packet(ends, ttl, self.ip_id, &signed)
                 }
                 Authentication::None | Authentication::Password(_) => {
                     packet(ends, ttl, self.ip_id, message)
@@ -197,8 +204,23 @@ impl VirtualRouter {
                 Authentication::Header(_),
                 Phase::Init | Phase::Waiting | Phase::Backup(_) | Phase::Fault,
             )
-            | (Authentication::None | Authentication::Password(_), _) => self.sequence,
+            | (Authentication::None | Authentication::Password(_) | Authentication::Signed(_), _) => {
+                self.sequence
+            }
         }
+    }
+
+    /// The trailer of the next advert, the same for all its copies; empty when own adverts are not signed.
+    fn sign(&mut self, messages: &Messages, utc: Utc) -> Vec<u8> {
+        let Authentication::Signed(signing) = &self.config.authentication else {
+            return Vec::new();
+        };
+        let (Some(active), Some((_, message))) = (signing.mode.active(), messages.of.first())
+        else {
+            return Vec::new();
+        };
+        let stamp = self.signatures.stamp(signing.replay, utc);
+        Trailer::sign(active.id, &active.key, stamp, messages.source, message).emit()
     }
 
     /// Publishes anew before the reserved sequence numbers are used up.
@@ -230,7 +252,7 @@ fn encode(config: &Instance, priority: u8, ends: Ends) -> Vec<u8> {
     let body = match config.version {
         Version::V2 => {
             let (auth_type, auth_data) = match &config.authentication {
-                Authentication::None => (AUTH_NONE, [0; 8]),
+                Authentication::None | Authentication::Signed(_) => (AUTH_NONE, [0; 8]),
                 Authentication::Password(password) => (AUTH_PASSWORD, password.0),
                 Authentication::Header(_) => (AUTH_HEADER, [0; 8]),
             };

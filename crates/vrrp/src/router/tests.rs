@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kr_model::vrrp::{Authentication, Counters, Preemption, Role, Secret, Version};
+use kr_model::vrrp::{Authentication, Counters, Preemption, Role, Secret, SignatureMarks, Version};
 use kr_wire::advert::{Advert, Body};
 use kr_wire::{ipv4, ipv6};
 
@@ -14,6 +14,7 @@ mod overlap;
 mod refusals;
 mod reload;
 mod resume;
+mod signatures;
 mod tracking;
 mod transports;
 

@@ -123,7 +123,7 @@ fn a_version_3_checksum_of_the_message_alone_is_right_only_where_it_is_asked_for
     let bytes = emit_covered(&v3(), ends_v4(), Coverage::MessageOnly).unwrap();
     assert_eq!(Checksum::new().cover(&bytes).finish(), 0);
     let ok = |coverage| {
-        let parsed = parse_covered(&bytes, ends_v4(), coverage).unwrap();
+        let parsed = parse_covered(&bytes, &[], ends_v4(), coverage).unwrap();
         parsed.checksum_ok
     };
     assert!(ok(Coverage::MessageOnly));

@@ -146,7 +146,7 @@ keywords! {
         "Receive buffer of the socket of this instance (SO_RCVBUF).";
     SUPPORTED (0, 0) "authentication" "authentication { ... }" ["none"] ["version 2 only; not in strict mode"]
         "Opens the authentication block. A block without auth_pass is an error that switches authentication off.";
-    PLANNED (0, MANY) "auth_hmac" "auth_hmac { ... }" ["none"] ["not together with authentication"]
+    SUPPORTED (0, 0) "auth_hmac" "auth_hmac { ... }" ["none"] ["not together with authentication"]
         "Opens the HMAC extension block (version 2 and 3, any family).";
     }
     in Authentication {
@@ -156,15 +156,15 @@ keywords! {
         "Password; unused bytes are zero. Without it authentication is switched off.";
     }
     in AuthHmac {
-    PLANNED (0, MANY) "key" "key ID VALUE" ["none, at least one required"] ["ID 1..255; VALUE 32..64 bytes after decoding"]
-        "Shared key. hex:DIGITS gives raw bytes, file:PATH reads the value from a file (a group- or world-readable file is reported as a security problem but used), other text is used as it stands.";
-    PLANNED (0, MANY) "active_key" "active_key ID" ["0 (not set)"] ["1..255"]
-        "Key used for sending; the extension is switched off when it is not defined.";
-    PLANNED (0, MANY) "time_window" "time_window SECONDS" ["3 advert intervals (whole seconds), at least 5"] ["1..300"]
+    SUPPORTED (2, 2) "key" "key ID VALUE" ["none, at least one required"] ["ID 1..255; VALUE 32..64 bytes after decoding"]
+        "Shared key. hex:DIGITS gives raw bytes, file:PATH reads the value from a file (a file that others may read is reported but used), credential:NAME from a credential of the systemd unit; other text is used as it stands.";
+    SUPPORTED (1, 1) "active_key" "active_key ID" ["0 (not set)"] ["1..255"]
+        "Key used for sending; it must be defined, except in mode receive-only.";
+    SUPPORTED (1, 1) "time_window" "time_window SECONDS" ["3 advert intervals (whole seconds), at least 5"] ["1..300"]
         "Largest difference between the sender time in the trailer and the local clock in time mode.";
-    PLANNED (0, MANY) "anti_replay" "anti_replay time|monotonic" ["time"] [""]
+    SUPPORTED (1, 1) "anti_replay" "anti_replay time|monotonic" ["time"] [""]
         "time refuses old time stamps and repeats; monotonic refuses only repeats.";
-    PLANNED (0, MANY) "mode" "mode enforce|permissive|receive-only" ["enforce"] ["strict mode allows enforce only"]
+    SUPPORTED (1, 1) "mode" "mode enforce|permissive|receive-only" ["enforce"] ["strict mode allows enforce only"]
         "enforce requires a valid trailer; permissive signs but accepts adverts without a trailer; receive-only signs nothing and accepts adverts without a trailer.";
     }
     in UseVmac {

@@ -13,6 +13,7 @@ fn snapshot(role: Role) -> Snapshot {
             advert_sent: 5,
             ..Counters::default()
         },
+        signatures: SignatureMarks::default(),
         sequence: 0,
         since: Instant::from_micros(900_000_000),
         cause: SILENT,
