@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::netns::Host;
@@ -50,6 +51,8 @@ impl Capture {
                 Some(Protocol::from(EVERY_PROTOCOL)),
             )
         })??;
+        // A second of ten thousand frames.
+        setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20))?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let frames = Arc::new(Mutex::new(Vec::new()));
         let ended = Arc::new(AtomicBool::new(false));

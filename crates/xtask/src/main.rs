@@ -32,7 +32,7 @@ struct Arguments {
 enum Task {
     Demo(demo::DemoTask),
     Test(TestTask),
-    Bench(BenchTask),
+    Bench(bench::BenchTask),
     Man(ManTask),
     Lab(LabTask),
     FuzzReplay(FuzzReplayTask),
@@ -48,11 +48,6 @@ struct TestTask {
     #[argh(option)]
     only: Option<String>,
 }
-
-/// measure what two thousand health checks a second cost, beside the distribution's keepalived
-#[derive(FromArgs)]
-#[argh(subcommand, name = "bench")]
-struct BenchTask {}
 
 /// write what is made from tables: the manual page, the README's keywords, the security page
 #[derive(FromArgs)]
@@ -107,7 +102,7 @@ fn run(task: Task) -> io::Result<ExitCode> {
         Task::WebClient(task) => demo::web::ask(&task),
         Task::Demo(task) => enter_clone().and_then(|()| demo::run(&task)),
         Task::Test(task) => enter_clone().map(|()| test::all(task.only.as_deref())),
-        Task::Bench(BenchTask {}) => enter_clone().and_then(|()| bench::run()),
+        Task::Bench(task) => enter_clone().and_then(|()| bench::run(&task)),
         Task::Man(ManTask {}) => enter_clone()
             .and_then(|()| manual::write())
             .map(|()| ExitCode::SUCCESS),

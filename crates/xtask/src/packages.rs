@@ -23,6 +23,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
         "runs the lab: a kernel with IPVS in emulation",
     ),
     ("busybox-static", "first program of the lab"),
+    ("strace", "counts system calls for the measurements"),
     ("curl", "asks for a page where the demonstration is kept"),
     ("xz-utils", "unpacks the lab's kernel"),
     ("gcc", "builds the cryptography of rustls"),
