@@ -14,16 +14,16 @@ use crate::alone::Alone;
 use crate::harness::{Checkerd, checker, connection};
 
 /// The datagrams that answer a datagram.
-type Answer = fn(&[u8]) -> Vec<Vec<u8>>;
+pub(crate) type Answer = fn(&[u8]) -> Vec<Vec<u8>>;
 
 /// Answers each datagram with what the function says, until told to fall silent for good.
-struct UdpServer {
-    address: SocketAddr,
+pub(crate) struct UdpServer {
+    pub(crate) address: SocketAddr,
     answer: Arc<Mutex<Answer>>,
 }
 
 impl UdpServer {
-    fn start(answer: Answer) -> Self {
+    pub(crate) fn start(answer: Answer) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let answer = Arc::new(Mutex::new(answer));
@@ -45,7 +45,7 @@ impl UdpServer {
     }
 }
 
-fn udp(id: u32, target: SocketAddr, reply: Option<ExpectedReply>) -> Checker {
+pub(crate) fn udp(id: u32, target: SocketAddr, reply: Option<ExpectedReply>) -> Checker {
     let mut connection = connection(target);
     connection.timeout = Duration::from_millis(300);
     let payload = b"ask".to_vec();
@@ -59,7 +59,7 @@ fn udp(id: u32, target: SocketAddr, reply: Option<ExpectedReply>) -> Checker {
     )
 }
 
-fn no_listener() -> SocketAddr {
+pub(crate) fn no_listener() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -67,7 +67,7 @@ fn no_listener() -> SocketAddr {
 }
 
 /// The question as an answer with this second byte of flags.
-fn answered(question: &[u8], code: u8) -> Vec<u8> {
+pub(crate) fn answered(question: &[u8], code: u8) -> Vec<u8> {
     let mut answer = question.to_vec();
     answer[2] |= 0x80;
     answer[3] = code;

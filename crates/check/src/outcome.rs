@@ -119,6 +119,8 @@ pub enum TlsFailure {
     OldVersion,
     /// What the server sent is not TLS.
     NotTls,
+    /// A message of the handshake is longer than the TLS library takes.
+    TooLong,
     /// The server's certificate does not pass the verification that `ca` asks for.
     Certificate(String),
     /// The server name of the configuration cannot be a TLS server name.
@@ -216,6 +218,9 @@ impl fmt::Display for TlsFailure {
                 "the server speaks only TLS older than 1.2, which is not supported; update it or use TCP_CHECK",
             ),
             Self::NotTls => f.write_str("the server does not speak TLS on this port"),
+            Self::TooLong => f.write_str(
+                "the server's certificate chain, or another message of its TLS handshake, is longer than 64 KiB",
+            ),
             Self::Certificate(reason) => write!(f, "certificate refused: {reason}"),
             Self::ServerName(name) => write!(f, "{name:?} cannot be sent as TLS server name"),
             Self::Other(reason) => write!(f, "TLS: {reason}"),

@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
-    PeerIncompatible, RootCertStore, SignatureScheme,
+    InvalidMessage, PeerIncompatible, RootCertStore, SignatureScheme,
 };
 
 use crate::conversation::{Conversation, Outgoing, Progress};
@@ -348,7 +348,16 @@ fn describe(error: &rustls::Error) -> TlsFailure {
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => TlsFailure::OldVersion,
-        rustls::Error::InvalidMessage(_) => TlsFailure::NotTls,
+        rustls::Error::InvalidMessage(
+            InvalidMessage::MessageTooLarge
+            | InvalidMessage::HandshakePayloadTooLarge
+            | InvalidMessage::CertificatePayloadTooLarge,
+        ) => TlsFailure::TooLong,
+        rustls::Error::InvalidMessage(
+            InvalidMessage::InvalidContentType
+            | InvalidMessage::InvalidEmptyPayload
+            | InvalidMessage::UnknownProtocolVersion,
+        ) => TlsFailure::NotTls,
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             TlsFailure::Certificate("its issuer is no trusted authority".to_owned())
         }
