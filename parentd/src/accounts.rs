@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use kr_model::global::Accounts;
+use kr_model::global::{Accounts, Global};
 use kr_model::script::ScriptUser;
 use kr_sys::privilege::Role;
 use kr_sys::spawn::Identity;
@@ -77,17 +77,17 @@ pub(crate) fn of_child(role: Role, accounts: &Accounts) -> Identity {
     }
 }
 
-/// The account a script runs under: its own, `script_user`, `keepalived_script` when that exists, else
+/// The account a script or a FIFO has: its own, `script_user`, `keepalived_script` when that exists, else
 /// `None`: that of this process.
 ///
 /// # Errors
 /// When a configured name does not exist.
 pub(crate) fn of_script(
     own: Option<&ScriptUser>,
-    default: Option<&ScriptUser>,
+    global: &Global,
 ) -> Result<Option<Identity>, NoAccount> {
-    match own.or(default) {
-        Some(configured) => of_script_user(configured).map(Some),
+    match own.or(global.script_user.as_ref()) {
+        Some(configured) => of_script_user(configured, global.script_groups).map(Some),
         None => Ok(user(SCRIPT_ACCOUNT).map(|user| Identity {
             uid: user.uid,
             gid: user.gid,
@@ -96,7 +96,7 @@ pub(crate) fn of_script(
     }
 }
 
-fn of_script_user(configured: &ScriptUser) -> Result<Identity, NoAccount> {
+fn of_script_user(configured: &ScriptUser, with_groups: bool) -> Result<Identity, NoAccount> {
     let user = user(&configured.user).ok_or_else(|| NoAccount::User(configured.user.clone()))?;
     let gid = match &configured.group {
         None => user.gid,
@@ -106,7 +106,7 @@ fn of_script_user(configured: &ScriptUser) -> Result<Identity, NoAccount> {
         }
     };
     let mut groups = vec![gid];
-    if configured.supplementary_groups
+    if (configured.supplementary_groups || with_groups)
         && let Ok(name) = CString::new(configured.user.as_str())
         && let Ok(all) = getgrouplist(&name, gid)
     {
@@ -159,14 +159,18 @@ mod tests {
     fn the_scripts_own_account_comes_first() {
         let own = script_user("nobody", None);
         let default = script_user("no-such-account", None);
-        assert!(of_script(Some(&own), Some(&default)).unwrap().is_some());
+        let global = Global {
+            script_user: Some(default),
+            ..crate::sample::config().global
+        };
+        assert!(of_script(Some(&own), &global).unwrap().is_some());
         assert_eq!(
-            of_script(None, Some(&default)),
+            of_script(None, &global),
             Err(NoAccount::User("no-such-account".to_owned()))
         );
         let group = script_user("nobody", Some("no-such-group"));
         assert_eq!(
-            of_script(Some(&group), None),
+            of_script(Some(&group), &global),
             Err(NoAccount::Group("no-such-group".to_owned()))
         );
     }

@@ -67,6 +67,8 @@ impl Scripts {
             .and_then(|program| {
                 let launch = Launch {
                     program: &program,
+                    file: None,
+                    no_new_privileges: false,
                     identity: None,
                     name: &name,
                     purpose: Purpose::Check { checker, run },
@@ -84,7 +86,13 @@ impl Scripts {
     pub(super) fn collect(&mut self, token: Token) -> Option<(CheckerId, u64, ScriptOutcome)> {
         match self.runner.collect(token)? {
             (Purpose::Check { checker, run }, outcome) => Some((checker, run, outcome)),
-            (Purpose::Abandoned | Purpose::Notify { .. } | Purpose::Reader { .. }, _) => None,
+            (
+                Purpose::Abandoned
+                | Purpose::Daemon
+                | Purpose::Notify { .. }
+                | Purpose::Reader { .. },
+                _,
+            ) => None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use kr_model::check::Probe;
+use kr_model::global::DaemonScript;
 use kr_model::lvs::CheckerBinding;
 use kr_model::net::Family;
 use kr_model::script::ScriptUser;
@@ -72,6 +73,12 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
         priority_changes: notify.priority_changes,
     };
     let mut global = new.global;
+    for own in [&mut global.startup, &mut global.shutdown] {
+        *own = own.and_then(|own| {
+            let script = script(Some(own.script))?;
+            Some(DaemonScript { script, ..own })
+        });
+    }
     for fifo in &mut global.fifos {
         fifo.reader = script(fifo.reader);
     }

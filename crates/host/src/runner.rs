@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use kr_event::EventLoop;
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Instant};
-use kr_sys::spawn::{Ended, Identity, Process, Program, spawn_script};
+use kr_sys::spawn::{Ended, Identity, Process, Program, Script, spawn_script};
 use mio::{Interest, Token};
 use nix::sys::signal::Signal;
 
@@ -34,6 +34,8 @@ pub enum Purpose {
         /// Number of the checker process.
         run: u64,
     },
+    /// It is the `startup_script` or the `shutdown_script`.
+    Daemon,
     /// It reads a FIFO, as long as that is open.
     Reader {
         /// Number of the reader.
@@ -48,6 +50,10 @@ pub enum Purpose {
 pub struct Launch<'a> {
     /// Program, arguments, environment.
     pub program: &'a Program,
+    /// The file that was checked, which is what runs.
+    pub file: Option<BorrowedFd<'a>>,
+    /// Whether it may gain privileges by what it executes.
+    pub no_new_privileges: bool,
     /// Account; `None` is this process's own.
     pub identity: Option<&'a Identity>,
     /// Its name in log lines.
@@ -111,7 +117,12 @@ impl Runner {
     /// # Errors
     /// When this process is out of descriptors, memory or processes.
     pub fn start(&mut self, launch: &Launch<'_>, events: &EventLoop) -> io::Result<()> {
-        let process = spawn_script(launch.program, launch.identity)?;
+        let process = spawn_script(&Script {
+            program: launch.program,
+            file: launch.file,
+            identity: launch.identity,
+            no_new_privileges: launch.no_new_privileges,
+        })?;
         let token = self.next_token;
         self.next_token = self.next_token.saturating_add(1);
         events.register_for(process.as_fd(), Token(token), Interest::READABLE)?;
@@ -179,10 +190,10 @@ impl Runner {
         }
     }
 
-    /// Limits every script that runs, for the end of the daemon.
-    pub fn limit_all(&mut self, until: Instant) {
+    /// Limits scripts that run, for the end of the daemon.
+    pub fn limit(&mut self, until: Instant, which: impl Fn(Purpose) -> bool) {
         for running in self.running.values_mut() {
-            if !running.stage.is_ending() {
+            if which(running.purpose) && !running.stage.is_ending() {
                 running.stage = Stage::Limited { until };
             }
         }
@@ -274,7 +285,8 @@ impl Running {
             (Purpose::Notify { .. }, ScriptOutcome::Exit(0)) | (Purpose::Abandoned, _) => {
                 log::debug!("{name} {ended}");
             }
-            (Purpose::Notify { .. }, _) => log::warn!("{name} {ended}"),
+            (Purpose::Daemon, ScriptOutcome::Exit(0)) => log::info!("{name} {ended}"),
+            (Purpose::Notify { .. } | Purpose::Daemon, _) => log::warn!("{name} {ended}"),
             (Purpose::Reader { .. }, _) if self.stage != Stage::Unlimited => {
                 log::debug!("{name} {ended}");
             }

@@ -1,16 +1,23 @@
 //! Whether a script may be trusted: what runs as root must not be changeable by anybody else, in the
 //! file itself and in every directory on the way to it.
 //!
-//! Links are resolved first and the resolved path is what runs later, so that a link in the way
-//! (`/bin` on most systems) is no fault, and changing one afterwards has no effect.
+//! Links are resolved when the configuration is loaded, so that a link in the way (`/bin` on most systems) is
+//! no fault, and changing one afterwards has no effect. The check is made again at every start of a script,
+//! and the file that was checked is the one that runs.
 
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use kr_sys::spawn::Identity;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 /// Directories searched for a script that is a bare name, when `PATH` is not set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -113,31 +120,158 @@ pub fn check_executable(path: &Path, identity: Option<&Identity>) -> Result<(), 
     }
 }
 
+/// A script's file that is open, so that what was looked at is what runs.
+#[derive(Debug)]
+pub struct Opened {
+    file: OwnedFd,
+    set_user_id_root: bool,
+    weakness: Option<Trouble>,
+}
+
+impl Opened {
+    /// Opens a file by its absolute path, one component after the other, each relative to the one before it;
+    /// links are followed in the same way. So nobody can put another file there between a look and the next.
+    ///
+    /// # Errors
+    /// When a component is missing, or is none.
+    pub fn new(path: &Path) -> Result<Self, Trouble> {
+        let missing = |errno: Errno| Trouble::Missing(path.to_owned(), errno.into());
+        let mut walk = Walk::new().map_err(missing)?;
+        let mut rest: VecDeque<OsString> = components(path);
+        let mut links = 0;
+        while let Some(name) = rest.pop_front() {
+            if let Some(target) = walk.step(&name).map_err(missing)? {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(missing(Errno::ELOOP));
+                }
+                if target.is_absolute() {
+                    walk.back_to_root();
+                }
+                let mut next = components(&target);
+                next.append(&mut rest);
+                rest = next;
+            }
+        }
+        let weakness = walk.weakness.take();
+        let (file, _) = walk.stack.pop().ok_or_else(|| missing(Errno::ENOENT))?;
+        let status = fstat(&file).map_err(missing)?;
+        Ok(Self {
+            file,
+            set_user_id_root: status.st_uid == 0 && status.st_mode & 0o4000 != 0,
+            weakness,
+        })
+    }
+
+    /// True when the file runs as root whoever starts it.
+    pub const fn is_set_user_id_root(&self) -> bool {
+        self.set_user_id_root
+    }
+
+    /// The first component that others than root can change.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn check_secure(&mut self) -> Result<(), Trouble> {
+        self.weakness.take().map_or(Ok(()), Err)
+    }
+}
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 /// Checks that only root can change the file and the directories above it. For scripts that run as root.
 ///
 /// # Errors
 /// The first component that others can change.
 pub fn check_secure(path: &Path) -> Result<(), Trouble> {
-    let mut components: Vec<&Path> = path.ancestors().collect();
-    components.reverse();
-    for component in components {
-        let metadata = fs::symlink_metadata(component)
-            .map_err(|error| Trouble::Missing(component.to_owned(), error))?;
-        let owners = Owners {
-            user: metadata.uid(),
-            group: metadata.gid(),
-            mode: metadata.permissions().mode(),
-            directory: metadata.is_dir(),
+    Opened::new(path)?.check_secure()
+}
+
+/// Most links on the way to a file, as the kernel has it.
+const MOST_LINKS: u32 = 40;
+
+/// The names of a path, without the root and without `.`.
+fn components(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}
+
+/// The way from the root to where we are.
+struct Walk {
+    /// Every directory that was entered, and at last the file; with its path for messages.
+    stack: Vec<(OwnedFd, PathBuf)>,
+    weakness: Option<Trouble>,
+}
+
+impl Walk {
+    fn new() -> Result<Self, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = open("/", flags, Mode::empty())?;
+        let mut walk = Self {
+            stack: Vec::new(),
+            weakness: None,
         };
-        if let Some((who, command)) = owners.weakness() {
-            return Err(Trouble::Insecure {
-                component: component.to_owned(),
-                who,
-                mend: format!("{command} {}", component.display()),
-            });
-        }
+        walk.judge(&fstat(&root)?, Path::new("/"));
+        walk.stack.push((root, PathBuf::from("/")));
+        Ok(walk)
     }
-    Ok(())
+
+    fn back_to_root(&mut self) {
+        self.stack.truncate(1);
+    }
+
+    /// Goes to a name in the directory where we are. `Some`: it is a link to there.
+    fn step(&mut self, name: &OsStr) -> Result<Option<PathBuf>, Errno> {
+        if name == ".." {
+            if self.stack.len() > 1 {
+                self.stack.pop();
+            }
+            return Ok(None);
+        }
+        let (directory, path) = self.stack.last().ok_or(Errno::ENOENT)?;
+        let path = path.join(name);
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = openat(directory, name, flags, Mode::empty())?;
+        let status = fstat(&found)?;
+        self.judge(&status, &path);
+        if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK {
+            return readlinkat(&found, "").map(|target| Some(target.into()));
+        }
+        self.stack.push((found, path));
+        Ok(None)
+    }
+
+    fn judge(&mut self, status: &FileStat, path: &Path) {
+        if self.weakness.is_some() {
+            return;
+        }
+        let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
+        let owners = Owners {
+            user: status.st_uid,
+            group: status.st_gid,
+            // The mode of a link says nothing: everybody "may write" it.
+            mode: if kind == SFlag::S_IFLNK {
+                0
+            } else {
+                status.st_mode
+            },
+            directory: kind == SFlag::S_IFDIR,
+        };
+        self.weakness = owners.weakness().map(|(who, command)| Trouble::Insecure {
+            component: path.to_owned(),
+            who,
+            mend: format!("{command} {}", path.display()),
+        });
+    }
 }
 
 /// Who may change a file or directory.
@@ -220,6 +354,40 @@ mod tests {
         assert!(fs::symlink_metadata(&shell).unwrap().is_file());
         check_secure(&shell).unwrap();
         check_executable(&shell, None).unwrap();
+    }
+
+    #[test]
+    fn the_way_to_a_file_goes_through_links_and_names_the_one_that_a_stranger_owns() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("real/deep")).unwrap();
+        fs::write(at("real/script"), "").unwrap();
+        std::os::unix::fs::symlink("real/deep/..", at("link")).unwrap();
+        let same = |path: &Path| {
+            let opened = Opened::new(path).unwrap();
+            let (found, wanted) = (
+                fstat(&opened).unwrap(),
+                fs::metadata(at("real/script")).unwrap(),
+            );
+            assert_eq!((found.st_dev, found.st_ino), (wanted.dev(), wanted.ino()));
+            opened
+        };
+        same(&at("link/script"));
+        std::os::unix::fs::symlink(at("link"), at("again")).unwrap();
+        let mut opened = same(&at("again/script"));
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        assert!(matches!(
+            Opened::new(&at("loop/script")),
+            Err(Trouble::Missing(..))
+        ));
+        if nix::unistd::Uid::effective().is_root() {
+            opened.check_secure().unwrap();
+            std::os::unix::fs::lchown(at("link"), Some(65_534), None).unwrap();
+            let Err(Trouble::Insecure { component, .. }) = check_secure(&at("again/script")) else {
+                panic!("found nothing");
+            };
+            assert_eq!(component, at("link"));
+        }
     }
 
     #[test]

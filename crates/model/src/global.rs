@@ -21,6 +21,16 @@ pub struct Global {
     pub script_user: Option<ScriptUser>,
     /// `enable_script_security`.
     pub script_security: bool,
+    /// `use_symlink_paths`.
+    pub script_links: bool,
+    /// `set_supplementary_groups`.
+    pub script_groups: bool,
+    /// `script_no_new_privileges`.
+    pub script_no_new_privileges: bool,
+    /// `startup_script`.
+    pub startup: Option<DaemonScript>,
+    /// `shutdown_script`.
+    pub shutdown: Option<DaemonScript>,
     /// `no_email_faults`.
     pub no_fault_mail: bool,
     /// `no_checker_emails`.
@@ -33,6 +43,15 @@ pub struct Global {
     pub tells_priority_changes: bool,
     /// `fifo_write_vrrp_states_on_reload`.
     pub fifo_states_on_reload: bool,
+}
+
+/// A script that runs before the processes start, or after they have stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaemonScript {
+    /// The script.
+    pub script: ScriptId,
+    /// When it is ended. Default 10 s.
+    pub limit: Duration,
 }
 
 /// A FIFO that gets a line for each change of state.

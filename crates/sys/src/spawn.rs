@@ -19,8 +19,8 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{
-    ForkResult, Gid, Pid, Uid, chdir, getpid, getppid, pipe2, setgroups, setpgid, setresgid,
-    setresuid, setsid,
+    ForkResult, Gid, Pid, Uid, chdir, getpid, getppid, pipe2, setgroups, setresgid, setresuid,
+    setsid,
 };
 
 use crate::capability;
@@ -105,16 +105,47 @@ pub fn spawn_child(
     let confinement = Confinement::Child {
         capabilities: role.mask(),
     };
-    spawn(program, Some(identity), descriptors, stderr, confinement)
+    spawn(
+        program,
+        None,
+        Some(identity),
+        descriptors,
+        stderr,
+        confinement,
+    )
 }
 
-/// Starts a script of the operator: own process group, no descriptor but the null device, `SIGTERM` when
-/// this process dies. `identity` is `None` when the script runs as this process does.
+/// A script of the operator, and how it is to be started.
+#[derive(Debug, Clone, Copy)]
+pub struct Script<'a> {
+    /// Path, arguments, environment.
+    pub program: &'a Program,
+    /// The file that was checked, which is what runs. A `#!` script is opened again by its interpreter, by
+    /// its path. `None`: whatever is at the path then.
+    pub file: Option<BorrowedFd<'a>>,
+    /// `None`: it runs as this process does.
+    pub identity: Option<&'a Identity>,
+    /// Nothing that it executes can give it more than its account has (`sudo`, set-user-id programs).
+    pub no_new_privileges: bool,
+}
+
+/// Starts a script: own session and process group, no descriptor but the null device, `SIGTERM` when this
+/// process dies.
 ///
 /// # Errors
 /// When this process is out of descriptors, memory or processes.
-pub fn spawn_script(program: &Program, identity: Option<&Identity>) -> io::Result<Process> {
-    spawn(program, identity, &[], Stderr::Null, Confinement::Script)
+pub fn spawn_script(script: &Script<'_>) -> io::Result<Process> {
+    let confinement = Confinement::Script {
+        no_new_privileges: script.no_new_privileges,
+    };
+    spawn(
+        script.program,
+        script.file,
+        script.identity,
+        &[],
+        Stderr::Null,
+        confinement,
+    )
 }
 
 /// How a started program ended.
@@ -220,7 +251,7 @@ impl AsFd for Process {
 pub enum Step {
     /// Signal mask and dispositions.
     Signals,
-    /// New session or process group.
+    /// New session.
     Session,
     /// Standard and handed descriptors.
     Descriptors,
@@ -272,7 +303,7 @@ impl Step {
     const fn text(self) -> &'static str {
         match self {
             Self::Signals => "signals cannot be reset",
-            Self::Session => "no new session or process group",
+            Self::Session => "no new session",
             Self::Descriptors => "descriptors cannot be arranged",
             Self::BoundingSet => {
                 "the capability bounding set cannot be reduced (CAP_SETPCAP is needed)"
@@ -293,7 +324,16 @@ const REPORT: usize = 5;
 #[derive(Debug, Clone, Copy)]
 enum Confinement {
     Child { capabilities: u64 },
-    Script,
+    Script { no_new_privileges: bool },
+}
+
+impl Confinement {
+    const fn forbids_new_privileges(self) -> bool {
+        match self {
+            Self::Child { .. } => true,
+            Self::Script { no_new_privileges } => no_new_privileges,
+        }
+    }
 }
 
 /// Everything that is needed after the fork, made before it.
@@ -305,6 +345,7 @@ struct Plan<'a> {
     stderr: Stderr,
     report: OwnedFd,
     parent: Pid,
+    file: Option<OwnedFd>,
     path: &'a CStr,
     arguments: Vec<*const libc::c_char>,
     shell_arguments: Vec<*const libc::c_char>,
@@ -313,6 +354,7 @@ struct Plan<'a> {
 
 fn spawn(
     program: &Program,
+    file: Option<BorrowedFd<'_>>,
     identity: Option<&Identity>,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
@@ -336,6 +378,7 @@ fn spawn(
         stderr,
         report: park(report.as_fd())?,
         parent: getpid(),
+        file: file.map(park).transpose()?,
         path: &program.path,
         arguments: [path]
             .into_iter()
@@ -423,11 +466,7 @@ impl Plan<'_> {
     fn prepare(&self) -> Result<(), (Step, Errno)> {
         let at = |step| move |errno| (step, errno);
         reset_signals().map_err(at(Step::Signals))?;
-        match self.confinement {
-            Confinement::Child { .. } => setsid().map(drop),
-            Confinement::Script => setpgid(Pid::from_raw(0), Pid::from_raw(0)),
-        }
-        .map_err(at(Step::Session))?;
+        setsid().map_err(at(Step::Session))?;
         self.arrange_descriptors().map_err(at(Step::Descriptors))?;
         if let Confinement::Child { capabilities } = self.confinement {
             capability::limit_bounding(capabilities).map_err(at(Step::BoundingSet))?;
@@ -440,6 +479,8 @@ impl Plan<'_> {
         if let Confinement::Child { capabilities } = self.confinement {
             capability::set(capabilities, capabilities).map_err(at(Step::Capabilities))?;
             capability::raise_ambient(capabilities).map_err(at(Step::Capabilities))?;
+        }
+        if self.confinement.forbids_new_privileges() {
             prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
         }
         // After the change of account, which clears it.
@@ -466,9 +507,17 @@ impl Plan<'_> {
 
     /// Returns only when the program cannot be executed.
     fn execute(&self) -> Errno {
+        if let Some(file) = &self.file {
+            let errno = execveat(file.as_fd(), &self.arguments, &self.environment);
+            // The kernel refuses a `#!` script so, for the descriptor closes before the interpreter could
+            // read it.
+            if !matches!(errno, Errno::ENOENT | Errno::ENOEXEC) {
+                return errno;
+            }
+        }
         let errno = execve(self.path, &self.arguments, &self.environment);
         // A script without `#!` line is run by the shell, as execvp and keepalived do.
-        if errno == Errno::ENOEXEC && matches!(self.confinement, Confinement::Script) {
+        if errno == Errno::ENOEXEC && matches!(self.confinement, Confinement::Script { .. }) {
             return execve(SHELL, &self.shell_arguments, &self.environment);
         }
         errno
@@ -525,6 +574,27 @@ fn execve(
     // SAFETY: both vectors end with a null pointer and point to NUL-terminated texts of the `Program`
     // that outlives the call.
     unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    Errno::last()
+}
+
+/// Executes an open file.
+fn execveat(
+    file: BorrowedFd<'_>,
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+) -> Errno {
+    // SAFETY: the path is an empty text that lives for ever; both vectors end with a null pointer and point to
+    // NUL-terminated texts of the `Program` that outlives the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
     Errno::last()
 }
 

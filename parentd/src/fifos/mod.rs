@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use kr_event::EventLoop;
 use kr_host::fifo::Fifo;
 use kr_model::ScriptId;
-use kr_model::global::NotifyFifo;
-use kr_model::script::ScriptUser;
+use kr_model::global::{Global, NotifyFifo};
 use mio::{Interest, Token};
 
 use crate::accounts;
@@ -65,12 +64,8 @@ impl Fifos {
 
     /// Takes the FIFOs of a configuration: those that stay keep the lines that wait, others are closed, new
     /// ones opened. One that cannot be opened is left out with a log line; the next reload tries again.
-    pub(crate) fn replace(
-        &mut self,
-        wanted: &[NotifyFifo],
-        script_user: Option<&ScriptUser>,
-        events: &EventLoop,
-    ) {
+    pub(crate) fn replace(&mut self, global: &Global, events: &EventLoop) {
+        let wanted = &global.fifos;
         let same = |open: &NotifyFifo, new: &NotifyFifo| {
             (&open.path, &open.user) == (&new.path, &new.user)
         };
@@ -81,7 +76,7 @@ impl Fifos {
                 open.config = new.clone();
                 continue;
             }
-            match self.open(new, script_user, events) {
+            match self.open(new, global, events) {
                 Ok(open) => self.open.push(open),
                 Err(reason) => log::error!("FIFO {} is not used: {reason}", new.path.display()),
             }
@@ -91,11 +86,11 @@ impl Fifos {
     fn open(
         &self,
         config: &NotifyFifo,
-        script_user: Option<&ScriptUser>,
+        global: &Global,
         events: &EventLoop,
     ) -> Result<Open, String> {
-        let owner = accounts::of_script(config.user.as_ref(), script_user)
-            .map_err(|error| error.to_string())?;
+        let owner =
+            accounts::of_script(config.user.as_ref(), global).map_err(|error| error.to_string())?;
         let owner = owner.map(|identity| (identity.uid, identity.gid));
         let fifo = Fifo::open(&config.path, owner).map_err(|error| error.to_string())?;
         let token = (self.first_token..)

@@ -16,6 +16,13 @@ fn config(path: &Path, subject: Subject) -> NotifyFifo {
     }
 }
 
+fn with(fifos: Vec<NotifyFifo>) -> Global {
+    Global {
+        fifos,
+        ..crate::sample::config().global
+    }
+}
+
 fn reader(path: &Path) -> File {
     OpenOptions::new()
         .read(true)
@@ -43,7 +50,7 @@ fn a_line_goes_to_the_fifos_of_its_subject() {
         config(&paths[0], Subject::Vrrp),
         config(&paths[1], Subject::Lvs),
     ];
-    fifos.replace(&wanted, None, &events);
+    fifos.replace(&with(wanted.into()), &events);
     fifos.write(Subject::Vrrp, "v\n");
     fifos.write(Subject::Lvs, "l\n");
     assert_eq!(read(&mut reader(&paths[0])), "v\n");
@@ -56,7 +63,7 @@ fn a_slow_reader_gets_every_line_in_order() {
     let path = directory.path().join("fifo");
     let mut fifos = Fifos::new(50);
     let mut events = EventLoop::new().unwrap();
-    fifos.replace(&[config(&path, Subject::Vrrp)], None, &events);
+    fifos.replace(&with(vec![config(&path, Subject::Vrrp)]), &events);
     let line = |number: u32| format!("{number} {}\n", "x".repeat(200));
     let all: String = (0..2_000).map(line).collect();
     (0..2_000).for_each(|number| fifos.write(Subject::Vrrp, &line(number)));
@@ -77,7 +84,7 @@ fn without_a_reader_the_latest_lines_are_kept_and_wait_for_one() {
     let path = directory.path().join("fifo");
     let mut fifos = Fifos::new(50);
     let events = EventLoop::new().unwrap();
-    fifos.replace(&[config(&path, Subject::Vrrp)], None, &events);
+    fifos.replace(&with(vec![config(&path, Subject::Vrrp)]), &events);
     let line = |number: u32| format!("{number} {}\n", "x".repeat(1_000));
     (0..3_000).for_each(|number| fifos.write(Subject::Vrrp, &line(number)));
     let mut reader = reader(&path);
@@ -100,10 +107,10 @@ fn a_reload_keeps_the_fifos_that_stay_and_removes_the_others() {
     let mut fifos = Fifos::new(50);
     let events = EventLoop::new().unwrap();
     let before = [config(&kept, Subject::Vrrp), config(&gone, Subject::Vrrp)];
-    fifos.replace(&before, None, &events);
+    fifos.replace(&with(before.into()), &events);
     fifos.write(Subject::Vrrp, "before\n");
     let after = [config(&kept, Subject::Lvs), config(&new, Subject::Vrrp)];
-    fifos.replace(&after, None, &events);
+    fifos.replace(&with(after.into()), &events);
     fifos.write(Subject::Lvs, "after\n");
     assert_eq!(read(&mut reader(&kept)), "before\nafter\n");
     assert!(new.exists() && !gone.exists());
@@ -115,7 +122,7 @@ fn at_the_end_a_fifo_is_closed_when_its_lines_are_written() {
     let path = directory.path().join("fifo");
     let mut fifos = Fifos::new(50);
     let events = EventLoop::new().unwrap();
-    fifos.replace(&[config(&path, Subject::Vrrp)], None, &events);
+    fifos.replace(&with(vec![config(&path, Subject::Vrrp)]), &events);
     let line = "x".repeat(4_000);
     (0..40).for_each(|_| fifos.write(Subject::Vrrp, &line));
     fifos.close_when_written();

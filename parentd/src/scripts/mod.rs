@@ -1,27 +1,23 @@
 //! The operator's scripts: who runs them, whether they may be trusted, in which order they run, and what
 //! became of them.
 
+mod prepared;
 pub(crate) mod queue;
 
 use std::collections::BTreeMap;
-use std::env;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use kr_config::diagnostic::{Class, Diagnostic, Severity};
-use kr_config::source::Span;
-use kr_config::typed::Config;
 use kr_event::EventLoop;
 use kr_host::runner::{Launch, Purpose, Runner, command_line, environment};
-use kr_host::security::{self, Trouble};
-use kr_model::script::{Script, ScriptOutcome};
+use kr_model::global::DaemonScript;
+use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Instant, ScriptId};
-use kr_sys::parent::RootScripts;
-use kr_sys::spawn::{Identity, Program};
+use kr_sys::spawn::Program;
 use mio::Token;
 
-use crate::accounts;
 use crate::fifos::Reader;
+pub(crate) use crate::scripts::prepared::Prepared;
 use crate::scripts::queue::{Input, Job, Object, Queue};
 
 /// Time for scripts that are started while the daemon stops.
@@ -29,117 +25,6 @@ pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// From the end of that time to the end of what still runs: after `SIGTERM`.
 pub(crate) const STOP_GRACE: Duration = Duration::from_millis(500);
-
-/// A script that can run.
-#[derive(Debug)]
-pub(crate) struct Runnable {
-    path: String,
-    arguments: Vec<String>,
-    identity: Option<Identity>,
-}
-
-/// The scripts of a configuration, ready to run.
-#[derive(Debug, Default)]
-pub(crate) struct Prepared(BTreeMap<ScriptId, Runnable>);
-
-impl Prepared {
-    /// Looks up files and accounts, and checks who can change the files. A script that cannot run, or
-    /// with `enable_script_security` must not, is left out.
-    pub(crate) fn new(
-        config: &Config,
-        places: &BTreeMap<PathBuf, Span>,
-    ) -> (Self, Vec<Diagnostic>) {
-        let search = env::var("PATH").ok();
-        let mut prepared = BTreeMap::new();
-        // Scripts that differ in arguments only have the same faults.
-        let mut findings: BTreeMap<_, Diagnostic> = BTreeMap::new();
-        let mut add = |script: &Script, mut found: Diagnostic| {
-            found.span = places.get(&script.program).copied();
-            findings
-                .entry((found.span, found.message.clone()))
-                .or_insert(found);
-        };
-        for (id, script) in &config.scripts {
-            match prepare(script, config, search.as_deref()) {
-                Ok((runnable, None)) => {
-                    prepared.insert(*id, runnable);
-                }
-                Ok((runnable, Some(trouble))) => {
-                    let refused = config.global.script_security;
-                    add(script, finding(script, &trouble, refused));
-                    if !refused {
-                        prepared.insert(*id, runnable);
-                    }
-                }
-                Err(found) => add(script, found),
-            }
-        }
-        (Self(prepared), findings.into_values().collect())
-    }
-
-    /// Whether one of them runs as root.
-    pub(crate) fn of_root(&self) -> RootScripts {
-        let is_root = |runnable: &Runnable| {
-            let identity = runnable.identity.as_ref();
-            identity.is_none_or(|identity| identity.uid.is_root())
-        };
-        if self.0.values().any(is_root) {
-            RootScripts::Allowed
-        } else {
-            RootScripts::None
-        }
-    }
-}
-
-/// The script, and what is insecure about it.
-fn prepare(
-    script: &Script,
-    config: &Config,
-    search: Option<&str>,
-) -> Result<(Runnable, Option<Trouble>), Diagnostic> {
-    let default = config.global.script_user.as_ref();
-    let identity = accounts::of_script(script.user.as_ref(), default)
-        .map_err(|error| finding_of(script, &error.to_string(), "create it or name another"))?;
-    let path = security::resolve(&script.program, search)
-        .map_err(|trouble| finding(script, &trouble, true))?;
-    security::check_executable(&path, identity.as_ref())
-        .map_err(|trouble| finding(script, &trouble, true))?;
-    let as_root = identity
-        .as_ref()
-        .is_none_or(|identity| identity.uid.is_root());
-    let trouble = if as_root {
-        security::check_secure(&path).err()
-    } else {
-        None
-    };
-    let runnable = Runnable {
-        path: path.to_string_lossy().into_owned(),
-        arguments: script.arguments.clone(),
-        identity,
-    };
-    Ok((runnable, trouble))
-}
-
-fn finding(script: &Script, trouble: &Trouble, refused: bool) -> Diagnostic {
-    let consequence = if refused { " (it will not run)" } else { "" };
-    let mut finding = finding_of(script, &format!("{trouble}{consequence}"), &trouble.mend());
-    if matches!(trouble, Trouble::Insecure { .. }) {
-        finding.class = Class::ScriptSecurity;
-    }
-    finding
-}
-
-fn finding_of(script: &Script, text: &str, help: &str) -> Diagnostic {
-    let name = script.program.display();
-    Diagnostic {
-        severity: Severity::Warning,
-        class: Class::Configuration,
-        message: format!("script `{name}`: {text}"),
-        span: None,
-        label: None,
-        help: Some(help.to_owned()),
-    }
-}
 
 /// A `MISC_CHECK` run that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +45,8 @@ pub(crate) struct Scripts {
     runner: Runner,
     readers: BTreeMap<u64, Reader>,
     next_reader: u64,
+    /// `startup_script` or `shutdown_script`.
+    daemon_script_runs: bool,
     stopping: bool,
 }
 
@@ -172,6 +59,7 @@ impl Scripts {
             runner: Runner::new(first_token),
             readers: BTreeMap::new(),
             next_reader: 0,
+            daemon_script_runs: false,
             stopping: false,
         }
     }
@@ -262,6 +150,22 @@ impl Scripts {
         }
     }
 
+    /// Runs the `startup_script` or the `shutdown_script`.
+    pub(crate) fn run_daemon_script(
+        &mut self,
+        script: DaemonScript,
+        events: &EventLoop,
+        now: Instant,
+    ) {
+        let until = Some(now.saturating_add(script.limit));
+        self.daemon_script_runs = self.start(script.script, &[], Purpose::Daemon, until, events);
+    }
+
+    /// True while that runs.
+    pub(crate) const fn daemon_script_runs(&self) -> bool {
+        self.daemon_script_runs
+    }
+
     /// Ends all runs of checks: their process is gone.
     pub(crate) fn abandon_checks(&mut self, now: Instant) {
         self.runner.abandon(|_| false, now);
@@ -285,6 +189,10 @@ impl Scripts {
                 run,
                 outcome,
             }),
+            (Purpose::Daemon, _) => {
+                self.daemon_script_runs = false;
+                None
+            }
             (Purpose::Reader { run }, _) => {
                 self.readers.remove(&run);
                 None
@@ -293,15 +201,18 @@ impl Scripts {
         }
     }
 
-    /// The daemon stops: whatever runs or is started now has [`STOP_LIMIT`].
+    /// The daemon stops: whatever runs or is started now has [`STOP_LIMIT`], so that a script that hangs
+    /// does not keep those of the last state from running. Readers of FIFOs have last lines to read.
     pub(crate) fn stop(&mut self, now: Instant) {
         self.stopping = true;
         self.abandon_checks(now);
+        let limited = |purpose| !matches!(purpose, Purpose::Reader { .. });
+        self.runner.limit(now.saturating_add(STOP_LIMIT), limited);
     }
 
     /// Every process that could start a script is gone: what runs has [`STOP_LIMIT`] from now.
     pub(crate) fn limit_all(&mut self, now: Instant) {
-        self.runner.limit_all(now.saturating_add(STOP_LIMIT));
+        self.runner.limit(now.saturating_add(STOP_LIMIT), |_| true);
     }
 
     /// Kills what still runs.
@@ -350,15 +261,21 @@ impl Scripts {
         until: Option<Instant>,
         events: &EventLoop,
     ) -> bool {
-        let Some(runnable) = self.prepared.0.get(&script) else {
+        let Some(runnable) = self.prepared.get(script) else {
             // Said when the configuration was loaded.
             log::debug!("script {script} cannot run, see the findings of the configuration");
             return false;
         };
-        let mut arguments = runnable.arguments.clone();
-        arguments.extend_from_slice(appended);
-        let name = format!("script `{}`", command_line(&runnable.path, &arguments));
-        let program = match Program::new(&runnable.path, &arguments, &environment()) {
+        let (path, arguments) = (runnable.path(), runnable.arguments(appended));
+        let name = format!("script `{}`", command_line(path, &arguments));
+        let file = match self.prepared.open(runnable) {
+            Ok(file) => file,
+            Err(trouble) => {
+                log::error!("{name} does not run: {trouble}; {}", trouble.mend());
+                return false;
+            }
+        };
+        let program = match Program::new(path, &arguments, &environment()) {
             Ok(program) => program,
             Err(error) => {
                 log::error!("{name} cannot be started: {error}");
@@ -367,7 +284,9 @@ impl Scripts {
         };
         let launch = Launch {
             program: &program,
-            identity: runnable.identity.as_ref(),
+            file: Some(file.as_fd()),
+            no_new_privileges: self.prepared.no_new_privileges(),
+            identity: runnable.identity(),
             name: &name,
             purpose,
             until,

@@ -196,6 +196,10 @@ impl Supervisor {
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
         };
+        if let Some(script) = supervisor.config.global.startup {
+            let (events, now) = (&supervisor.events, supervisor.now);
+            supervisor.scripts.run_daemon_script(script, events, now);
+        }
         supervisor.look_up_accounts();
         supervisor.open_fifos();
         Ok(supervisor)
@@ -375,6 +379,8 @@ impl Supervisor {
         self.checkerd.handle_timeout(wait, self.now);
         self.ipvsd.handle_timeout(wait, self.now);
         match self.phase {
+            // The processes wait for the `startup_script`.
+            Phase::Starting if self.scripts.daemon_script_runs() => None,
             Phase::Starting | Phase::Running | Phase::Reloading => {
                 self.reconcile_children();
                 self.notice_readiness();
@@ -517,9 +523,14 @@ impl Supervisor {
         if self.vrrpd.is_absent() && self.ipvsd.is_absent() && self.checkerd.is_absent() {
             self.pid_files.clear();
             self.scripts.limit_all(now);
+            let mut limit = STOP_LIMIT;
+            if let Some(script) = self.config.global.shutdown {
+                self.scripts.run_daemon_script(script, &self.events, now);
+                limit = limit.max(script.limit);
+            }
             self.phase = Phase::Finishing {
                 code,
-                until: now.saturating_add(STOP_LIMIT).saturating_add(STOP_GRACE),
+                until: now.saturating_add(limit).saturating_add(STOP_GRACE),
             };
             log::info!("stopped");
         }

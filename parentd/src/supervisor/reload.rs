@@ -83,9 +83,7 @@ impl Supervisor {
 
     /// Opens the FIFOs of the configuration, and starts the programs that read them.
     pub(super) fn open_fifos(&mut self) {
-        let global = &self.config.global;
-        self.fifos
-            .replace(&global.fifos, global.script_user.as_ref(), &self.events);
+        self.fifos.replace(&self.config.global, &self.events);
         self.scripts
             .read_fifos(&self.fifos.readers(), &self.events, self.now);
     }

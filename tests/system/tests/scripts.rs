@@ -97,3 +97,111 @@ fn open_to_all(rig: &Rig) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(rig.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn the_startup_script_comes_before_everything_and_the_shutdown_script_after() {
+    let rig = Rig::new(&WHOLE.replace(
+        "script_user root",
+        "script_user root\n    startup_script \"{dir}/first.sh\"\n    shutdown_script \"{dir}/note.sh last\"\n    \
+         shutdown_script_timeout 5",
+    ));
+    rig.script(
+        "first.sh",
+        &format!(
+            "sleep 0.5\necho first $(ls {}) >> {}\nexit 3\n",
+            rig.path("vrrpd.pid").display(),
+            rig.path("notes").display()
+        ),
+    );
+    let mut daemon = rig.start_and_wait();
+    eventually(SOON, "notes of the master", || rig.notes().len() > 2).unwrap();
+    assert!(daemon.log().contains("first.sh` exited with code 3"));
+    daemon.terminate(SOON).unwrap();
+    let notes = rig.notes();
+    assert_eq!(notes.first().unwrap(), "first", "{notes:?}");
+    assert_eq!(notes.last().unwrap(), "last", "{notes:?}");
+    assert!(
+        notes.contains(&"any INSTANCE VI_1 STOP 255".to_owned()),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_startup_script_that_hangs_is_ended_and_the_daemon_starts() {
+    let rig = Rig::new(&WHOLE.replace(
+        "script_user root",
+        "script_user root\n    startup_script \"/bin/sleep 600\"\n    startup_script_timeout 1",
+    ));
+    let daemon = rig.start_and_wait();
+    assert!(daemon.log().contains("takes too long: ending it"));
+}
+
+#[test]
+fn a_script_that_hangs_does_not_keep_that_of_the_last_state_from_running() {
+    let rig = Rig::new(&WHOLE.replace("note.sh master", "hang.sh"));
+    rig.script("hang.sh", "sleep 600\n");
+    let mut daemon = rig.start_and_wait();
+    rig.wait_for(&daemon, "hang.sh` as process");
+    daemon.terminate(SOON).unwrap();
+    assert_eq!(rig.notes().last().unwrap(), "any INSTANCE VI_1 STOP 255");
+}
+
+#[test]
+fn a_script_that_others_can_change_meanwhile_no_longer_runs() {
+    use std::os::unix::fs::PermissionsExt;
+    let rig = Rig::new(&WHOLE.replace(
+        "script_user root",
+        "script_user root\n    enable_script_security",
+    ));
+    let mut daemon = rig.start_and_wait();
+    eventually(SOON, "notes of the master", || rig.notes().len() > 1).unwrap();
+    fs::set_permissions(rig.path("note.sh"), fs::Permissions::from_mode(0o777)).unwrap();
+    daemon.terminate(SOON).unwrap();
+    let log = daemon.log();
+    assert!(
+        log.contains("note.sh can be changed by everybody; `chmod o-w "),
+        "{log}"
+    );
+    assert!(
+        !rig.notes().iter().any(|note| note.contains("STOP")),
+        "{:?}",
+        rig.notes()
+    );
+}
+
+#[test]
+fn no_script_runs_as_root_only_because_nobody_said_otherwise() {
+    let rig = Rig::new(&WHOLE.replace("script_user root", "enable_script_security"));
+    let report = rig.command(&["-t"]).output().unwrap();
+    let text = String::from_utf8_lossy(&report.stderr).into_owned();
+    let account = nix::unistd::User::from_name("keepalived_script").unwrap();
+    assert_eq!(
+        text.contains("there is no user `keepalived_script` (it will not run)"),
+        account.is_none(),
+        "{text}"
+    );
+    assert_eq!(report.status.code() == Some(6), account.is_none());
+}
+
+#[test]
+fn scripts_gain_no_privileges_when_that_is_forbidden() {
+    let rig = Rig::new(
+        &WHOLE
+            .replace(
+                "script_user root",
+                "script_user root\n    script_no_new_privileges",
+            )
+            .replace("note.sh master", "status.sh"),
+    );
+    let out = rig.path("status");
+    rig.script(
+        "status.sh",
+        &format!(
+            "cp /proc/self/status {0}.new; mv {0}.new {0}\n",
+            out.display()
+        ),
+    );
+    let _daemon = rig.start_and_wait();
+    eventually(SOON, "the script", || out.exists()).unwrap();
+    assert!(fs::read_to_string(out).unwrap().contains("NoNewPrivs:\t1"));
+}

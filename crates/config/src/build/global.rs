@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use kr_model::global::{Accounts, Global};
 use kr_model::lvs::{IpvsGlobal, Removal, TimeoutSettings};
-use kr_model::script::ScriptUser;
 use kr_model::units::Port;
 use kr_model::vrrp::{MULTICAST_V4, Version, VrrpGlobal};
 
@@ -17,6 +16,7 @@ use super::Build;
 use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
+use super::script_settings::ScriptSettings;
 use super::tls::TlsFiles;
 use super::value::{MAX_TIMEOUT, set};
 use super::walk::{Context, Seen};
@@ -59,8 +59,7 @@ pub(super) struct Globals {
     removal: Option<Removal>,
     timeouts: TimeoutSettings,
     announce_at_start: bool,
-    script_user: Option<ScriptUser>,
-    pub(super) script_security: bool,
+    pub(super) scripts: ScriptSettings,
     accounts: Accounts,
     instance_name: Option<String>,
     use_pid_dir: bool,
@@ -147,6 +146,7 @@ impl Build<'_> {
             let name = keyword.name;
             let known = self.mail_setting(globals, name, statement)
                 || self.daemon_setting(globals, name, statement)
+                || self.script_setting(&mut globals.scripts, name, statement)
                 || self.fifo_setting(&mut globals.fifos, name, statement)
                 || self.lvs_setting(globals, name, statement)
                 || self.vrrp_setting(globals, name, statement);
@@ -233,17 +233,8 @@ impl Build<'_> {
     fn daemon_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
         match name {
             "router_id" | "lvs_id" => set(&mut globals.router_id, self.text(statement)),
-            "script_user" => {
-                if let Some((user, group)) = statement.arguments.split_first() {
-                    set(
-                        &mut globals.script_user,
-                        self.account(user, group.first(), false),
-                    );
-                }
-            }
             // Acted upon while the files are read: `crate::parse`.
             "include_check" => {}
-            "enable_script_security" => globals.script_security = true,
             "vrrpd_user" | "checkerd_user" | "ipvsd_user" => {
                 let Some(user) = self.text(statement) else {
                     return true;
@@ -398,8 +389,13 @@ impl Build<'_> {
                 instance_name: globals.instance_name.clone(),
                 use_pid_dir: globals.use_pid_dir || globals.instance_name.is_some(),
                 child_wait_time: globals.child_wait.unwrap_or(Duration::from_secs(5)),
-                script_user: globals.script_user.clone(),
-                script_security: globals.script_security,
+                script_user: globals.scripts.user.clone(),
+                script_security: globals.scripts.security,
+                script_links: globals.scripts.links,
+                script_groups: globals.scripts.groups,
+                script_no_new_privileges: globals.scripts.no_new_privileges,
+                startup: globals.scripts.startup(),
+                shutdown: globals.scripts.shutdown(),
                 no_fault_mail: globals.no_fault_mail,
                 no_checker_mail: globals.no_checker_mail,
                 accounts: globals.accounts.clone(),

@@ -18,6 +18,7 @@ mod instance_finish;
 mod pattern;
 mod real_server;
 mod script;
+mod script_settings;
 mod server_finish;
 mod service_finish;
 mod signing;
@@ -204,7 +205,7 @@ impl Build<'_> {
     }
 
     fn check_script_security(&mut self, globals: &Globals) {
-        if let Some(first) = self.scripts.first.filter(|_| !globals.script_security) {
+        if let Some(first) = self.scripts.first.filter(|_| !globals.scripts.security) {
             self.report(
                 insecure(first, "scripts run without `enable_script_security`").help(
                     "put `enable_script_security` into global_defs: then a script that others could change does not run",

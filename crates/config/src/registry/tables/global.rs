@@ -20,9 +20,9 @@ keywords! {
         "Old spelling of checker_process_name (deprecated 12/07/20).";
     OWN_NAMES (0, MANY) "bfd_process_name" "bfd_process_name NAME" ["program name"] ["at most 15 characters, longer is cut"]
         "Name of the BFD child process.";
-    PLANNED (0, MANY) "use_symlink_paths" "use_symlink_paths [BOOL]" ["false"] [""]
-        "Script paths keep the symbolic links they were written with; otherwise each script path is resolved to its real path before it is checked and run.";
-    PLANNED (0, MANY) "set_supplementary_groups" "set_supplementary_groups [BOOL]" ["false"] [""]
+    SUPPORTED (0, 1) "use_symlink_paths" "use_symlink_paths [BOOL]" ["false"] [""]
+        "Scripts are started by the path as written, links included, for programs that act by their name; otherwise links are resolved when the configuration is loaded. Every link and directory on the way is checked in both cases.";
+    SUPPORTED (0, 1) "set_supplementary_groups" "set_supplementary_groups [BOOL]" ["false"] [""]
         "Scripts whose user is given without : also get the supplementary groups of that user.";
     SUPPORTED (1, 1) "router_id" "router_id STRING" ["local host name"] [""]
         "Name of this host in mail subjects.";
@@ -38,13 +38,13 @@ keywords! {
         "Receivers of notification mail, one per line. Addresses accumulate; with an empty list no mail is sent.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["unset (means off unless a specific setting says otherwise)"] [""]
         "Default for smtp_alert of sync groups, instances, virtual servers and real servers.";
-    PLANNED (0, MANY) "startup_script" "startup_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
-        "Command run by the parent before children are started; keepalived waits for it.";
-    PLANNED (0, MANY) "startup_script_timeout" "startup_script_timeout SECONDS" ["10"] ["1..1000"]
+    SUPPORTED (1, 3) "startup_script" "startup_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command run before the other processes are started; they wait for its end.";
+    SUPPORTED (1, 1) "startup_script_timeout" "startup_script_timeout SECONDS" ["10"] ["1..1000"]
         "Time after which the start-up command is killed.";
-    PLANNED (0, MANY) "shutdown_script" "shutdown_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
-        "Command run after the children have stopped and before the parent ends.";
-    PLANNED (0, MANY) "shutdown_script_timeout" "shutdown_script_timeout SECONDS" ["10"] ["1..1000"]
+    SUPPORTED (1, 3) "shutdown_script" "shutdown_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
+        "Command run after the other processes have stopped and before the daemon ends.";
+    SUPPORTED (1, 1) "shutdown_script_timeout" "shutdown_script_timeout SECONDS" ["10"] ["1..1000"]
         "Time after which the shutdown command is killed.";
     PLANNED (0, MANY) "max_auto_priority" "max_auto_priority [PRIORITY]" ["0 (off)"] ["-1..99"]
         "Highest SCHED_RR priority that keepalived may raise itself to while timers run late.";
@@ -218,6 +218,8 @@ keywords! {
         "User and group of scripts that name none.";
     SUPPORTED (0, 0) "enable_script_security" "enable_script_security" ["off"] [""]
         "A script that others than root could replace is not run as root.";
+    SUPPORTED (0, 1) "script_no_new_privileges" "script_no_new_privileges [BOOL]" ["off"] [""]
+        "No script gains privileges by what it executes: sudo, set-user-id programs and file capabilities have no effect for it. A keyword of keepalived-rs alone.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs" "vrrp_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Receive buffer of the socket used for netlink commands.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs_force" "vrrp_netlink_cmd_rcv_bufs_force [BOOL]" ["false"] [""]
