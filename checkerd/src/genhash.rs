@@ -2,8 +2,8 @@
 //! pass.
 //!
 //! Options and output are those of the historic tool (`MD5SUM = ...` and an empty line); the options of
-//! newer versions are understood too. Unlike both, a failure is told on standard error and by the exit
-//! code.
+//! newer versions are understood too, and their output comes with `-b`. Unlike both, a failure is told on
+//! standard error and by the exit code.
 
 mod dump;
 mod options;
@@ -26,7 +26,8 @@ use kr_model::check::{CheckerGlobal, Connection};
 use mio::Token;
 
 use crate::link::{BLOCK, Link, Served};
-use options::{Command, Options};
+use options::{Command, Hash, Options};
+use sha1::{Digest as _, Sha1};
 
 /// Version, as `-r` prints it.
 const RELEASE: &str = concat!("genhash v", env!("CARGO_PKG_VERSION"), " (keepalived-rs)");
@@ -81,7 +82,16 @@ pub fn main(
                 );
             }
             match hash(&options) {
-                Ok((answer, micros)) => print(&options, &answer, micros, out),
+                Ok((answer, micros)) => {
+                    if answer.missing > 0 {
+                        let _ = writeln!(
+                            err,
+                            "genhash: the body ends {} bytes before its Content-Length",
+                            answer.missing
+                        );
+                    }
+                    print(&options, &answer, micros, out)
+                }
                 Err(error) => {
                     let _ = writeln!(err, "genhash: {}: {error}", options.address);
                     return ExitCode::FAILURE;
@@ -96,7 +106,10 @@ pub fn main(
 }
 
 fn print(options: &Options, answer: &Answer, micros: u64, out: &mut impl Write) -> io::Result<()> {
-    let digest = answer.digest.unwrap_or_default();
+    let (name, digest) = match options.hash {
+        Hash::Md5 => ("MD5", answer.digest.unwrap_or_default().to_vec()),
+        Hash::Sha1 => ("SHA1", Sha1::digest(&answer.body).to_vec()),
+    };
     if options.verbose {
         dump::banner(out, "HTTP Header hexa dump")?;
         dump::hex(out, &answer.header)?;
@@ -108,10 +121,14 @@ fn print(options: &Options, answer: &Answer, micros: u64, out: &mut impl Write) 
         )?;
         dump::banner(out, "HTML body hexa dump")?;
         dump::hex(out, &answer.body)?;
-        dump::banner(out, "MD5 digest hexa dump")?;
+        dump::banner(out, &format!("{name} digest hexa dump"))?;
         dump::hex(out, &digest)?;
     }
-    writeln!(out, "MD5SUM = {}\n", Hex(&digest))?;
+    if options.bare {
+        writeln!(out, "{}", Hex(&digest))?;
+    } else {
+        writeln!(out, "{name}SUM = {}\n", Hex(&digest))?;
+    }
     if options.verbose {
         writeln!(
             out,
@@ -125,7 +142,7 @@ fn print(options: &Options, answer: &Answer, micros: u64, out: &mut impl Write) 
 /// Fetches the page; also says how many microseconds it took.
 fn hash(options: &Options) -> Result<(Answer, u64), Error> {
     let clock = Clock::new();
-    let keep = if options.verbose {
+    let keep = if options.verbose || options.hash == Hash::Sha1 {
         Keep::Body
     } else {
         Keep::Digest

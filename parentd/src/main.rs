@@ -106,7 +106,8 @@ fn genhash(words: &[String], options: &Options) -> u8 {
         Err(message) => return fail(EXIT_FATAL, &message),
     };
     let path = directory.join("genhash").to_string_lossy().into_owned();
-    let words = [path.as_str()]
+    // keepalived has this option only in versions that print the bare digest.
+    let words = [path.as_str(), "--bare"]
         .into_iter()
         .chain(words.iter().map(String::as_str));
     let arguments: Result<Vec<CString>, _> = words.map(CString::new).collect();

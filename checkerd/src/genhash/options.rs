@@ -12,7 +12,7 @@ use kr_model::check::HttpVersion;
 /// The help.
 pub(super) const USAGE: &str = "\
 Usage: genhash -s ADDRESS [-p PORT] [-u PATH] [OPTION]...
-Prints the MD5 digest of a page for `digest` of HTTP_GET and SSL_GET.
+Prints the digest of a page for `digest` of HTTP_GET and SSL_GET.
 
   -s, --server ADDRESS        address of the server (no name)
   -p, --port PORT             its port; 80, or 443 with -S
@@ -20,10 +20,11 @@ Prints the MD5 digest of a page for `digest` of HTTP_GET and SSL_GET.
   -S, --use-ssl               use TLS; certificates are not verified
   -I, --use-sni               send the name given with -V as TLS server name
   -V, --use-virtualhost NAME  value of the Host header; ADDRESS:PORT
-  -P, --protocol VERSION      1.0, 1.0c (with Connection: close) or 1.1; 1.0
+  -P, --protocol VERSION      1.0, 1.0c or 1.1 (with Connection: close), 1.0k or 1.1k (keep-alive); 1.0
   -m, --fwmark MARK           firewall mark of the packets
   -t, --timeout SECONDS       time for the connection and for each answer; 60
-  -H, --hash MD5              the only digest there is
+  -H, --hash MD5|SHA1         which digest; MD5, the one that HTTP_GET compares
+  -b, --bare                  print only the digest, as keepalived 2.2.3 and later do
   -v, --verbose               print header and body too
   -r, --release               print the version
   -h, --help                  print this
@@ -54,6 +55,16 @@ pub(super) struct Options {
     pub(super) mark: u32,
     pub(super) timeout: Duration,
     pub(super) verbose: bool,
+    pub(super) hash: Hash,
+    pub(super) bare: bool,
+}
+
+/// `-H`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Hash {
+    #[default]
+    Md5,
+    Sha1,
 }
 
 /// What is wrong with the command line.
@@ -87,7 +98,7 @@ impl fmt::Display for BadOption {
 }
 
 /// Short and long name, and whether a value follows.
-const OPTIONS: [(char, &str, bool); 13] = [
+const OPTIONS: [(char, &str, bool); 14] = [
     ('s', "server", true),
     ('p', "port", true),
     ('u', "url", true),
@@ -98,6 +109,7 @@ const OPTIONS: [(char, &str, bool); 13] = [
     ('m', "fwmark", true),
     ('t', "timeout", true),
     ('H', "hash", true),
+    ('b', "bare", false),
     ('v', "verbose", false),
     ('r', "release", false),
     ('h', "help", false),
@@ -163,6 +175,8 @@ struct Given {
     tls: bool,
     sni: bool,
     verbose: bool,
+    hash: Hash,
+    bare: bool,
     release: bool,
     help: bool,
 }
@@ -186,7 +200,9 @@ impl Given {
                     "1.0" => HttpVersion::V1_0,
                     "1.0c" | "1.0C" => HttpVersion::V1_0Close,
                     "1.1" => HttpVersion::V1_1,
-                    _ => return Err(bad("protocol", &value, "1.0, 1.0c or 1.1")),
+                    "1.0k" | "1.0K" => HttpVersion::V1_0KeepAlive,
+                    "1.1k" | "1.1K" => HttpVersion::V1_1KeepAlive,
+                    _ => return Err(bad("protocol", &value, "1.0, 1.0c, 1.0k, 1.1 or 1.1k")),
                 });
             }
             'm' => {
@@ -197,8 +213,10 @@ impl Given {
                 Ok(seconds @ 1..=4_294) => self.timeout = Some(Duration::from_secs(seconds)),
                 Ok(_) | Err(_) => return Err(bad("timeout", &value, "1 to 4294 seconds")),
             },
-            'H' if value.eq_ignore_ascii_case("md5") => {}
-            'H' => return Err(bad("hash", &value, "MD5")),
+            'H' if value.eq_ignore_ascii_case("md5") => self.hash = Hash::Md5,
+            'H' if value.eq_ignore_ascii_case("sha1") => self.hash = Hash::Sha1,
+            'H' => return Err(bad("hash", &value, "MD5 or SHA1")),
+            'b' => self.bare = true,
             'S' => self.tls = true,
             'I' => self.sni = true,
             'v' => self.verbose = true,
@@ -236,6 +254,8 @@ impl Given {
             mark: self.mark,
             timeout: self.timeout.unwrap_or(TIMEOUT),
             verbose: self.verbose,
+            hash: self.hash,
+            bare: self.bare,
         })))
     }
 }
@@ -310,7 +330,7 @@ mod tests {
                 "--server takes an address, not `www.example.org`",
             ),
             ("-s ::1 -p 0", "--port takes 1 to 65535, not `0`"),
-            ("-s ::1 -H SHA1", "--hash takes MD5, not `SHA1`"),
+            ("-s ::1 -H SHA2", "--hash takes MD5 or SHA1, not `SHA2`"),
             ("-s ::1 -x", "unknown argument `-x`"),
             ("-s ::1 more", "unknown argument `more`"),
             ("-s", "--server needs a value"),

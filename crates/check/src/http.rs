@@ -32,12 +32,16 @@ const USER_AGENT: &str = "KeepAliveClient";
 /// The request for a page.
 #[must_use]
 pub fn request(path: &str, host: &str, version: HttpVersion) -> String {
-    let (minor, close) = match version {
+    let (minor, connection) = match version {
         HttpVersion::V1_0 => (0, ""),
         HttpVersion::V1_0Close => (0, "Connection: close\r\n"),
         HttpVersion::V1_1 => (1, "Connection: close\r\n"),
+        HttpVersion::V1_0KeepAlive => (0, "Connection: keep-alive\r\n"),
+        HttpVersion::V1_1KeepAlive => (1, "Connection: keep-alive\r\n"),
     };
-    format!("GET {path} HTTP/1.{minor}\r\nUser-Agent: {USER_AGENT}\r\n{close}Host: {host}\r\n\r\n")
+    format!(
+        "GET {path} HTTP/1.{minor}\r\nUser-Agent: {USER_AGENT}\r\n{connection}Host: {host}\r\n\r\n"
+    )
 }
 
 /// What a server answered.
@@ -51,6 +55,8 @@ pub struct Answer {
     pub digest: Option<[u8; 16]>,
     /// The body, when asked for.
     pub body: Vec<u8>,
+    /// How many bytes `Content-Length` tells of that did not come.
+    pub missing: u64,
     /// Whether the body matches the pattern, when one was searched.
     pub matches: Option<Result<bool, SearchError>>,
 }
@@ -315,6 +321,7 @@ impl Fetch {
                 header,
                 digest: None,
                 body: Vec::new(),
+                missing: 0,
                 matches: None,
             },
             hash: Md5::new(),
@@ -383,8 +390,12 @@ impl Conversation for Fetch {
     fn ended(&mut self) -> Result<Answer, Failure> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Body {
-                mut answer, hash, ..
+                mut answer,
+                hash,
+                received,
+                length,
             } => {
+                answer.missing = length.unwrap_or(received).saturating_sub(received);
                 if self.keep != Keep::Nothing {
                     answer.digest = Some(hash.finalize().into());
                 }

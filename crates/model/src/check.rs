@@ -185,6 +185,10 @@ pub enum HttpVersion {
     V1_0Close,
     /// HTTP/1.1 with `Connection: close`.
     V1_1,
+    /// HTTP/1.0 with `Connection: keep-alive` (`1.0k` of old versions).
+    V1_0KeepAlive,
+    /// HTTP/1.1 with `Connection: keep-alive` (`1.1k` of old versions).
+    V1_1KeepAlive,
 }
 
 /// A `url` block.

@@ -15,6 +15,7 @@ mod election;
 mod groups;
 mod hostile;
 mod overlap;
+mod real_servers;
 mod signatures;
 mod tracking;
 mod transports;

@@ -141,6 +141,7 @@ fn status_is_judged_before_the_digest() {
         header: Vec::new(),
         digest: Some([1; 16]),
         body: Vec::new(),
+        missing: 0,
         matches: None,
     };
     let judge = |status: &[StatusRange], digest| {

@@ -304,10 +304,12 @@ impl Build<'_> {
             "1.0" => Some(HttpVersion::V1_0),
             "1.0C" | "1.0c" => Some(HttpVersion::V1_0Close),
             "1.1" => Some(HttpVersion::V1_1),
+            "1.0K" | "1.0k" => Some(HttpVersion::V1_0KeepAlive),
+            "1.1K" | "1.1k" => Some(HttpVersion::V1_1KeepAlive),
             other => {
                 self.report(
                     error(word.span, format!("unknown HTTP version `{other}`"))
-                        .label("expected 1.0, 1.0C or 1.1"),
+                        .label("expected 1.0, 1.0C, 1.0K, 1.1 or 1.1K"),
                 );
                 None
             }

@@ -42,8 +42,8 @@ keywords! {
         "Old name of retry.";
     SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["real server, then virtual server"] [""]
         "Host header for urls without their own; also an SNI candidate.";
-    SUPPORTED (1, 1) "http_protocol" "http_protocol 1.0|1.0C|1.0c|1.1" ["1.0"] ["exact spelling"]
-        "Request version; 1.0C and 1.1 add a Connection: close header.";
+    SUPPORTED (1, 1) "http_protocol" "http_protocol 1.0|1.0C|1.0K|1.1|1.1K" ["1.0"] ["c and k also small"]
+        "Request version; 1.0C and 1.1 add a Connection: close header, 1.0K and 1.1K Connection: keep-alive.";
     SUPPORTED (0, 1) "enable_sni" "enable_sni [BOOL]" ["off"] ["on|off|true|false|yes|no"]
         "SSL_GET: sends the server name: sni_name, else virtualhost of url, checker, real server or virtual server.";
     SUPPORTED (0, 1) "sni_name" "sni_name [NAME]" ["none"] [""]
