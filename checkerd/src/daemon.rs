@@ -1,6 +1,7 @@
 //! The loop of the child of keepalived-rs: ready connections, deadlines and messages become inputs of the
 //! machines; what they ask for becomes system calls and messages.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -14,11 +15,12 @@ use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::{Sibling, vrrpd_checkerd};
 use kr_ipc::{Channel, ChannelError, Instances};
-use kr_model::{Generation, Instant};
+use kr_model::{CheckerId, Generation, Instant};
 use mio::Token;
 use nix::errno::Errno;
 
 use crate::engine::{Engine, Request};
+use crate::holder::{Holder, LocalAddresses};
 use crate::intake::{Complete, Intake, IntakeError};
 use crate::listener::{Listener, MOST_CLIENTS};
 use crate::mailer::{self, Mailer};
@@ -30,6 +32,7 @@ const IPVSD: Token = Token(2);
 const MAIL: Token = Token(3);
 const METRICS: Token = Token(4);
 const VRRPD: Token = Token(5);
+const ADDRESSES: Token = Token(6);
 const FIRST_CLIENT_TOKEN: usize = 16;
 /// Tokens from here on belong to checks.
 const FIRST_PROBE_TOKEN: usize = FIRST_CLIENT_TOKEN + MOST_CLIENTS;
@@ -102,6 +105,7 @@ pub struct Daemon {
     ipvsd: Link<ToIpvsd, FromIpvsd>,
     vrrpd: Link<vrrpd_checkerd::FromCheckerd, vrrpd_checkerd::ToCheckerd>,
     instances: Instances,
+    holder: Holder,
     intake: Intake,
     engine: Engine,
     mailer: Mailer,
@@ -127,9 +131,11 @@ impl Daemon {
         events: EventLoop,
         names: NameFiles,
         running: usize,
+        addresses: Option<LocalAddresses>,
     ) -> io::Result<Self> {
         events.register(started.channel.as_fd(), PARENT)?;
         events.register(started.signals.as_fd(), SIGNALS)?;
+        let holder = Holder::new(addresses, &events, ADDRESSES)?;
         let clock = Clock::new();
         let mut rng = Rng::new(clock.now().as_micros() ^ u64::from(std::process::id()));
         let mail_rng = Rng::new(rng.next());
@@ -142,6 +148,7 @@ impl Daemon {
             ipvsd: Link::new(Sibling::Ipvsd, IPVSD),
             vrrpd: Link::new(Sibling::Vrrpd, VRRPD),
             instances: Instances::default(),
+            holder,
             intake: Intake::default(),
             engine: Engine::new(running, rng, FIRST_PROBE_TOKEN),
             mailer: Mailer::new(MAIL, names, mail_rng),
@@ -184,6 +191,10 @@ impl Daemon {
                 SIGNALS => self.read_signals(now)?,
                 IPVSD => self.serve_ipvsd()?,
                 VRRPD => self.vrrpd.ready(),
+                ADDRESSES => {
+                    let suspended = self.holder.addresses_changed();
+                    self.suspend(suspended, now);
+                }
                 MAIL => self.mailer.ready(&self.events, now),
                 METRICS => self.metrics.listener.iter_mut().for_each(Listener::knocked),
                 Token(token) => {
@@ -197,7 +208,7 @@ impl Daemon {
         if self.parent_backlog {
             self.read_parent(now)?;
         }
-        self.read_vrrpd()?;
+        self.read_vrrpd(now)?;
         if self.phase == Phase::Working {
             self.engine.pass(now);
         }
@@ -303,6 +314,7 @@ impl Daemon {
             // With their descriptors they never come here.
             ToCheckerd::Sibling(_) | ToCheckerd::LogFile => return Err(DaemonError::Descriptor),
             ToCheckerd::Instance(id) => self.intake.instance(id)?,
+            ToCheckerd::Suspension(suspension) => self.intake.suspension(*suspension)?,
             ToCheckerd::ScriptEnded {
                 checker,
                 run,
@@ -329,14 +341,17 @@ impl Daemon {
             global,
             checks,
             instances,
+            suspensions,
         } = complete;
         self.instances.configure(generation, instances);
+        let suspended = self.holder.configure(suspensions, &self.instances);
         self.mailer.configure(global.mail.clone());
         self.listen(global.metrics_listen);
         if self.metrics.listener.is_some() {
             self.metrics.directory = Directory::new(&checks.checkers);
         }
         self.engine.configure(global, checks, now);
+        self.suspend(Some(suspended), now);
         self.parent.send(&FromCheckerd::Ready(generation))?;
         Ok(())
     }
@@ -384,7 +399,7 @@ impl Daemon {
     }
 
     /// Takes some of what the VRRP process says.
-    fn read_vrrpd(&mut self) -> Result<(), DaemonError> {
+    fn read_vrrpd(&mut self, now: Instant) -> Result<(), DaemonError> {
         for _ in 0..VRRPD_BUDGET {
             if !self.vrrpd.is_unread() {
                 return Ok(());
@@ -399,6 +414,8 @@ impl Daemon {
                         self.vrrpd.cut(&unknown);
                         self.accuse(Sibling::Vrrpd)?;
                     }
+                    let suspended = self.holder.instances_changed(&self.instances);
+                    self.suspend(suspended, now);
                 }
                 Heard::Nothing => {}
                 Heard::Gone => {
@@ -408,6 +425,13 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Only these checkers do not run, when that is news.
+    fn suspend(&mut self, suspended: Option<BTreeSet<CheckerId>>, now: Instant) {
+        if let Some(suspended) = suspended.filter(|_| self.phase == Phase::Working) {
+            self.engine.suspend(suspended, now);
+        }
     }
 
     /// Tells the parent that a sibling was cut off.

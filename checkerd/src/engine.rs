@@ -2,6 +2,8 @@
 //! runs alone ([`crate::alone`]) have in common. What each does about scripts and verdicts is its own
 //! ([`Request`]).
 
+use std::collections::BTreeSet;
+
 use kr_check::checks::{Configuration, Input};
 use kr_check::http::Patterns;
 use kr_check::outcome::{LocalStep, Seconds};
@@ -89,6 +91,11 @@ impl Engine {
     /// The checks, to look at.
     pub(crate) const fn checks(&self) -> &Checks {
         &self.checks
+    }
+
+    /// Only these checkers do not run.
+    pub(crate) fn suspend(&mut self, checkers: BTreeSet<CheckerId>, now: Instant) {
+        self.checks.handle(Input::Suspend(checkers), now);
     }
 
     /// Every verdict is wanted again.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use kr_check::Configuration;
-use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
-use kr_model::{CheckerId, Generation, InstanceId};
+use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe, Suspension};
+use kr_model::{CheckerId, Generation, InstanceId, VirtualServerId};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Complete {
     pub(crate) checks: Configuration,
     /// Of which the VRRP process may speak.
     pub(crate) instances: BTreeSet<InstanceId>,
+    /// Checkers that follow an address.
+    pub(crate) suspensions: Vec<Suspension>,
 }
 
 /// What the parent did wrong. Any of these is a fault of this program, not of the operator.
@@ -30,6 +32,8 @@ pub enum IntakeError {
     Duplicate(CheckerId),
     /// Two instances of one id.
     DuplicateInstance(InstanceId),
+    /// Checkers or instances of a suspension that are not configured.
+    Suspension(VirtualServerId),
     /// A checker without urls or hosts.
     Empty(CheckerId),
 }
@@ -42,6 +46,12 @@ impl fmt::Display for IntakeError {
             Self::Global => f.write_str("no global part, or two"),
             Self::Duplicate(id) => write!(f, "two checkers with id {id}"),
             Self::DuplicateInstance(id) => write!(f, "two instances with id {id}"),
+            Self::Suspension(id) => {
+                write!(
+                    f,
+                    "a suspension of virtual server {id} of objects that are not configured"
+                )
+            }
             Self::Empty(id) => write!(f, "checker {id} without anything to check"),
         }
     }
@@ -61,6 +71,7 @@ struct Partial {
     ids: BTreeSet<CheckerId>,
     resume: Vec<CheckerSnapshot>,
     instances: BTreeSet<InstanceId>,
+    suspensions: Vec<Suspension>,
 }
 
 impl Intake {
@@ -73,6 +84,7 @@ impl Intake {
             ids: BTreeSet::new(),
             resume: Vec::new(),
             instances: BTreeSet::new(),
+            suspensions: Vec::new(),
         });
     }
 
@@ -131,6 +143,20 @@ impl Intake {
         }
     }
 
+    /// When checkers do not run; they, and the instances that it names, came before.
+    pub(crate) fn suspension(&mut self, suspension: Suspension) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let checkers = suspension.checkers.iter();
+        let instances = suspension.instances.iter();
+        let known = checkers.copied().all(|id| partial.ids.contains(&id))
+            && instances.copied().all(|id| partial.instances.contains(&id));
+        if !known {
+            return Err(IntakeError::Suspension(suspension.virtual_server));
+        }
+        partial.suspensions.push(suspension);
+        Ok(())
+    }
+
     pub(crate) fn commit(&mut self, generation: Generation) -> Result<Complete, IntakeError> {
         let partial = self.0.take().ok_or(IntakeError::NotBegun)?;
         if partial.generation != generation {
@@ -144,6 +170,7 @@ impl Intake {
                 resume: partial.resume,
             },
             instances: partial.instances,
+            suspensions: partial.suspensions,
         })
     }
 }
@@ -236,6 +263,30 @@ mod tests {
         let mut twice = begun();
         twice.global(global()).unwrap();
         assert_eq!(twice.global(global()), Err(IntakeError::Global));
+    }
+
+    #[test]
+    fn a_suspension_of_what_is_not_configured_is_refused() {
+        let suspension = |checker, instance| Suspension {
+            virtual_server: VirtualServerId(5),
+            label: String::new(),
+            addresses: Vec::new(),
+            instances: vec![InstanceId(instance)],
+            checkers: vec![CheckerId(checker)],
+        };
+        let mut intake = begun();
+        intake.checker(misc(1)).unwrap();
+        intake.instance(InstanceId(2)).unwrap();
+        intake.suspension(suspension(1, 2)).unwrap();
+        for (checker, instance) in [(9, 2), (1, 9)] {
+            assert_eq!(
+                intake.suspension(suspension(checker, instance)),
+                Err(IntakeError::Suspension(VirtualServerId(5)))
+            );
+        }
+        intake.global(CheckerGlobal::default()).unwrap();
+        let complete = intake.commit(Generation(3)).unwrap();
+        assert_eq!(complete.suspensions, [suspension(1, 2)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod datagram;
 mod engine;
 
 pub mod genhash;
+mod holder;
 mod intake;
 pub mod link;
 mod listener;

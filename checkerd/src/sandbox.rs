@@ -10,6 +10,7 @@ use kr_event::EventLoop;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::daemon::Daemon;
+use crate::holder::LocalAddresses;
 
 /// Descriptors that are not checks: standard streams, channels, log, loop, timer, mail, clients of
 /// `metrics_listen`.
@@ -78,8 +79,12 @@ pub fn enter() -> Result<Daemon, EnterError> {
     let running = descriptors.saturating_sub(RESERVED).min(MAX_RUNNING);
     let running = usize::try_from(running).unwrap_or(usize::MAX);
     log::debug!("at most {running} checks run at a time ({descriptors} descriptors)");
+    let addresses = LocalAddresses::open()
+        .inspect_err(|errno| log::warn!("addresses of this host cannot be followed: {errno}"))
+        .ok();
     let sandbox = started.sandbox;
-    let daemon = Daemon::new(started, events, names, running).map_err(EnterError::Loop)?;
+    let daemon =
+        Daemon::new(started, events, names, running, addresses).map_err(EnterError::Loop)?;
     sandbox.enter().map_err(EnterError::Start)?;
     Ok(daemon)
 }

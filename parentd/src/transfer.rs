@@ -4,13 +4,15 @@
 //! sees a script. What a predecessor published goes along when the child is new.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use kr_config::typed::Config;
 use kr_ipc::edge::parentd_checkerd::{AUTHORITIES_PIECE, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
-use kr_model::lvs::Verdict;
-use kr_model::{Generation, VirtualServerId};
+use kr_model::check::Suspension;
+use kr_model::lvs::{ServiceKey, Verdict};
+use kr_model::{CheckerId, Generation, VirtualServerId};
 
 use crate::published::{Published, services};
 
@@ -57,7 +59,58 @@ pub(crate) fn to_checkerd(
         }
     }
     out.extend(config.instances.keys().copied().map(ToCheckerd::Instance));
+    let suspensions = suspensions(config).into_iter().map(Box::new);
+    out.extend(suspensions.map(ToCheckerd::Suspension));
     out.push(ToCheckerd::Commit(generation));
+    out
+}
+
+/// The checkers that follow the addresses of their virtual servers.
+fn suspensions(config: &Config) -> Vec<Suspension> {
+    let mut checkers: BTreeMap<VirtualServerId, Vec<CheckerId>> = BTreeMap::new();
+    for (id, entry) in &config.checkers {
+        let server = config.real_servers.get(&entry.real_server);
+        let owner = server.map(|entry| entry.real_server.virtual_server);
+        let suspended = |id: &VirtualServerId| {
+            config
+                .virtual_servers
+                .get(id)
+                .is_some_and(|entry| entry.suspend)
+        };
+        if let Some(owner) = owner.filter(suspended) {
+            checkers.entry(owner).or_default().push(*id);
+        }
+    }
+    let mut out = Vec::new();
+    for (id, checkers) in checkers {
+        let Some(entry) = config.virtual_servers.get(&id) else {
+            continue;
+        };
+        let services = entry.virtual_server.services.iter();
+        let addresses: BTreeSet<IpAddr> = services
+            .filter_map(|key| match key {
+                ServiceKey::Address { address, .. } => Some(address.ip()),
+                ServiceKey::Fwmark { .. } => None,
+            })
+            .collect();
+        let instances = config.instances.values().filter(|entry| {
+            let set = entry.instance.addresses.iter();
+            let mut set = set.chain(&entry.instance.excluded);
+            set.any(|set| addresses.contains(&set.address.address()))
+        });
+        let whole = Suspension {
+            virtual_server: id,
+            label: entry.virtual_server.label.clone(),
+            instances: instances.map(|entry| entry.instance.id).collect(),
+            addresses: addresses.into_iter().collect(),
+            checkers: Vec::new(),
+        };
+        let parts = checkers.chunks(Suspension::MOST_CHECKERS);
+        out.extend(parts.map(|part| Suspension {
+            checkers: part.to_vec(),
+            ..whole.clone()
+        }));
+    }
     out
 }
 
@@ -115,7 +168,7 @@ mod tests {
     use kr_model::lvs::ConnectionTimeouts;
 
     use super::*;
-    use crate::sample::{config, published};
+    use crate::sample::{config, config_with, published};
 
     const G: Generation = Generation(3);
 
@@ -248,6 +301,28 @@ mod tests {
             weight: None,
         };
         assert_eq!(resumed, [vec![expected]]);
+    }
+
+    #[test]
+    fn a_suspended_service_names_the_instances_that_set_its_address() {
+        let suspended = |config: &Config| {
+            let messages = to_checkerd(config, G, None).into_iter();
+            let mut found = messages.filter_map(|message| match message {
+                ToCheckerd::Suspension(suspension) => Some(*suspension),
+                _ => None,
+            });
+            (found.next(), found.next())
+        };
+        assert_eq!(suspended(&config()), (None, None));
+        let config = config_with("quorum 3", "ha_suspend");
+        let expected = Suspension {
+            virtual_server: *config.virtual_servers.keys().next().unwrap(),
+            label: "[192.0.2.1]:tcp:80".to_owned(),
+            addresses: vec!["192.0.2.1".parse().unwrap()],
+            instances: config.instances.keys().copied().collect(),
+            checkers: config.checkers.keys().copied().collect(),
+        };
+        assert_eq!(suspended(&config), (Some(expected), None));
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Checks {
                 }
             }
             Input::Announce => self.announce(),
+            Input::Suspend(checkers) => self.suspend(&checkers, now),
             Input::Tick => {}
         }
         self.expire_answers(now);
@@ -236,7 +237,7 @@ impl Checks {
     /// Fits an entry to its new configuration. When it does something else now, what runs is dropped
     /// and it runs at once.
     fn kept(&mut self, mut entry: Entry, config: Checker, now: Instant) -> Entry {
-        if entry.config.probe != config.probe {
+        if entry.config.probe != config.probe && entry.slot != Slot::Suspended {
             self.forget(config.id, entry.slot);
             entry.slot = Slot::Waiting(now);
             self.due.insert((now, config.id));
@@ -254,6 +255,7 @@ impl Checks {
             Slot::Waiting(at) => {
                 self.due.remove(&(at, id));
             }
+            Slot::Suspended => {}
             Slot::Running { run, answer_by, .. } => {
                 self.running = self.running.saturating_sub(1);
                 if let Some(at) = answer_by {
@@ -261,6 +263,30 @@ impl Checks {
                 }
                 self.actions.push_back(Action::Cancel { run });
             }
+        }
+    }
+
+    /// Stops the checkers of the set, and lets every other one run: those that did not are spread over
+    /// their `warmup`, as at a start.
+    fn suspend(&mut self, suspended: &BTreeSet<CheckerId>, now: Instant) {
+        let mut stopped = Vec::new();
+        for (id, entry) in &mut self.entries {
+            match (entry.slot == Slot::Suspended, suspended.contains(id)) {
+                (false, true) => {
+                    stopped.push((*id, entry.slot));
+                    entry.slot = Slot::Suspended;
+                }
+                (true, false) => {
+                    let wait = self.rng.below(entry.config.timing.warmup);
+                    let at = now.saturating_add(wait);
+                    entry.slot = Slot::Waiting(at);
+                    self.due.insert((at, *id));
+                }
+                (true, true) | (false, false) => {}
+            }
+        }
+        for (id, slot) in stopped {
+            self.forget(id, slot);
         }
     }
 

@@ -15,6 +15,7 @@ pub mod http;
 pub mod mail;
 pub mod outbox;
 pub mod outcome;
+pub mod presence;
 pub mod resolve;
 pub mod smtp;
 pub mod talk;

@@ -95,6 +95,8 @@ pub struct VirtualServerEntry {
     pub quorum_down: Option<ScriptId>,
     /// `smtp_alert`, default off.
     pub mail: bool,
+    /// `ha_suspend`: its checkers run only while this host holds one of its addresses.
+    pub suspend: bool,
 }
 
 /// A real server with what only the parent may know of it.

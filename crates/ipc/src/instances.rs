@@ -84,6 +84,14 @@ impl Instances {
         }
     }
 
+    /// The instances that are master.
+    pub fn masters(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        let masters = self.states.iter();
+        masters
+            .filter(|(_, state)| **state == State::Master)
+            .map(|(id, _)| *id)
+    }
+
     /// The last word on an instance of the configuration; [`State::Init`] before any.
     #[must_use]
     pub fn state(&self, instance: InstanceId) -> Option<State> {
@@ -107,6 +115,7 @@ mod tests {
         instances.configure(Generation(2), [ONE]);
         assert_eq!(instances.state(ONE), Some(State::Master));
         assert_eq!(instances.state(TWO), None);
+        assert_eq!(instances.masters().collect::<Vec<_>>(), [ONE]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CheckerId;
+use crate::ids::{CheckerId, InstanceId, VirtualServerId};
 use crate::time::Instant;
 use crate::units::{IfName, Port, Weight};
 
@@ -258,6 +258,27 @@ pub struct StatusRange {
     pub first: u16,
     /// Last code.
     pub last: u16,
+}
+
+/// `ha_suspend`: the checkers of a virtual server that run only while this host holds one of its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// The virtual server.
+    pub virtual_server: VirtualServerId,
+    /// Its name in logs.
+    pub label: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Instances that set one of these addresses when they are master.
+    pub instances: Vec<InstanceId>,
+    /// Its checkers. A virtual server with many comes in several parts, of at most
+    /// [`Suspension::MOST_CHECKERS`] each.
+    pub checkers: Vec<CheckerId>,
+}
+
+impl Suspension {
+    /// Checkers in one message, which so stays far below the longest one.
+    pub const MOST_CHECKERS: usize = 4096;
 }
 
 /// Settings of the checker process that belong to no checker.

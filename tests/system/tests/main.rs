@@ -17,3 +17,4 @@ mod reload;
 mod rig;
 mod scripts;
 mod supervision;
+mod suspend;

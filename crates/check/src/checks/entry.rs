@@ -33,6 +33,8 @@ pub(super) struct Entry {
 pub(super) enum Slot {
     /// Until then.
     Waiting(Instant),
+    /// Until this host holds the address of the service (`ha_suspend`).
+    Suspended,
     Running {
         /// Tells the results of this run from those of others.
         run: u64,
@@ -134,7 +136,7 @@ impl Entry {
     pub(super) const fn due_at(&self, now: Instant) -> Instant {
         match self.slot {
             Slot::Waiting(at) => at,
-            Slot::Running { .. } => now,
+            Slot::Running { .. } | Slot::Suspended => now,
         }
     }
 

@@ -635,3 +635,50 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn suspended_checkers_do_not_run_and_keep_their_state() {
+    let mut checks = configured(&[tcp(1), tcp(2)]);
+    checks.handle(Input::Tick, at(1_000));
+    let started = runs(&mut checks);
+    let [(1, first), (2, second)] = started[..] else {
+        panic!("{started:?}");
+    };
+    checks.handle(
+        Input::Finished {
+            checker: CheckerId(1),
+            run: first,
+            outcome: Outcome::Passed,
+        },
+        at(1_001),
+    );
+    let verdict = |checks: &Checks| checks.state(CheckerId(1)).map(|s| (s.up, s.has_run));
+    assert_eq!(verdict(&checks), Some((true, true)));
+    let both = [CheckerId(1), CheckerId(2)];
+    checks.handle(Input::Suspend(both.into()), at(1_002));
+    // What runs is dropped, and its result means nothing.
+    assert!(actions(&mut checks).contains(&Action::Cancel { run: second }));
+    let refused = || Outcome::Failed(Failure::ClosedBefore("reply"));
+    checks.handle(
+        Input::Finished {
+            checker: CheckerId(2),
+            run: second,
+            outcome: refused(),
+        },
+        at(1_003),
+    );
+    checks.handle(Input::Tick, at(3_600_000));
+    assert_eq!(runs(&mut checks), []);
+    assert_eq!(checks.poll_timeout(), None);
+    // A reload does not wake them.
+    let mut changed = tcp(1);
+    changed.probe = Probe::Ping(connection());
+    checks.handle(configuration(2, &[changed, tcp(2)], &[]), at(3_600_000));
+    assert_eq!(runs(&mut checks), []);
+    checks.handle(Input::Suspend([CheckerId(2)].into()), at(3_600_001));
+    checks.handle(Input::Tick, at(3_600_010));
+    let started = runs(&mut checks);
+    assert_eq!(started.len(), 1);
+    assert_eq!(started[0].0, 1);
+    assert_eq!(verdict(&checks), Some((true, true)));
+}

@@ -1,5 +1,6 @@
 //! What goes into the machine and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub enum Input {
     },
     /// Say the verdict of every checker that has one: somebody new listens.
     Announce,
+    /// Only these do not run (`ha_suspend`); they keep the state that they have.
+    Suspend(BTreeSet<CheckerId>),
     /// Time has passed.
     Tick,
 }

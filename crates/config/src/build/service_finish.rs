@@ -60,6 +60,7 @@ impl Build<'_> {
             );
             return;
         }
+        let suspend = self.suspend(&draft, &members);
         let any_port = members
             .iter()
             .any(|member| matches!(member, Member::Address(address) if address.port() == 0));
@@ -109,6 +110,7 @@ impl Build<'_> {
                 .settings
                 .alert
                 .unwrap_or_else(|| globals.alert_of_virtual_servers()),
+            suspend,
         };
         config.virtual_servers.insert(id, entry);
     }
@@ -128,6 +130,25 @@ impl Build<'_> {
                 group.map(|group| group.members.clone())
             }
         }
+    }
+
+    /// Whether checkers follow the address, which a firewall mark does not have.
+    fn suspend(&mut self, draft: &ServiceDraft, members: &[Member]) -> bool {
+        let Some(at) = draft.suspend else {
+            return false;
+        };
+        let is_mark = |member: &Member| matches!(member, Member::Fwmark(..));
+        if members.iter().any(is_mark) {
+            self.report(
+                error(
+                    at,
+                    "`ha_suspend` follows an address, which a firewall mark does not have; it is ignored",
+                )
+                .help("remove the line"),
+            );
+            return false;
+        }
+        true
     }
 
     /// The protocol; `None` for firewall marks alone.

@@ -59,6 +59,7 @@ pub(super) struct ServiceDraft {
     pub(super) quorum_up: Option<ScriptId>,
     pub(super) quorum_down: Option<ScriptId>,
     pub(super) omega: bool,
+    pub(super) suspend: Option<Span>,
     pub(super) sorry: Option<(IpAddr, u16, Span)>,
     pub(super) sorry_inhibit: bool,
     pub(super) sorry_forwarding: Option<Forwarding>,
@@ -86,6 +87,7 @@ impl ServiceDraft {
             quorum_up: None,
             quorum_down: None,
             omega: false,
+            suspend: None,
             sorry: None,
             sorry_inhibit: false,
             sorry_forwarding: None,
@@ -200,6 +202,7 @@ impl Build<'_> {
                 set(&mut draft.engine, engine.map(|engine| (engine, word.span)));
             }
             ("omega", _) => draft.omega = true,
+            ("ha_suspend", _) => draft.suspend = Some(line.keyword.span),
             ("real_server", _) => draft.servers.extend(self.real_server(line)),
             _ => return false,
         }

@@ -1,6 +1,6 @@
 //! Parent and checker process.
 
-use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Mail};
+use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Mail, Suspension};
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Generation, InstanceId};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ pub enum ToCheckerd {
     LogFile,
     /// Part of a configuration: an instance, of which the VRRP process may speak.
     Instance(InstanceId),
+    /// Part of a configuration, after its checkers and instances: when some of them do not run.
+    Suspension(Box<Suspension>),
 }
 
 /// What the checker process says.

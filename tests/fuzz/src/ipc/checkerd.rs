@@ -3,6 +3,7 @@
 #[path = "../../../../checkerd/src/intake.rs"]
 mod intake;
 
+use kr_check::presence::Presence;
 use kr_check::{Action, Checks, Failure, Input, Outcome, Rng};
 use kr_ipc::Instances;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
@@ -60,6 +61,7 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
                 Ok(())
             }
             ToCheckerd::Instance(id) => intake.instance(id),
+            ToCheckerd::Suspension(suspension) => intake.suspension(*suspension),
             ToCheckerd::Sibling(_) => {
                 checks.handle(Input::Announce, now);
                 Ok(())
@@ -80,12 +82,17 @@ fn run(
         global,
         checks: configuration,
         instances,
+        suspensions,
     }: Complete,
     now: Instant,
 ) -> Instant {
     assert!(!format!("{global:?}").is_empty());
     Instances::default().configure(configuration.generation, instances);
     checks.handle(Input::Configure(configuration), now);
+    let mut presence = Presence::default();
+    presence.configure(suspensions);
+    presence.decide();
+    checks.handle(Input::Suspend(presence.suspended()), now);
     let mut now = now;
     for _ in 0..TIMES {
         answered(checks, now);

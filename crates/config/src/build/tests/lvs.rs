@@ -491,3 +491,24 @@ fn servers_that_differ_in_a_port_that_cannot_differ_are_one() {
         ["real server 10.0.0.2 port 81 is given twice"]
     );
 }
+
+#[test]
+fn checks_follow_an_address_and_never_a_mark() {
+    let suspended = |text: &str| {
+        let config = loaded(text).config.unwrap();
+        let entry = config.virtual_servers.into_values().next().unwrap();
+        entry.suspend
+    };
+    let text = service_with("ha_suspend\nreal_server 10.0.0.2 80 {\n}");
+    assert_eq!(messages(&text), [""; 0]);
+    assert!(suspended(&text));
+    assert!(!suspended(&text.replace("ha_suspend", "")));
+    let mark = text
+        .replace("10.0.0.1 80", "fwmark 3")
+        .replace("protocol TCP", "");
+    assert_eq!(
+        messages(&mark),
+        ["`ha_suspend` follows an address, which a firewall mark does not have; it is ignored"]
+    );
+    assert!(!suspended(&mark));
+}

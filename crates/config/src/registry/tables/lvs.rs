@@ -65,8 +65,8 @@ keywords! {
         "Client mask used for persistence; implies persistence_timeout 360.";
     SUPPORTED (1, 1) "protocol" "protocol TCP|UDP|SCTP" ["UDP, with an error"] ["case-insensitive"]
         "Transport protocol of the service; a firewall mark has none.";
-    PLANNED (0, MANY) "ha_suspend" "ha_suspend" ["off"] ["not with fwmarks"]
-        "Runs the checkers of this service only while its address is on a local interface.";
+    SUPPORTED (0, MANY) "ha_suspend" "ha_suspend" ["off"] ["not with fwmarks"]
+        "Runs the checkers of this service only while its address (or one of its group's) is on a local interface or an instance that sets it is master; until then its servers stay as they are.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["off unless a global default says otherwise"] ["on|off|true|false|yes|no"]
         "Sends a mail at every quorum gain or loss.";
     SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["none"] [""]
