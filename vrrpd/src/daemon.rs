@@ -19,7 +19,7 @@ use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::InstanceId;
 use kr_model::units::IfName;
-use kr_model::vrrp::{Authentication, Instance, Role};
+use kr_model::vrrp::{Authentication, Instance, Role, Transport};
 use kr_netlink::route::{Event, Events, Place, Requests};
 use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
@@ -130,8 +130,12 @@ pub(crate) struct Daemon {
     instances: BTreeMap<InstanceId, Instance>,
     /// Virtual addresses of that configuration, which are nobody's source address.
     virtual_ips: BTreeSet<IpAddr>,
+    /// Source addresses that its instances track.
+    tracked_sources: BTreeSet<(IfName, IpAddr)>,
     /// Instances whose addresses shall be set.
     present: BTreeSet<InstanceId>,
+    /// Packets of unknown virtual routers are read too.
+    log_unknown_vrids: bool,
     /// A configuration was in force before.
     configured: bool,
     /// Masters whose addresses the router has to be told of.
@@ -170,6 +174,8 @@ impl Daemon {
             siblings: Siblings::new(CHECKERD, IPVSD),
             instances: BTreeMap::new(),
             virtual_ips: BTreeSet::new(),
+            tracked_sources: BTreeSet::new(),
+            log_unknown_vrids: false,
             present: BTreeSet::new(),
             configured: false,
             unjudged: BTreeSet::new(),
@@ -438,7 +444,8 @@ impl Daemon {
     /// Tells the router of links and source addresses, as far as they changed.
     fn tell_kernel_news(&mut self) -> Result<(), ChannelError> {
         let is_virtual = |ip: IpAddr| self.virtual_ips.contains(&ip);
-        for input in self.told.news(self.table.kernel(), is_virtual) {
+        let tracked = &self.tracked_sources;
+        for input in self.told.news(self.table.kernel(), tracked, is_virtual) {
             self.router.handle(input, self.clock.now());
             self.act()?;
         }
@@ -446,7 +453,11 @@ impl Daemon {
     }
 
     fn adjust_sockets(&mut self) {
-        let needs = sockets::needs(self.instances.values(), self.table.kernel());
+        let needs = sockets::needs(
+            self.instances.values(),
+            self.table.kernel(),
+            self.log_unknown_vrids,
+        );
         self.sockets
             .adjust(&needs, &self.events, self.table.kernel());
         // A socket that was just opened may hold packets already.
@@ -470,12 +481,14 @@ impl Daemon {
             managed.extend(self.leftovers());
         }
         self.virtual_ips = virtual_ips(&self.instances);
+        self.tracked_sources = tracked_sources(&self.instances);
+        self.log_unknown_vrids = new.global.log_unknown_vrids;
         let resumed = new.resume.values();
         let masters = resumed.filter(|snapshot| matches!(snapshot.role, Role::Master { .. }));
         self.present.extend(masters.map(|snapshot| snapshot.id));
         // Instances that go still say priority 0, so their sockets stay until they have.
         let both = old.values().chain(self.instances.values());
-        let needs = sockets::needs(both, self.table.kernel());
+        let needs = sockets::needs(both, self.table.kernel(), self.log_unknown_vrids);
         self.sockets
             .adjust(&needs, &self.events, self.table.kernel());
         self.tell_kernel_news()?;
@@ -704,6 +717,19 @@ fn present<'a>(
     ids: &'a BTreeSet<InstanceId>,
 ) -> impl Iterator<Item = &'a Instance> {
     ids.iter().filter_map(|id| instances.get(id))
+}
+
+/// The source addresses of instances with `track_src_ip`.
+fn tracked_sources(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<(IfName, IpAddr)> {
+    let tracking = instances.values().filter(|one| one.track_source);
+    tracking
+        .filter_map(|one| {
+            let source = match one.transport {
+                Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+            };
+            Some((one.interface.clone(), source?))
+        })
+        .collect()
 }
 
 /// Every address that an instance of the set may take, on whatever link.

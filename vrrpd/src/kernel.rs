@@ -185,6 +185,8 @@ impl Kernel {
 pub(crate) struct Told {
     states: BTreeMap<IfName, LinkState>,
     sources: BTreeMap<(IfName, Family), IpAddr>,
+    /// Source addresses that are tracked, and there.
+    present: BTreeSet<(IfName, IpAddr)>,
 }
 
 impl Told {
@@ -194,6 +196,7 @@ impl Told {
     pub(crate) fn news(
         &mut self,
         kernel: &Kernel,
+        tracked: &BTreeSet<(IfName, IpAddr)>,
         is_virtual: impl Fn(IpAddr) -> bool,
     ) -> Vec<Input<'static>> {
         let state_in = |states: &BTreeMap<IfName, LinkState>, name: &IfName| {
@@ -225,8 +228,30 @@ impl Told {
             });
         }
         self.sources = sources;
+        news.extend(self.tracked_sources(kernel, tracked));
         news.extend(better);
         news
+    }
+
+    fn tracked_sources(
+        &mut self,
+        kernel: &Kernel,
+        tracked: &BTreeSet<(IfName, IpAddr)>,
+    ) -> Vec<Input<'static>> {
+        let is_there = |(interface, address): &&(IfName, IpAddr)| {
+            let link = kernel.named(interface);
+            link.is_some_and(|link| kernel.has_ip(link.index, *address))
+        };
+        let present: BTreeSet<_> = tracked.iter().filter(is_there).cloned().collect();
+        let before = std::mem::replace(&mut self.present, present);
+        let changed = before.symmetric_difference(&self.present);
+        changed
+            .map(|key| Input::SourcePresent {
+                interface: key.0.clone(),
+                address: key.1,
+                present: self.present.contains(key),
+            })
+            .collect()
     }
 }
 
@@ -286,20 +311,23 @@ mod tests {
         let is_virtual = |ip: IpAddr| ip == IpAddr::from([10, 0, 0, 9]);
         let mut told = Told::default();
         assert_eq!(
-            told.news(&kernel, is_virtual),
+            told.news(&kernel, &BTreeSet::new(), is_virtual),
             [
                 source("eth0", Some("10.0.0.1")),
                 state("eth0", LinkState::Up)
             ]
         );
-        assert_eq!(told.news(&kernel, is_virtual), []);
+        assert_eq!(told.news(&kernel, &BTreeSet::new(), is_virtual), []);
         kernel.apply(Event::AddressGone(address(2, "10.0.0.1/24", None)));
         assert_eq!(
-            told.news(&kernel, is_virtual),
+            told.news(&kernel, &BTreeSet::new(), is_virtual),
             [source("eth0", Some("10.0.0.2"))]
         );
         kernel.apply(Event::AddressGone(address(2, "10.0.0.2/24", None)));
-        assert_eq!(told.news(&kernel, is_virtual), [source("eth0", None)]);
+        assert_eq!(
+            told.news(&kernel, &BTreeSet::new(), is_virtual),
+            [source("eth0", None)]
+        );
     }
 
     #[test]
@@ -313,7 +341,7 @@ mod tests {
         );
         let mut told = Told::default();
         let up = state("eth0", LinkState::Up);
-        assert_eq!(told.news(&kernel, |_| false), [up]);
+        assert_eq!(told.news(&kernel, &BTreeSet::new(), |_| false), [up]);
         link_local.flags = 0x80;
         kernel.apply(Event::Address(link_local));
         let found = Input::Source {
@@ -321,18 +349,18 @@ mod tests {
             family: Family::Inet6,
             address: Some("fe80::1".parse().unwrap()),
         };
-        assert_eq!(told.news(&kernel, |_| false), [found]);
+        assert_eq!(told.news(&kernel, &BTreeSet::new(), |_| false), [found]);
     }
 
     #[test]
     fn a_renamed_link_is_missing_under_its_old_name() {
         let mut kernel = Kernel::new(vec![link(2, "eth0", true), link(3, "eth1", false)], vec![]);
         let mut told = Told::default();
-        told.news(&kernel, |_| false);
+        told.news(&kernel, &BTreeSet::new(), |_| false);
         kernel.apply(Event::Link(link(2, "old", true)));
         kernel.apply(Event::Link(link(3, "eth0", false)));
         assert_eq!(
-            told.news(&kernel, |_| false),
+            told.news(&kernel, &BTreeSet::new(), |_| false),
             [
                 state("eth1", LinkState::Missing),
                 state("eth0", LinkState::Down),
@@ -355,9 +383,12 @@ mod tests {
             state("eth0", LinkState::Up),
         ];
         let gone = [state("eth0", LinkState::Missing), source("eth0", None)];
-        assert_eq!(told.news(&whole(), |_| false), come);
-        assert_eq!(told.news(&Kernel::default(), |_| false), gone);
-        assert_eq!(told.news(&whole(), |_| false), come);
+        assert_eq!(told.news(&whole(), &BTreeSet::new(), |_| false), come);
+        assert_eq!(
+            told.news(&Kernel::default(), &BTreeSet::new(), |_| false),
+            gone
+        );
+        assert_eq!(told.news(&whole(), &BTreeSet::new(), |_| false), come);
     }
 
     #[test]
@@ -372,5 +403,25 @@ mod tests {
         assert!(!kernel.has_ip(index(2), [10, 0, 0, 1].into()));
         assert!(!kernel.holds(held.place));
         assert_eq!(kernel.link(index(2)), None);
+    }
+
+    #[test]
+    fn a_tracked_source_address_is_told_when_it_comes_and_goes() {
+        let tracked = [(name("eth0"), [10, 0, 0, 7].into())].into();
+        let told_as = |present| Input::SourcePresent {
+            interface: name("eth0"),
+            address: [10, 0, 0, 7].into(),
+            present,
+        };
+        let other = address(2, "10.0.0.1/24", None);
+        let mut kernel = Kernel::new(vec![link(2, "eth0", true)], vec![other]);
+        let mut told = Told::default();
+        told.news(&kernel, &tracked, |_| false);
+        let it = address(2, "10.0.0.7/24", None);
+        kernel.apply(Event::Address(it.clone()));
+        assert_eq!(told.news(&kernel, &tracked, |_| false), [told_as(true)]);
+        assert_eq!(told.news(&kernel, &tracked, |_| false), []);
+        kernel.apply(Event::AddressGone(it));
+        assert_eq!(told.news(&kernel, &tracked, |_| false), [told_as(false)]);
     }
 }

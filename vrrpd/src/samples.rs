@@ -7,8 +7,8 @@ use kr_model::InstanceId;
 use kr_model::net::{Cidr, Family};
 use kr_model::units::{AdvertInterval, IfIndex, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    AddressFlags, Announce, Authentication, Instance, MULTICAST_V4, Preemption, Transport, Version,
-    VirtualAddress, WantedState,
+    AddressFlags, Announce, Authentication, ChecksumMode, Instance, MULTICAST_V4, Preemption,
+    Transport, Version, VirtualAddress, WantedState,
 };
 
 pub(crate) fn name(text: &str) -> IfName {
@@ -57,7 +57,7 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
             group: MULTICAST_V4.into(),
             source: None,
         },
-        v3_checksum_as_v2: false,
+        checksum: ChecksumMode::Standard,
         authentication: Authentication::None,
         group: None,
         preemption: Preemption::Immediate,
@@ -71,13 +71,15 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
             refresh_repeat: 1,
             lower_priority_repeat: 5,
             lower_priority_delay: Duration::from_secs(5),
-            interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,
+        ignore_adverts: false,
+        yields_when_late: None,
+        track_source: false,
         check_addresses_once: false,
     }
 }

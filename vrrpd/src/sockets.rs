@@ -42,12 +42,15 @@ pub(crate) struct PortId {
 pub(crate) struct Need {
     groups: BTreeSet<IpAddr>,
     vrids: BTreeSet<Vrid>,
+    /// Packets of all other router ids are wanted too.
+    strangers: bool,
 }
 
-/// The sockets that the instances need.
+/// The sockets that the instances need; with `strangers` they take packets of every router id.
 pub(crate) fn needs<'a>(
     instances: impl IntoIterator<Item = &'a Instance>,
     kernel: &Kernel,
+    strangers: bool,
 ) -> BTreeMap<PortId, Need> {
     let mut needs: BTreeMap<PortId, Need> = BTreeMap::new();
     for instance in instances {
@@ -66,6 +69,7 @@ pub(crate) fn needs<'a>(
         };
         let need = needs.entry(id).or_default();
         need.vrids.insert(instance.vrid);
+        need.strangers = strangers;
         if let Transport::Multicast { group, .. } = instance.transport {
             need.groups.insert(group);
         }
@@ -224,20 +228,23 @@ mod tests {
         let inet = Need {
             groups: [[224, 0, 0, 18].into(), [224, 0, 0, 99].into()].into(),
             vrids: vrids([8, 9]),
+            strangers: false,
         };
         let inet6 = Need {
             groups: BTreeSet::new(),
             vrids: vrids([10]),
+            strangers: false,
         };
         let header = Need {
             groups: [[224, 0, 0, 18].into()].into(),
             vrids: vrids([12]),
+            strangers: false,
         };
         let expected = [
             (id(Family::Inet, 51), header),
             (id(Family::Inet, 112), inet),
             (id(Family::Inet6, 112), inet6),
         ];
-        assert_eq!(needs(&all, &kernel), expected.into());
+        assert_eq!(needs(&all, &kernel, false), expected.into());
     }
 }

@@ -39,6 +39,8 @@ pub struct Config {
 pub struct InstanceEntry {
     /// The slice of the VRRP process.
     pub instance: Instance,
+    /// `strict_mode`, which is applied in the instance already.
+    pub strict: bool,
     /// `notify_master`, `notify_backup`, `notify_fault`, `notify_stop`.
     pub notify: InstanceNotify,
     /// `smtp_alert`, with the defaults worked out.

@@ -1,5 +1,6 @@
 //! Virtual routers: the typed `vrrp_instance`, and what the VRRP process publishes of each.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -47,8 +48,8 @@ pub struct Instance {
     pub advert_interval: AdvertInterval,
     /// Where adverts go and whence they are accepted.
     pub transport: Transport,
-    /// `v3_checksum_as_v2`: the checksum of version 3 over IPv4 leaves the pseudo header out.
-    pub v3_checksum_as_v2: bool,
+    /// What the checksums cover.
+    pub checksum: ChecksumMode,
     /// How adverts prove their sender.
     pub authentication: Authentication,
     /// The `vrrp_sync_group` whose members change their states together.
@@ -73,6 +74,13 @@ pub struct Instance {
     pub answer_lower_priority: bool,
     /// `higher_prio_send_advert`: one last own advert before yielding to a higher priority.
     pub advert_before_yielding: bool,
+    /// `owner_ignore_adverts`: nothing is heard while the effective priority is 255.
+    pub ignore_adverts: bool,
+    /// `timer_expired_backup`: a master that was held up for so long that a router of this priority would have
+    /// taken over leaves.
+    pub yields_when_late: Option<Priority>,
+    /// `track_src_ip`: the configured source address missing on the interface is a fault.
+    pub track_source: bool,
     /// `skip_check_adv_addr`: the address list of an advert is compared only for a new master.
     pub check_addresses_once: bool,
 }
@@ -87,6 +95,21 @@ pub struct TrackedInterface {
     pub weight: i16,
     /// Up counts as down, and down as up.
     pub reverse: bool,
+}
+
+/// What the checksum of adverts covers, for routers that do not follow their RFC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChecksumMode {
+    /// What the RFC of the version says.
+    Standard,
+    /// `v3_checksum_as_v2`: version 3 over IPv4 without a pseudo header.
+    AsVersion2,
+    /// `old_unicast_checksum`: version 3 over IPv4 to peers with the multicast group as destination in the pseudo
+    /// header, as keepalived up to 1.3.6 did.
+    OldUnicast,
+    /// As the RFC says, until an advert of a peer is right only as [`Self::OldUnicast`]. The default where that
+    /// can be.
+    Detect,
 }
 
 /// What `state` asks for.
@@ -221,8 +244,28 @@ pub struct Announce {
     pub lower_priority_repeat: u32,
     /// `garp_lower_prio_delay`: until the second set of those; zero sends none. Default 5 s.
     pub lower_priority_delay: Duration,
-    /// `garp_interval` / `gna_interval`: least time between two packets; zero is unlimited.
-    pub interval: Duration,
+}
+
+/// Least times between two announcements; zero is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncePace {
+    /// `vrrp_garp_interval`: gratuitous ARP on one interface.
+    pub arp: Duration,
+    /// `vrrp_gna_interval`: neighbour advertisements on one interface.
+    pub neighbour: Duration,
+    /// `garp_group`: interfaces that share other limits. Each interface is in one group at most.
+    pub groups: Vec<PaceGroup>,
+}
+
+/// Interfaces that share a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceGroup {
+    /// The interfaces.
+    pub interfaces: BTreeSet<IfName>,
+    /// `garp_interval`.
+    pub arp: Duration,
+    /// `gna_interval`.
+    pub neighbour: Duration,
 }
 
 /// Settings of the VRRP process that belong to no instance.
@@ -230,6 +273,12 @@ pub struct Announce {
 pub struct VrrpGlobal {
     /// `vrrp_startup_delay`: adverts are ignored for this long after the first start.
     pub startup_delay: Duration,
+    /// `vrrp_delay_after_boot`: the same, counted from the start of the host.
+    pub delay_after_boot: Duration,
+    /// `log_unknown_vrids`: adverts of virtual routers that are not configured are logged, once each.
+    pub log_unknown_vrids: bool,
+    /// Rate limits of announcements.
+    pub pace: AnnouncePace,
     /// `-V`: addresses stay at exit.
     pub keep_addresses_at_exit: bool,
     /// `dynamic_interfaces`: a missing interface is a fault of its instances, not an error.
@@ -298,6 +347,13 @@ pub enum Cause {
     GroupWaits,
     /// The interface has no address to send from.
     NoSourceAddress,
+    /// The configured source address is not on the interface.
+    SourceAddressMissing,
+    /// This master was held up for so long that another router must have taken over.
+    HeldUp {
+        /// How late its advert was.
+        late: Duration,
+    },
     /// The last reason for a fault went away.
     FaultCleared,
     /// A unicast instance has nobody to send to.
@@ -369,6 +425,14 @@ impl fmt::Display for Cause {
             Self::Tracked(offender) => offender.fmt(f),
             Self::GroupWaits => f.write_str("another member of its sync group waits for a result"),
             Self::NoSourceAddress => f.write_str("the interface has no address to send from"),
+            Self::SourceAddressMissing => {
+                f.write_str("the configured source address is not on the interface")
+            }
+            Self::HeldUp { late } => write!(
+                f,
+                "this process did not run for {} ms, so another router is master",
+                late.as_millis()
+            ),
             Self::FaultCleared => f.write_str("the last fault is gone"),
             Self::NoPeer => f.write_str("it is unicast and has no unicast_peer"),
             Self::GroupFault => f.write_str("another member of its sync group is in fault"),

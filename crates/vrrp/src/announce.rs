@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use kr_model::Instant;
+use kr_model::net::Family;
 use kr_model::units::IfName;
-use kr_model::vrrp::{Instance, VirtualAddress};
+use kr_model::vrrp::{AnnouncePace, Instance, VirtualAddress};
 
 /// Sets in a row at most, whatever the configuration asks for: they are made at once and wait in memory, and
 /// a mistyped number must not take all of it.
@@ -19,9 +20,62 @@ pub(crate) struct Target {
     pub(crate) address: IpAddr,
 }
 
-/// The earliest time of the next announcement on a device, shared by all instances.
+/// `garp_interval`, `gna_interval`: the earliest time of the next announcement, shared by all instances.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(BTreeMap<IfName, Instant>);
+pub(crate) struct Pace {
+    limits: AnnouncePace,
+    free_at: BTreeMap<(Lane, Family), Instant>,
+}
+
+/// What shares a limit.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    /// The interfaces of a `garp_group`, by its number.
+    Group(usize),
+    /// An interface of no group.
+    Device(IfName),
+}
+
+impl Pace {
+    /// Takes limits over from a configuration.
+    pub(crate) fn configure(&mut self, limits: &AnnouncePace) {
+        if self.limits != *limits {
+            self.limits = limits.clone();
+            self.free_at.clear();
+        }
+    }
+
+    /// Takes the turn of an announcement, unless it has to wait: then gives the end of the wait.
+    fn take(&mut self, target: &Target, now: Instant) -> Option<Instant> {
+        let family = Family::of(target.address);
+        let mut groups = self.limits.groups.iter().enumerate();
+        let group = groups.find(|(_, group)| group.interfaces.contains(&target.device));
+        let (lane, arp, neighbour) = match group {
+            Some((number, group)) => (Lane::Group(number), group.arp, group.neighbour),
+            None => {
+                let limits = &self.limits;
+                (
+                    Lane::Device(target.device.clone()),
+                    limits.arp,
+                    limits.neighbour,
+                )
+            }
+        };
+        let interval = match family {
+            Family::Inet => arp,
+            Family::Inet6 => neighbour,
+        };
+        if interval.is_zero() {
+            return None;
+        }
+        let free_at = self.free_at.entry((lane, family)).or_insert(now);
+        if *free_at > now {
+            return Some(*free_at);
+        }
+        *free_at = now.saturating_add(interval);
+        None
+    }
+}
 
 /// The announcements of one instance.
 #[derive(Debug, Default)]
@@ -115,18 +169,12 @@ impl Announcer {
                 (!settings.refresh.is_zero()).then(|| now.saturating_add(settings.refresh));
         }
         self.queue_at = None;
-        if settings.interval.is_zero() {
-            return self.queue.drain(..).collect();
-        }
         let mut out = Vec::new();
         while let Some(target) = self.queue.front() {
-            let free_at = pace.0.get(&target.device).copied().unwrap_or(now);
-            if free_at > now {
-                self.queue_at = Some(free_at);
+            self.queue_at = pace.take(target, now);
+            if self.queue_at.is_some() {
                 break;
             }
-            pace.0
-                .insert(target.device.clone(), now.saturating_add(settings.interval));
             out.extend(self.queue.pop_front());
         }
         out
@@ -190,21 +238,34 @@ mod tests {
 
     /// Times in milliseconds and last bytes of everything announced until `end`.
     fn run(announcer: &mut Announcer, instance: &Instance, end: u64) -> Vec<(u64, u8)> {
+        run_at(&mut Pace::default(), announcer, instance, end)
+    }
+
+    /// A packet each so many milliseconds on every interface.
+    fn pace(millis: u64) -> Pace {
         let mut pace = Pace::default();
+        pace.configure(&AnnouncePace {
+            arp: Duration::from_millis(millis),
+            ..AnnouncePace::default()
+        });
+        pace
+    }
+
+    fn run_at(
+        pace: &mut Pace,
+        announcer: &mut Announcer,
+        instance: &Instance,
+        end: u64,
+    ) -> Vec<(u64, u8)> {
         let mut out = Vec::new();
         let mut now = Instant::ZERO;
         loop {
-            out.extend(
-                announcer
-                    .poll(instance, now, &mut pace)
-                    .iter()
-                    .map(|target| {
-                        let IpAddr::V4(address) = target.address else {
-                            unreachable!()
-                        };
-                        (now.as_micros() / 1000, address.octets()[3])
-                    }),
-            );
+            out.extend(announcer.poll(instance, now, pace).iter().map(|target| {
+                let IpAddr::V4(address) = target.address else {
+                    unreachable!()
+                };
+                (now.as_micros() / 1000, address.octets()[3])
+            }));
             match announcer.deadline() {
                 Some(next) if next <= at(end) => now = next,
                 Some(_) | None => return out,
@@ -261,21 +322,19 @@ mod tests {
     #[test]
     fn the_interval_spreads_a_set_over_time() {
         let mut instance = instance(100);
-        instance.announce.interval = Duration::from_millis(200);
         instance.announce.delay = Duration::ZERO;
         let mut announcer = Announcer::default();
         announcer.become_master(&instance, Instant::ZERO);
         assert_eq!(
-            run(&mut announcer, &instance, 60_000),
+            run_at(&mut pace(200), &mut announcer, &instance, 60_000),
             [(0, 100), (200, 101), (400, 100), (600, 101)]
         );
     }
 
     #[test]
     fn the_interval_is_shared_by_instances_of_one_device() {
-        let mut instance = instance(100);
-        instance.announce.interval = Duration::from_millis(200);
-        let mut pace = Pace::default();
+        let instance = instance(100);
+        let mut pace = pace(200);
         let (mut one, mut two) = (Announcer::default(), Announcer::default());
         one.become_master(&instance, Instant::ZERO);
         two.become_master(&instance, Instant::ZERO);
@@ -301,11 +360,11 @@ mod tests {
     #[test]
     fn nothing_is_left_after_leaving_master() {
         let mut instance = instance(100);
-        instance.announce.interval = Duration::from_secs(1);
         instance.announce.refresh = Duration::from_secs(1);
         let mut announcer = Announcer::default();
         announcer.become_master(&instance, Instant::ZERO);
         announcer.lower_priority_heard(&instance, Instant::ZERO);
+        announcer.poll(&instance, Instant::ZERO, &mut pace(1000));
         announcer.clear();
         assert_eq!(announcer.deadline(), None);
         assert_eq!(run(&mut announcer, &instance, 60_000), []);

@@ -11,7 +11,7 @@ use crate::receive::Complaint;
 /// Something worth a log line about one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Name of the instance.
+    /// Name of the instance, or of the interface when it concerns none.
     pub name: String,
     /// What happened.
     pub kind: EventKind,
@@ -57,6 +57,18 @@ pub enum EventKind {
         /// The other one.
         source: IpAddr,
     },
+    /// A peer computes the checksum of unicast adverts as keepalived up to 1.3.6 did, and so do we now.
+    OldChecksum {
+        /// The peer.
+        source: IpAddr,
+    },
+    /// An advert of a virtual router that is not configured here; said once of each.
+    UnknownRouter {
+        /// Its sender.
+        source: IpAddr,
+        /// The virtual router id.
+        vrid: u8,
+    },
     /// Another router claims to own the addresses too.
     TwoOwners {
         /// The other one.
@@ -100,6 +112,8 @@ impl Event {
         match self.kind {
             EventKind::Entered { .. }
             | EventKind::OverlapEnded { .. }
+            | EventKind::OldChecksum { .. }
+            | EventKind::UnknownRouter { .. }
             | EventKind::Priority { .. } => Severity::Info,
             EventKind::Complaint { .. }
             | EventKind::LowerPriorityMaster { .. }
@@ -139,6 +153,15 @@ impl fmt::Display for Event {
             EventKind::OverlapEnded { source } => write!(
                 f,
                 "{source} acts as master no more; announcing our addresses a last time"
+            ),
+            EventKind::OldChecksum { source } => write!(
+                f,
+                "{source} makes checksums of unicast adverts as keepalived before 1.3.7 did, and from now \
+                 on so does this router; `old_unicast_checksum never` forbids that"
+            ),
+            EventKind::UnknownRouter { source, vrid } => write!(
+                f,
+                "{source} advertises virtual router {vrid}, which is not configured here"
             ),
             EventKind::TwoOwners { source } => write!(
                 f,

@@ -7,8 +7,8 @@ use kr_model::InstanceId;
 use kr_model::net::{Cidr, Family};
 use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    AddressFlags, Announce, Authentication, Instance, MULTICAST_V4, Preemption, Transport, Version,
-    VirtualAddress, WantedState,
+    AddressFlags, Announce, Authentication, ChecksumMode, Instance, MULTICAST_V4, Preemption,
+    Transport, Version, VirtualAddress, WantedState,
 };
 use kr_wire::advert::{self, ADVERTISEMENT, AUTH_NONE, Advert, Body, Ends};
 use kr_wire::ipv4::PROTOCOL_VRRP;
@@ -55,7 +55,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
             group: IpAddr::V4(MULTICAST_V4),
             source: None,
         },
-        v3_checksum_as_v2: false,
+        checksum: ChecksumMode::Standard,
         authentication: Authentication::None,
         group: None,
         preemption: Preemption::Immediate,
@@ -69,13 +69,15 @@ pub(crate) fn instance(priority: u8) -> Instance {
             refresh_repeat: 1,
             lower_priority_repeat: 1,
             lower_priority_delay: Duration::from_secs(3),
-            interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,
+        ignore_adverts: false,
+        yields_when_late: None,
+        track_source: false,
         check_addresses_once: false,
     }
 }

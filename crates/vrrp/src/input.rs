@@ -49,6 +49,15 @@ pub enum Input<'a> {
         /// The address; `None` when there is none (any more).
         address: Option<IpAddr>,
     },
+    /// A source address that an instance tracks came to its interface, or is gone.
+    SourcePresent {
+        /// The interface.
+        interface: IfName,
+        /// The address.
+        address: IpAddr,
+        /// It is there.
+        present: bool,
+    },
     /// Every tracked object of the configuration that comes next. It takes effect with that.
     Trackers(BTreeMap<TrackerId, Tracker>),
     /// A tracked object has a new state.

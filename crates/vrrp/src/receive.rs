@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use kr_model::signing::Utc;
 use kr_model::units::AdvertInterval;
-use kr_model::vrrp::{Authentication, Counters, Instance, Transport, Version};
+use kr_model::vrrp::{
+    Authentication, ChecksumMode, Counters, Instance, MULTICAST_V4, Transport, Version,
+};
 use kr_wire::advert::{
     self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Coverage, Ends,
     Malformed,
@@ -28,6 +30,8 @@ pub(crate) struct Heard {
     pub(crate) sequence: Option<u32>,
     /// How far the sender's clock is away, when that is worth a word.
     pub(crate) clock_skew: Option<Duration>,
+    /// The checksum is right only as keepalived up to 1.3.6 made it.
+    pub(crate) old_checksum: bool,
 }
 
 /// What is wrong with a received packet, or strange about it.
@@ -81,6 +85,8 @@ pub enum Complaint {
     NoPeer,
     /// TTL outside of the limits of the `unicast_peer`.
     PeerTtl(u8),
+    /// This router owns the addresses and is told to hear nobody.
+    OwnerIgnores,
     /// The addresses are not ours. The advert counts all the same.
     AddressList,
     /// Our own address and priority: a loop, or two hosts with one address.
@@ -110,6 +116,7 @@ impl Complaint {
             | Self::ClockSkew(_)
             | Self::Destination(_)
             | Self::NoPeer
+            | Self::OwnerIgnores
             | Self::OwnAddress => return,
         };
         *counter = counter.saturating_add(1);
@@ -177,6 +184,7 @@ impl fmt::Display for Complaint {
                     "TTL {ttl} is outside of min_ttl and max_ttl of this peer"
                 )
             }
+            Self::OwnerIgnores => f.write_str("ignored, as owner_ignore_adverts says"),
             Self::AddressList => {
                 f.write_str("its addresses are not those of virtual_ipaddress here")
             }
@@ -252,7 +260,8 @@ pub(crate) fn check(
     if parsed.advert.kind != ADVERTISEMENT {
         return Err(Complaint::Type(parsed.advert.kind));
     }
-    if !parsed.checksum_ok {
+    let old_checksum = !parsed.checksum_ok;
+    if old_checksum && !is_right_as_old_unicast(instance, message, ends) {
         return Err(Complaint::Checksum);
     }
     if !listens(instance, own, header.destination) {
@@ -265,6 +274,7 @@ pub(crate) fn check(
         interval,
         sequence,
         clock_skew,
+        old_checksum,
     };
     Ok((parsed.advert, heard))
 }
@@ -296,11 +306,28 @@ fn unseal<'a>(
 
 /// What the checksums of an instance cover, in both directions.
 pub(crate) const fn coverage(instance: &Instance) -> Coverage {
-    if instance.v3_checksum_as_v2 {
-        Coverage::MessageOnly
-    } else {
-        Coverage::Standard
+    match instance.checksum {
+        ChecksumMode::AsVersion2 => Coverage::MessageOnly,
+        ChecksumMode::Standard | ChecksumMode::OldUnicast | ChecksumMode::Detect => {
+            Coverage::Standard
+        }
     }
+}
+
+/// The ends that keepalived up to 1.3.6 put into the pseudo header of unicast adverts.
+pub(crate) const fn old_unicast_ends(ends: Ends) -> Ends {
+    Ends {
+        source: ends.source,
+        destination: IpAddr::V4(MULTICAST_V4),
+    }
+}
+
+fn is_right_as_old_unicast(instance: &Instance, message: &[u8], ends: Ends) -> bool {
+    let may_be = match instance.checksum {
+        ChecksumMode::OldUnicast | ChecksumMode::Detect => true,
+        ChecksumMode::Standard | ChecksumMode::AsVersion2 => false,
+    };
+    may_be && advert::parse(message, old_unicast_ends(ends)).is_ok_and(|parsed| parsed.checksum_ok)
 }
 
 /// A unicast instance that knows its peers believes nobody else, and them within their limits.
@@ -448,6 +475,7 @@ mod tests {
             interval: AdvertInterval::DEFAULT,
             sequence: None,
             clock_skew: None,
+            old_checksum: false,
         };
         let plain = bytes(&advert(100), header(9));
         assert_eq!(

@@ -15,6 +15,7 @@ use kr_wire::{advert, ah};
 
 use crate::action::Action;
 use crate::announce::Pace;
+use crate::event::{Event, EventKind};
 use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{Surroundings, Turn, VirtualRouter};
 use crate::tracking::Trackers;
@@ -41,6 +42,8 @@ pub struct Router {
     deaf_until: Option<Instant>,
     keep_addresses_at_exit: bool,
     utc: UtcOffset,
+    /// With `log_unknown_vrids`: the virtual routers of others that were logged.
+    strangers: Option<BTreeSet<(IfName, Family, u8)>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,8 @@ struct Slot {
 struct Kernel {
     links: BTreeMap<IfName, LinkState>,
     sources: BTreeMap<(IfName, Family), IpAddr>,
+    /// Configured source addresses that are there.
+    present: BTreeSet<(IfName, IpAddr)>,
     trackers: Trackers,
     /// Sync groups with a member that cannot work, or waits, and what that means for the others.
     faulty: BTreeMap<GroupId, Trouble>,
@@ -109,6 +114,19 @@ impl Router {
                 };
                 self.interface_changed(&interface, now);
             }
+            Input::SourcePresent {
+                interface,
+                address,
+                present,
+            } => {
+                let key = (interface.clone(), address);
+                if present {
+                    self.kernel.present.insert(key);
+                } else {
+                    self.kernel.present.remove(&key);
+                }
+                self.interface_changed(&interface, now);
+            }
             Input::Trackers(trackers) => self.next_trackers = Some(trackers),
             Input::Tracker { tracker, state } => {
                 self.news = self.kernel.trackers.set(tracker, state);
@@ -152,9 +170,13 @@ impl Router {
         now: Instant,
     ) {
         if self.deaf_until.is_none() {
-            let delay = resume.is_empty().then_some(global.startup_delay);
-            self.deaf_until = Some(now.saturating_add(delay.unwrap_or_default()));
+            let after_start = now.saturating_add(global.startup_delay);
+            let after_boot = Instant::ZERO.saturating_add(global.delay_after_boot);
+            let end = resume.is_empty().then(|| after_start.max(after_boot));
+            self.deaf_until = Some(end.unwrap_or(now));
         }
+        self.pace.configure(&global.pace);
+        self.strangers = global.log_unknown_vrids.then(BTreeSet::new);
         self.keep_addresses_at_exit = global.keep_addresses_at_exit;
         if let Some(trackers) = self.next_trackers.take() {
             self.kernel.trackers.replace(trackers);
@@ -236,6 +258,22 @@ impl Router {
                 router.packet(header, payload, turn)
             });
             self.synchronise(id, now);
+        } else if let Some(vrid) = peek_vrid(header, payload) {
+            self.stranger_heard(interface, header.source, vrid);
+        }
+    }
+
+    fn stranger_heard(&mut self, interface: &IfName, source: IpAddr, vrid: u8) {
+        let key = (interface.clone(), Family::of(source), vrid);
+        if self
+            .strangers
+            .as_mut()
+            .is_some_and(|known| known.insert(key))
+        {
+            self.actions.push_back(Action::Event(Event {
+                name: interface.to_string(),
+                kind: EventKind::UnknownRouter { source, vrid },
+            }));
         }
     }
 
@@ -386,6 +424,16 @@ impl Kernel {
         configured.or_else(|| self.sources.get(&key).copied())
     }
 
+    fn lacks_source(&self, config: &Instance) -> bool {
+        let configured = match config.transport {
+            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+        };
+        configured.is_some_and(|address| {
+            let key = (config.interface.clone(), address);
+            config.track_source && !self.present.contains(&key)
+        })
+    }
+
     fn fault(&self, config: &Instance, source: Option<IpAddr>) -> Option<Cause> {
         let state = |device: &IfName| self.links.get(device).copied();
         let decisive = config
@@ -416,6 +464,9 @@ impl Kernel {
             }
             _ if is_lonely(config) => Some(Cause::NoPeer),
             Some(LinkState::Up) | None if source.is_none() => Some(Cause::NoSourceAddress),
+            Some(LinkState::Up) | None if self.lacks_source(config) => {
+                Some(Cause::SourceAddressMissing)
+            }
             Some(LinkState::Up) | None if self.refusals.holds(config.id) => {
                 Some(Cause::AddressRefused)
             }

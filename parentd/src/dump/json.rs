@@ -42,6 +42,7 @@ fn instance_data(
     if let Value::Object(fields) = &mut data {
         fields.extend(state(&entry.instance, snapshot, moment));
         fields.insert("smtp_alert".to_owned(), Value::from(entry.mail));
+        fields.insert("strict_mode".to_owned(), Value::from(entry.strict));
         let notify = &entry.notify;
         let deletion = notify.deleted;
         fields.insert("notify_deleted".to_owned(), deletion.is_some().into());
@@ -86,7 +87,6 @@ fn settings(instance: &Instance) -> Value {
         "iname": instance.name,
         "dont_track_primary": !instance.track_primary,
         "skip_check_adv_addr": instance.check_addresses_once,
-        "strict_mode": false,
         "vmac_ifname": "",
         "ifp_ifname": instance.interface.as_str(),
         "garp_delay": announce.delay.as_secs(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use kr_model::net::{Cidr, Family};
 use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    AddressFlags, Announce, Authentication, Instance, MULTICAST_V4, Preemption, Snapshot, State,
-    Transport, Version, VirtualAddress, VrrpGlobal, WantedState,
+    AddressFlags, Announce, AnnouncePace, Authentication, ChecksumMode, Instance, MULTICAST_V4,
+    Preemption, Snapshot, State, Transport, Version, VirtualAddress, VrrpGlobal, WantedState,
 };
 use kr_model::{InstanceId, Instant};
 use kr_vrrp::{Action, Input, LinkState, PacketHeader, Router};
@@ -257,6 +257,9 @@ impl Lan {
     fn configure(&mut self, host: usize, resume: BTreeMap<InstanceId, Snapshot>) {
         let global = VrrpGlobal {
             startup_delay: Duration::ZERO,
+            delay_after_boot: Duration::ZERO,
+            log_unknown_vrids: false,
+            pace: AnnouncePace::default(),
             keep_addresses_at_exit: false,
             dynamic_interfaces: false,
         };
@@ -411,7 +414,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             group: IpAddr::V4(MULTICAST_V4),
             source: None,
         },
-        v3_checksum_as_v2: false,
+        checksum: ChecksumMode::Standard,
         authentication: Authentication::None,
         group: None,
         preemption,
@@ -435,13 +438,15 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             refresh_repeat: 1,
             lower_priority_repeat: 5,
             lower_priority_delay: Duration::from_secs(5),
-            interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,
+        ignore_adverts: false,
+        yields_when_late: None,
+        track_source: false,
         check_addresses_once: false,
     }
 }

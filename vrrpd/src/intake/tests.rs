@@ -3,7 +3,7 @@ use std::time::Duration;
 use kr_model::Instant;
 use kr_model::track::{Tracked, TrackerKind};
 use kr_model::units::Priority;
-use kr_model::vrrp::{Cause, Counters, Role, SignatureMarks};
+use kr_model::vrrp::{AnnouncePace, Cause, Counters, Role, SignatureMarks};
 
 use super::*;
 use crate::samples::instance;
@@ -11,6 +11,9 @@ use crate::samples::instance;
 fn global() -> VrrpGlobal {
     VrrpGlobal {
         startup_delay: Duration::ZERO,
+        delay_after_boot: Duration::ZERO,
+        log_unknown_vrids: false,
+        pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
         dynamic_interfaces: false,
     }

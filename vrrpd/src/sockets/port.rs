@@ -1,12 +1,11 @@
 //! One raw socket for the adverts of one family and IP protocol on one interface, in both directions.
 
-use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use kr_model::net::Family;
-use kr_model::units::{IfIndex, Vrid};
+use kr_model::units::IfIndex;
 use kr_vrrp::PacketHeader;
 use kr_wire::ipv4;
 use nix::errno::Errno;
@@ -102,7 +101,7 @@ impl Port {
         for group in need.groups.difference(&self.need.groups) {
             self.join(link, *group)?;
         }
-        self.socket.attach_filter(&filter(self.id, &need.vrids))?;
+        self.socket.attach_filter(&filter(self.id, need))?;
         self.need = need.clone();
         Ok(())
     }
@@ -238,9 +237,9 @@ impl Port {
     }
 }
 
-/// A filter (bpf(4)) that drops in the kernel what is of no router id of ours. The data of an IPv4 socket
+/// A filter (bpf(4)) that drops in the kernel what is of no router id that is wanted. The data of an IPv4 socket
 /// begins with the IP header, that of an IPv6 socket behind it.
-fn filter(id: PortId, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
+fn filter(id: PortId, need: &Need) -> Vec<SockFilter> {
     /// `ldxb 4*([0]&0xf)`: the length of the IPv4 header.
     const HEADER_LENGTH: SockFilter = SockFilter::new(0xb1, 0, 0, 0);
     /// `ldb [x+1]`: the router id behind the header.
@@ -252,6 +251,9 @@ fn filter(id: PortId, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
     const TAKE: SockFilter = SockFilter::new(0x06, 0, 0, u32::MAX);
     const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
+    if need.strangers {
+        return vec![TAKE];
+    }
     let mut program = match id.family {
         Family::Inet if id.protocol == ipv4::PROTOCOL_AH => {
             vec![HEADER_LENGTH, ROUTER_ID_BEHIND_BOTH]
@@ -259,7 +261,7 @@ fn filter(id: PortId, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
         Family::Inet => vec![HEADER_LENGTH, ROUTER_ID_BEHIND],
         Family::Inet6 => vec![ROUTER_ID],
     };
-    for vrid in vrids {
+    for vrid in &need.vrids {
         // `jeq #vrid`: unless equal, the next instruction is skipped.
         program.push(SockFilter::new(0x15, 0, 1, u32::from(vrid.get())));
         program.push(TAKE);
@@ -270,8 +272,10 @@ fn filter(id: PortId, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::os::unix::net::UnixDatagram;
 
+    use kr_model::units::Vrid;
     use socket2::SockRef;
 
     use super::*;
@@ -285,8 +289,12 @@ mod tests {
             protocol,
         };
         let (sender, receiver) = UnixDatagram::pair().unwrap();
+        let need = Need {
+            vrids: ours.clone(),
+            ..Need::default()
+        };
         SockRef::from(&receiver)
-            .attach_filter(&filter(id, ours))
+            .attach_filter(&filter(id, &need))
             .unwrap();
         receiver.set_nonblocking(true).unwrap();
         sender.send(packet).unwrap();

@@ -13,8 +13,8 @@ use kr_ipc::{Channel, ChannelError};
 use kr_model::net::{Cidr, Family};
 use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    AddressFlags, Announce, Authentication, Instance, MULTICAST_V4, Preemption, Snapshot, State,
-    Transport, Version, VirtualAddress, VrrpGlobal, WantedState,
+    AddressFlags, Announce, AnnouncePace, Authentication, ChecksumMode, Instance, MULTICAST_V4,
+    Preemption, Snapshot, State, Transport, Version, VirtualAddress, VrrpGlobal, WantedState,
 };
 use kr_model::{Generation, InstanceId};
 use kr_testkit::capture::{Capture, Frame, is_vrrp};
@@ -98,7 +98,7 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
             group: MULTICAST_V4.into(),
             source: None,
         },
-        v3_checksum_as_v2: false,
+        checksum: ChecksumMode::Standard,
         authentication: Authentication::None,
         group: None,
         preemption: Preemption::Immediate,
@@ -112,13 +112,15 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
             refresh_repeat: 1,
             lower_priority_repeat: 3,
             lower_priority_delay: Duration::ZERO,
-            interval: Duration::ZERO,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,
+        ignore_adverts: false,
+        yields_when_late: None,
+        track_source: false,
         check_addresses_once: false,
     }
 }
@@ -191,6 +193,9 @@ impl Vrrpd {
         self.send(&ToVrrpd::Begin(generation));
         self.send(&ToVrrpd::Global(VrrpGlobal {
             startup_delay: Duration::ZERO,
+            delay_after_boot: Duration::ZERO,
+            log_unknown_vrids: false,
+            pace: AnnouncePace::default(),
             keep_addresses_at_exit: false,
             dynamic_interfaces: false,
         }));

@@ -1,12 +1,13 @@
 //! `global_defs` and the single settings of the root.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use kr_model::global::{Accounts, Global};
 use kr_model::lvs::{IpvsGlobal, Removal, TimeoutSettings};
-use kr_model::units::Port;
-use kr_model::vrrp::{MULTICAST_V4, Version, VrrpGlobal};
+use kr_model::units::{IfName, Port};
+use kr_model::vrrp::{AnnouncePace, MULTICAST_V4, Version, VrrpGlobal};
 
 use crate::registry::Block;
 use crate::tree::Statement;
@@ -54,6 +55,8 @@ pub(super) struct Globals {
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
     startup_delay: Duration,
+    delay_after_boot: Duration,
+    log_unknown_vrids: bool,
     pub(super) vrrp: VrrpDefaults,
     flush_at_start: bool,
     removal: Option<Removal>,
@@ -81,7 +84,11 @@ pub(super) struct VrrpDefaults {
     pub(super) na_interval: Duration,
     pub(super) down_timer_adverts: Option<u8>,
     pub(super) no_answer_to_lower: bool,
-    pub(super) advert_before_yielding: bool,
+    pub(super) advert_before_yielding: Option<bool>,
+    pub(super) strict: bool,
+    pub(super) owners_ignore_adverts: bool,
+    /// `garp_group`: interfaces, `garp_interval`, `gna_interval`.
+    pub(super) garp_groups: Vec<(BTreeSet<IfName>, Option<Duration>, Option<Duration>)>,
     pub(super) check_addresses_once: bool,
 }
 
@@ -119,6 +126,7 @@ impl Build<'_> {
     ) -> bool {
         match name {
             "global_defs" => self.global_defs(globals, statement),
+            "garp_group" => self.garp_group(globals, statement),
             "SSL" => self.tls_files(&mut globals.tls, statement),
             "instance" => set(&mut globals.instance_name, self.text(statement)),
             "use_pid_dir" => globals.use_pid_dir = true,
@@ -301,9 +309,19 @@ impl Build<'_> {
                     );
                 }
             }
-            "vrrp_startup_delay" => {
+            "vrrp_startup_delay" | "vrrp_delay_after_boot" => {
                 let delay = self.seconds(statement, Duration::from_millis(1), MAX_TIMEOUT);
-                globals.startup_delay = delay.unwrap_or(globals.startup_delay);
+                let slot = if name == "vrrp_startup_delay" {
+                    &mut globals.startup_delay
+                } else {
+                    &mut globals.delay_after_boot
+                };
+                *slot = delay.unwrap_or(*slot);
+            }
+            "log_unknown_vrids" => globals.log_unknown_vrids = true,
+            "vrrp_strict" => vrrp.strict = self.switch(statement).unwrap_or(false),
+            "vrrp_owner_ignore_adverts" => {
+                vrrp.owners_ignore_adverts = self.switch(statement).unwrap_or(false)
             }
             "vrrp_version" => set(&mut vrrp.version, self.version(statement)),
             "vrrp_mcast_group4" => {
@@ -362,7 +380,7 @@ impl Build<'_> {
                 vrrp.no_answer_to_lower = self.switch(statement).unwrap_or(false)
             }
             "vrrp_higher_prio_send_advert" => {
-                vrrp.advert_before_yielding = self.switch(statement).unwrap_or(false)
+                set(&mut vrrp.advert_before_yielding, self.switch(statement));
             }
             "vrrp_skip_check_adv_addr" => {
                 vrrp.check_addresses_once = self.switch(statement).unwrap_or(false)
@@ -405,6 +423,13 @@ impl Build<'_> {
             },
             vrrp: VrrpGlobal {
                 startup_delay: globals.startup_delay,
+                delay_after_boot: globals.delay_after_boot,
+                log_unknown_vrids: globals.log_unknown_vrids,
+                pace: AnnouncePace {
+                    arp: globals.vrrp.arp_interval,
+                    neighbour: globals.vrrp.na_interval,
+                    groups: globals.pace_groups(),
+                },
                 keep_addresses_at_exit: false,
                 dynamic_interfaces: globals.dynamic_interfaces,
             },

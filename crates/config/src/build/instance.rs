@@ -85,6 +85,12 @@ pub(super) struct InstanceDraft {
     pub(super) no_answer_to_lower: Option<bool>,
     pub(super) advert_before_yielding: Option<bool>,
     pub(super) check_addresses_once: Option<bool>,
+    pub(super) strict: Option<bool>,
+    pub(super) ignore_adverts: Option<(bool, Span)>,
+    pub(super) yields_when_late: Option<(Priority, Span)>,
+    pub(super) track_source: Option<Span>,
+    /// `old_unicast_checksum`, and whether it says `never`.
+    pub(super) old_unicast_checksum: Option<(bool, Span)>,
     pub(super) track_primary: bool,
     pub(super) tracked_interfaces: Vec<TrackedInterface>,
     pub(super) multicast_source: Option<IpAddr>,
@@ -125,6 +131,11 @@ impl InstanceDraft {
             no_answer_to_lower: None,
             advert_before_yielding: None,
             check_addresses_once: None,
+            strict: None,
+            ignore_adverts: None,
+            yields_when_late: None,
+            track_source: None,
+            old_unicast_checksum: None,
             track_primary: true,
             tracked_interfaces: Vec::new(),
             multicast_source: None,
@@ -280,6 +291,26 @@ impl Build<'_> {
             "lower_prio_no_advert" => set(&mut draft.no_answer_to_lower, self.switch(line)),
             "higher_prio_send_advert" => set(&mut draft.advert_before_yielding, self.switch(line)),
             "skip_check_adv_addr" => set(&mut draft.check_addresses_once, self.switch(line)),
+            "strict_mode" => set(&mut draft.strict, self.switch(line)),
+            "owner_ignore_adverts" => {
+                let value = self.switch(line);
+                set(&mut draft.ignore_adverts, value.map(|value| (value, at)));
+            }
+            "timer_expired_backup" | "thread_timer_expired" => {
+                if name == "thread_timer_expired" {
+                    self.renamed(line, "timer_expired_backup");
+                }
+                let number = match line.arguments.first() {
+                    Some(word) => self.number_of(word, 1, 254),
+                    None => Some(u64::from(Priority::BELOW_OWNER.get())),
+                };
+                let priority = number.and_then(|number| Priority::try_from(number).ok());
+                set(
+                    &mut draft.yields_when_late,
+                    priority.map(|priority| (priority, at)),
+                );
+            }
+            "track_src_ip" => draft.track_source = Some(at),
             "dont_track_primary" => draft.track_primary = false,
             "track_interface" => draft
                 .tracked_interfaces
@@ -322,6 +353,16 @@ impl Build<'_> {
                 );
             }
             "check_unicast_src" => draft.check_unicast_source = true,
+            "old_unicast_checksum" => {
+                let word = line.arguments.first();
+                if let Some(word) = word.filter(|word| word.text != "never") {
+                    self.report(
+                        error(word.span, format!("`{}` is not valid here", word.text))
+                            .label("expected `never` or nothing"),
+                    );
+                }
+                draft.old_unicast_checksum = Some((word.is_some(), line.keyword.span));
+            }
             "unicast_fault_no_peer" => draft.fault_without_peer = true,
             _ => return false,
         }

@@ -8,8 +8,8 @@ use kr_model::InstanceId;
 use kr_model::net::Family;
 use kr_model::units::{AdvertInterval, IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    Announce, Authentication, Instance, MULTICAST_V6, Peer, Preemption, TrackedInterface,
-    Transport, Version, WantedState,
+    Announce, Authentication, ChecksumMode, Instance, MULTICAST_V6, Peer, Preemption,
+    TrackedInterface, Transport, Version, WantedState,
 };
 
 use crate::source::Span;
@@ -78,6 +78,10 @@ impl Build<'_> {
     ) -> Option<InstanceEntry> {
         let (vrid, interface) = self.required(globals, &draft)?;
         let family = self.family(&mut draft);
+        let strict = draft.strict.unwrap_or(globals.vrrp.strict);
+        if strict && !self.make_strict(&mut draft, family, &interface) {
+            return None;
+        }
         let version = self.finish_version(globals, &draft, family);
         let priority = draft.priority.unwrap_or(match draft.state {
             Some(WantedState::Master) => Priority::OWNER,
@@ -100,6 +104,8 @@ impl Build<'_> {
             draft.tracked_interfaces.retain(|tracked| !own(tracked));
         }
         let interval = self.interval(&draft, version);
+        let transport = self.transport(globals, &draft, family);
+        let preemption = self.preemption(&draft, priority, wanted);
         let instance = Instance {
             id,
             version,
@@ -109,16 +115,19 @@ impl Build<'_> {
             priority,
             wanted,
             advert_interval: interval,
-            transport: self.transport(globals, &draft, family),
-            v3_checksum_as_v2: self.checksum_as_v2(globals, &draft, version, family),
+            checksum: self.checksum(globals, &draft, version, &transport),
+            track_source: self.tracks_source(&draft, &transport),
+            transport,
             authentication: self.finish_authentication(&draft, version, family, interval),
             group: None,
-            preemption: self.preemption(&draft, priority, wanted),
+            ignore_adverts: self.ignores_adverts(globals, &draft, priority),
+            yields_when_late: self.yields_when_late(&draft, preemption),
+            preemption,
             down_timer_adverts: draft
                 .down_timer_adverts
                 .or(globals.vrrp.down_timer_adverts)
                 .unwrap_or(3),
-            announce: announce(globals, &draft, family),
+            announce: announce(globals, &draft),
             tracked_interfaces: draft.tracked_interfaces,
             trackers: Vec::new(),
             track_primary: draft.track_primary,
@@ -127,7 +136,8 @@ impl Build<'_> {
                 .unwrap_or(globals.vrrp.no_answer_to_lower),
             advert_before_yielding: draft
                 .advert_before_yielding
-                .unwrap_or(globals.vrrp.advert_before_yielding),
+                .or(globals.vrrp.advert_before_yielding)
+                .unwrap_or(true),
             check_addresses_once: draft
                 .check_addresses_once
                 .unwrap_or(globals.vrrp.check_addresses_once),
@@ -141,6 +151,7 @@ impl Build<'_> {
         };
         Some(InstanceEntry {
             instance,
+            strict,
             notify: draft.notify,
             mail: draft.alert.unwrap_or_else(|| globals.alert_of_instances()),
         })
@@ -243,13 +254,23 @@ impl Build<'_> {
         }
     }
 
-    fn checksum_as_v2(
+    fn checksum(
         &mut self,
         globals: &Globals,
         draft: &InstanceDraft,
         version: Version,
-        family: Family,
-    ) -> bool {
+        transport: &Transport,
+    ) -> ChecksumMode {
+        let (to_peers, family) = match transport {
+            Transport::Multicast { group, .. } => (false, Family::of(*group)),
+            Transport::Unicast { peers, .. } => {
+                let first = peers.first();
+                (
+                    true,
+                    first.map_or(Family::Inet, |peer| Family::of(peer.address)),
+                )
+            }
+        };
         let applies = version == Version::V3 && family == Family::Inet;
         if draft.v3_checksum_as_v2 == Some(true) && !applies {
             self.report(error(
@@ -257,8 +278,75 @@ impl Build<'_> {
                 "`v3_checksum_as_v2` is for version 3 over IPv4; it is ignored",
             ));
         }
-        let wanted = draft.v3_checksum_as_v2;
-        applies && wanted.unwrap_or(globals.vrrp.v3_checksum_as_v2)
+        let old = draft.old_unicast_checksum;
+        if let Some((_, at)) = old.filter(|_| !(applies && to_peers)) {
+            self.report(error(
+                at,
+                "`old_unicast_checksum` is for unicast version 3 over IPv4; it is ignored",
+            ));
+        }
+        let as_version_2 = draft.v3_checksum_as_v2;
+        match old.map(|(never, _)| never) {
+            _ if !applies => ChecksumMode::Standard,
+            _ if as_version_2.unwrap_or(globals.vrrp.v3_checksum_as_v2) => ChecksumMode::AsVersion2,
+            Some(false) if to_peers => ChecksumMode::OldUnicast,
+            None if to_peers => ChecksumMode::Detect,
+            Some(_) | None => ChecksumMode::Standard,
+        }
+    }
+
+    fn tracks_source(&mut self, draft: &InstanceDraft, transport: &Transport) -> bool {
+        let Some(at) = draft.track_source else {
+            return false;
+        };
+        let source = match transport {
+            Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
+        };
+        if source.is_none() {
+            self.report(
+                error(at, "`track_src_ip` has no effect without a source address")
+                    .help("add `mcast_src_ip ADDRESS` or `unicast_src_ip ADDRESS`"),
+            );
+        }
+        source.is_some()
+    }
+
+    fn ignores_adverts(
+        &mut self,
+        globals: &Globals,
+        draft: &InstanceDraft,
+        priority: Priority,
+    ) -> bool {
+        if let Some((true, at)) = draft.ignore_adverts
+            && !priority.is_owner()
+        {
+            self.report(error(
+                at,
+                "`owner_ignore_adverts` is for priority 255; it is ignored",
+            ));
+        }
+        let own = draft.ignore_adverts.map(|(value, _)| value);
+        priority.is_owner() && own.unwrap_or(globals.vrrp.owners_ignore_adverts)
+    }
+
+    /// Without `nopreempt` the router would take the addresses back at once.
+    fn yields_when_late(
+        &mut self,
+        draft: &InstanceDraft,
+        preemption: Preemption,
+    ) -> Option<Priority> {
+        let (priority, at) = draft.yields_when_late?;
+        if preemption != Preemption::Never {
+            self.report(
+                error(
+                    at,
+                    "`timer_expired_backup` needs `nopreempt`; it is ignored",
+                )
+                .help("add `nopreempt` and `state BACKUP`"),
+            );
+            return None;
+        }
+        Some(priority)
     }
 
     fn interval(&mut self, draft: &InstanceDraft, version: Version) -> AdvertInterval {
@@ -474,7 +562,7 @@ fn hear_each_other(one: &Transport, other: &Transport) -> bool {
     }
 }
 
-fn announce(globals: &Globals, draft: &InstanceDraft, family: Family) -> Announce {
+fn announce(globals: &Globals, draft: &InstanceDraft) -> Announce {
     let own = &draft.garp;
     let global = &globals.vrrp.garp;
     let delay = own.delay.or(global.delay).unwrap_or(Duration::from_secs(5));
@@ -486,9 +574,5 @@ fn announce(globals: &Globals, draft: &InstanceDraft, family: Family) -> Announc
         refresh_repeat: own.refresh_repeat.or(global.refresh_repeat).unwrap_or(1),
         lower_priority_repeat: own.lower_repeat.or(global.lower_repeat).unwrap_or(repeat),
         lower_priority_delay: own.lower_delay.or(global.lower_delay).unwrap_or(delay),
-        interval: match family {
-            Family::Inet => globals.vrrp.arp_interval,
-            Family::Inet6 => globals.vrrp.na_interval,
-        },
     }
 }

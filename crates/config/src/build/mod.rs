@@ -11,6 +11,7 @@ mod datagram_check;
 mod fifo;
 mod finding;
 mod forwarding;
+mod garp_group;
 mod global;
 mod group;
 mod instance;
@@ -22,6 +23,7 @@ mod script_settings;
 mod server_finish;
 mod service_finish;
 mod signing;
+mod strict;
 mod sync_group;
 mod timeouts;
 mod tls;
@@ -153,6 +155,7 @@ const ROOT: Context = Context {
     also: &[],
     repeatable: &[
         "global_defs",
+        "garp_group",
         "vrrp_instance",
         "vrrp_sync_group",
         "virtual_server",

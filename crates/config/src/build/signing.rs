@@ -51,6 +51,16 @@ enum Mode {
     ReceiveOnly,
 }
 
+impl SigningDraft {
+    /// Strict mode: no advert without a signature. True when something else was asked for.
+    pub(super) fn enforce(&mut self) -> bool {
+        !matches!(
+            std::mem::replace(&mut self.mode, Mode::Enforce),
+            Mode::Enforce
+        )
+    }
+}
+
 impl Build<'_> {
     /// Reads a block; a second one of the same instance adds to the first.
     pub(super) fn signing(&mut self, draft: &mut Option<SigningDraft>, statement: &Statement) {

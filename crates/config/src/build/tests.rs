@@ -3,6 +3,7 @@ mod forms;
 mod lvs;
 mod notify;
 mod signing;
+mod strict;
 mod vrrp;
 
 use std::time::Duration;
@@ -71,6 +72,7 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
     let places: &[(Block, String)] = &[
         (Block::Root, "@".to_owned()),
         (Block::GlobalDefs, "global_defs {\n@\n}".to_owned()),
+        (Block::GarpGroup, "garp_group {\n@\n}".to_owned()),
         (Block::Ssl, "SSL {\n@\n}".to_owned()),
         (Block::VrrpInstance, instance_with("@")),
         (

@@ -91,6 +91,15 @@ impl VirtualRouter {
             Ok(good) => good,
             Err(complaint) => return self.complain(header.source, complaint, turn),
         };
+        if self.config.ignore_adverts && self.priority().is_owner() {
+            return self.complain(header.source, Complaint::OwnerIgnores, turn);
+        }
+        if heard.old_checksum && !self.old_checksum {
+            self.old_checksum = true;
+            self.messages = None;
+            let source = header.source;
+            self.say(EventKind::OldChecksum { source }, turn);
+        }
         if let Some(sequence) = heard.sequence {
             if !send::is_newer(sequence, self.sequence) {
                 return self.complain(header.source, Complaint::Replayed(sequence), turn);

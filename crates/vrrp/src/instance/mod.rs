@@ -24,7 +24,7 @@ use kr_model::Instant;
 use kr_model::signing::Utc;
 use kr_model::units::{AdvertInterval, Priority};
 use kr_model::vrrp::{
-    Authentication, Cause, Counters, Instance, Role, SignatureMarks, Snapshot, State,
+    Authentication, Cause, ChecksumMode, Counters, Instance, Role, SignatureMarks, Snapshot, State,
 };
 
 use crate::action::Action;
@@ -86,6 +86,8 @@ pub(crate) struct VirtualRouter {
     /// Up to where a successor of this process was told that sequence numbers are used.
     reserved: u32,
     signatures: Signatures,
+    /// Unicast adverts of version 3 have the checksum of keepalived up to 1.3.6.
+    old_checksum: bool,
     announcer: Announcer,
     /// Log points said since the last change of state or master.
     said: Vec<Discriminant<EventKind>>,
@@ -202,6 +204,7 @@ enum Patience {
 impl VirtualRouter {
     pub(crate) fn new(config: Instance, now: Instant) -> Self {
         Self {
+            old_checksum: config.checksum == ChecksumMode::OldUnicast,
             config,
             phase: Phase::Init,
             source: None,

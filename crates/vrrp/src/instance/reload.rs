@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kr_model::units::AdvertInterval;
-use kr_model::vrrp::{Instance, Transport};
+use kr_model::vrrp::{ChecksumMode, Instance, Transport};
 
 use super::{Phase, Surroundings, Turn, VirtualRouter};
 use crate::timing;
@@ -23,6 +23,9 @@ impl VirtualRouter {
         self.messages = None;
         if old.priority != self.config.priority {
             self.gave_way = false;
+        }
+        if old.checksum != self.config.checksum {
+            self.old_checksum = self.config.checksum == ChecksumMode::OldUnicast;
         }
         self.move_timers(&old, turn);
         if matches!(self.phase, Phase::Master(_)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kr_model::net::Family;
 use kr_model::signing::Utc;
-use kr_model::vrrp::{Authentication, Instance, Transport, Version};
+use kr_model::vrrp::{Authentication, Cause, Instance, Transport, Version};
 use kr_wire::advert::{
     self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends,
 };
@@ -14,10 +14,11 @@ use kr_wire::ipv4::{self, PROTOCOL_AH, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
 use kr_wire::ipv6::{self, TRAFFIC_CLASS_INTERNETWORK_CONTROL};
 use kr_wire::trailer::Trailer;
 
-use super::{Patience, Phase, Turn, VirtualRouter};
+use super::{Backup, Patience, Phase, Turn, VirtualRouter};
 use crate::action::Action;
 use crate::event::EventKind;
 use crate::receive;
+use crate::timing;
 
 /// RFC 9568 section 5.1.1.3: a receiver believes nothing that passed a router.
 const LINK_TTL: u8 = 255;
@@ -36,7 +37,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    fn new(config: &Instance, source: IpAddr, priority: u8) -> Self {
+    fn new(config: &Instance, source: IpAddr, priority: u8, old_checksum: bool) -> Self {
         let destinations = match &config.transport {
             Transport::Multicast { group, .. } => vec![*group],
             Transport::Unicast { peers, .. } => peers.iter().map(|peer| peer.address).collect(),
@@ -46,7 +47,12 @@ impl Messages {
                 source,
                 destination,
             };
-            (destination, encode(config, priority, ends))
+            let covered = if old_checksum {
+                receive::old_unicast_ends(ends)
+            } else {
+                ends
+            };
+            (destination, encode(config, priority, covered))
         };
         Self {
             source,
@@ -87,10 +93,14 @@ impl VirtualRouter {
         if due > turn.now {
             return;
         }
+        let late = turn.now.since(due);
+        if self.is_overtaken(late) {
+            self.give_up(late, turn);
+            return;
+        }
         self.send_advert(turn);
         let interval = self.config.advert_interval.as_duration();
         let next = due.saturating_add(interval);
-        let late = turn.now.since(due);
         if let Phase::Master(master) = &mut self.phase
             && next > turn.now
         {
@@ -98,6 +108,25 @@ impl VirtualRouter {
         }
         self.announce_after_a_pause(late, turn);
         self.publish_when_stale(turn);
+    }
+
+    /// `timer_expired_backup`: the last advert is three intervals and a skew ago, so a backup of that priority
+    /// is master by now, and with `nopreempt` it shall stay so.
+    fn is_overtaken(&self, late: Duration) -> bool {
+        let interval = self.config.advert_interval;
+        self.config.yields_when_late.is_some_and(|priority| {
+            let skew = timing::skew(self.config.version, priority, interval);
+            late >= interval.as_duration() * 2 + skew
+        })
+    }
+
+    fn give_up(&mut self, late: Duration, turn: &mut Turn<'_>) {
+        self.release_master();
+        self.set_addresses(false, turn);
+        let interval = self.config.advert_interval;
+        let down_at = turn.now.saturating_add(self.master_down(interval));
+        let backup = Backup::until(down_at, interval);
+        self.enter(Phase::Backup(backup), Cause::HeldUp { late }, turn);
     }
 
     /// A master that sent nothing for so long that a backup may have taken over announces again: the
@@ -157,7 +186,7 @@ impl VirtualRouter {
         };
         let messages = match self.messages.take() {
             Some(same) if same.source == source && same.priority == priority => same,
-            Some(_) | None => Messages::new(&self.config, source, priority),
+            Some(_) | None => Messages::new(&self.config, source, priority, self.old_checksum),
         };
         self.reserve_sequence(turn);
         let ttl = ttl(&self.config);

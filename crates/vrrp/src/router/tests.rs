@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use kr_model::vrrp::{Authentication, Counters, Preemption, Role, Secret, SignatureMarks, Version};
+use kr_model::vrrp::{
+    AnnouncePace, Authentication, Counters, Preemption, Role, Secret, SignatureMarks, Version,
+};
 use kr_wire::advert::{Advert, Body};
 use kr_wire::{ipv4, ipv6};
 
@@ -8,6 +10,7 @@ use super::*;
 use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 
 mod authentication;
+mod compatibility;
 mod fault;
 mod groups;
 mod overlap;
@@ -69,6 +72,9 @@ fn message(packet: &[u8]) -> &[u8] {
 fn global() -> VrrpGlobal {
     VrrpGlobal {
         startup_delay: Duration::ZERO,
+        delay_after_boot: Duration::ZERO,
+        log_unknown_vrids: false,
+        pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
         dynamic_interfaces: false,
     }
@@ -230,6 +236,9 @@ fn the_startup_delay_ignores_adverts_and_counts_timers_from_its_end() {
     let mut bench = Bench::empty();
     let global = VrrpGlobal {
         startup_delay: Duration::from_secs(10),
+        delay_after_boot: Duration::ZERO,
+        log_unknown_vrids: false,
+        pace: AnnouncePace::default(),
         ..global()
     };
     let instances = [(ID, instance(100))].into();
@@ -423,9 +432,15 @@ fn lower_prio_no_advert_announces_without_an_answer() {
 
 #[test]
 fn yielding_empties_the_announcements_and_counts_a_released_master() {
-    let mut config = instance(100);
-    config.announce.interval = Duration::from_secs(1);
-    let mut bench = Bench::master(config);
+    let mut bench = Bench::empty();
+    let mut settings = global();
+    settings.pace.arp = Duration::from_secs(1);
+    bench.give(Input::Configure {
+        global: settings,
+        instances: [(ID, instance(100))].into(),
+        resume: BTreeMap::new(),
+    });
+    bench.wait();
     bench.later(500);
     bench.hear(9, 200);
     assert_eq!(bench.counters().release_master, 1);

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use kr_model::net::Family;
 use kr_model::units::Priority;
-use kr_model::vrrp::{Authentication, Preemption, Secret, Transport, Version, WantedState};
+use kr_model::vrrp::{
+    Authentication, ChecksumMode, Preemption, Secret, Transport, Version, WantedState,
+};
 
 use super::{clean, instance, instance_with, loaded, messages};
 use crate::build::exit_code;
@@ -39,7 +41,7 @@ fn an_instance_has_the_defaults_of_keepalived() {
         (5, 1)
     );
     assert!(i.track_primary && i.answer_lower_priority);
-    assert!(!i.advert_before_yielding && !i.check_addresses_once);
+    assert!(i.advert_before_yielding && !i.check_addresses_once);
 }
 
 #[test]
@@ -324,7 +326,7 @@ fn a_checksum_as_in_version_2_is_for_version_3_over_ipv4() {
     let set = |text: &str| {
         let config = loaded(text).config.unwrap();
         let instance = &config.instances.values().next().unwrap().instance;
-        instance.v3_checksum_as_v2
+        instance.checksum == ChecksumMode::AsVersion2
     };
     assert!(set(&instance_with("version 3\nv3_checksum_as_v2")));
     assert!(set(&format!("{global}{}", instance_with("version 3"))));

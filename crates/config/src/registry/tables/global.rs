@@ -108,7 +108,7 @@ keywords! {
         "Old spelling of vrrp_garp_extra_if (deprecated after 2.2.2); logs a warning.";
     SUPPORTED (0, 1) "vrrp_lower_prio_no_advert" "vrrp_lower_prio_no_advert [BOOL]" ["false"] [""]
         "Default of the instance keyword of the same meaning.";
-    SUPPORTED (0, 1) "vrrp_higher_prio_send_advert" "vrrp_higher_prio_send_advert [BOOL]" ["false"] [""]
+    SUPPORTED (0, 1) "vrrp_higher_prio_send_advert" "vrrp_higher_prio_send_advert [BOOL]" ["true"] [""]
         "Default of the instance keyword of the same meaning.";
     SUPPORTED (1, 1) "vrrp_version" "vrrp_version 2|3" ["2"] ["2 or 3"]
         "Default VRRP version of instances.";
@@ -126,7 +126,7 @@ keywords! {
         "Every unicast instance drops adverts whose source is not one of its unicast_peer addresses.";
     SUPPORTED (0, 1) "vrrp_skip_check_adv_addr" "vrrp_skip_check_adv_addr [BOOL]" ["false"] [""]
         "Do not compare the address list of adverts from the current master with the own list.";
-    PLANNED (0, MANY) "vrrp_strict" "vrrp_strict [BOOL]" ["false"] [""]
+    SUPPORTED (0, 1) "vrrp_strict" "vrrp_strict [BOOL]" ["false"] [""]
         "Default of the instance keyword strict_mode.";
     PLANNED (0, MANY) "vrrp_priority" "vrrp_priority N" ["0"] ["-20..19"]
         "nice value of the VRRP process.";
@@ -250,11 +250,11 @@ keywords! {
         "Number of packets that the MTU and ADVERT policies leave room for.";
     SUPPORTED (1, 1) "vrrp_startup_delay" "vrrp_startup_delay SECONDS" ["0"] ["0.001..4294.967295"]
         "For this time after start instances ignore received adverts and cannot become MASTER; their timers count from the end of it.";
-    PLANNED (0, MANY) "vrrp_delay_after_boot" "vrrp_delay_after_boot SECONDS" ["0"] ["as above"]
+    SUPPORTED (1, 1) "vrrp_delay_after_boot" "vrrp_delay_after_boot SECONDS" ["0"] ["as above"]
         "Like vrrp_startup_delay but counted from system boot as reported by /proc/uptime.";
-    PLANNED (0, MANY) "log_unknown_vrids" "log_unknown_vrids" ["off"] [""]
+    SUPPORTED (0, 0) "log_unknown_vrids" "log_unknown_vrids" ["off"] [""]
         "Log adverts that arrive for VRIDs with no instance on that interface.";
-    PLANNED (0, MANY) "vrrp_owner_ignore_adverts" "vrrp_owner_ignore_adverts [BOOL]" ["false"] [""]
+    SUPPORTED (0, 1) "vrrp_owner_ignore_adverts" "vrrp_owner_ignore_adverts [BOOL]" ["false"] [""]
         "Default of owner_ignore_adverts for instances of priority 255.";
     PLANNED (0, MANY) "vmac_prefix" "vmac_prefix TEXT" ["vrrp"] ["first one counts"]
         "Name prefix of generated VMAC interfaces (PREFIX.VRID and variants).";

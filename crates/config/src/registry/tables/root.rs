@@ -31,7 +31,7 @@ keywords! {
         "Policy rules installed at start-up and removed at stop (block rule-line).";
     SUPPORTED (1, 1) "vrrp_sync_group" "vrrp_sync_group NAME { ... }" [""] [""]
         "Opens a group of instances that change state together.";
-    PLANNED (0, MANY) "garp_group" "garp_group { ... }" [""] [""]
+    SUPPORTED (0, 0) "garp_group" "garp_group { ... }" [""] [""]
         "Opens a group of interfaces that share a rate limit for gratuitous ARP / unsolicited NA. Several groups may be defined.";
     LINK_EVENTS (0, MANY) "linkbeat_interfaces" "linkbeat_interfaces { ... }" [""] [""]
         "List of interfaces watched by polling, with an optional method per interface.";
@@ -77,13 +77,13 @@ keywords! {
         "Policy rule installed at start-up and removed at stop or when a reload drops it.";
     }
     in GarpGroup {
-    PLANNED (0, MANY) "interface" "interface NAME" ["none"] ["one group per interface; not a VMAC"]
+    SUPPORTED (1, 1) "interface" "interface NAME" ["none"] ["one group per interface; not a VMAC"]
         "Puts one interface into the group.";
-    PLANNED (0, MANY) "interfaces" "interfaces { NAME... }" ["none"] ["as interface"]
+    SUPPORTED (0, 0) "interfaces" "interfaces { NAME... }" ["none"] ["as interface"]
         "Puts several interfaces into the group; the list also numbers the group in dumps.";
-    PLANNED (0, MANY) "garp_interval" "garp_interval SECONDS" ["vrrp_garp_interval"] ["0.000001..4294"]
+    SUPPORTED (1, 1) "garp_interval" "garp_interval SECONDS" ["vrrp_garp_interval"] ["0.000001..4294"]
         "Least time between two gratuitous ARP packets on interfaces of the group.";
-    PLANNED (0, MANY) "gna_interval" "gna_interval SECONDS" ["vrrp_gna_interval"] ["0.000001..4294"]
+    SUPPORTED (1, 1) "gna_interval" "gna_interval SECONDS" ["vrrp_gna_interval"] ["0.000001..4294"]
         "Same for unsolicited NA. A group with neither interval is removed.";
     }
     in Linkbeat {

@@ -22,7 +22,7 @@ keywords! {
         "Go to FAULT when a unicast keyword is given and no peer is; otherwise such an instance falls back to multicast with a deprecation warning.";
     SUPPORTED (0, 0) "check_unicast_src" "check_unicast_src" ["off"] [""]
         "Refuse adverts whose source is not a peer. Set by vrrp_check_unicast_src and by min_ttl/max_ttl too.";
-    PLANNED (0, MANY) "old_unicast_checksum" "old_unicast_checksum [never]" ["off, automatic detection"] ["unicast VRRPv3 only"]
+    SUPPORTED (0, 1) "old_unicast_checksum" "old_unicast_checksum [never]" ["off, automatic detection"] ["unicast VRRPv3 only"]
         "Use the checksum of keepalived 1.3.6 and older for unicast VRRPv3 adverts: the destination in the pseudo header is the IPv4 multicast group instead of the peer. never forbids the detection that switches to it.";
     SUPPORTED (0, 0) "native_ipv6" "native_ipv6" ["off"] [""]
         "Deprecated way to say that addresses are IPv6; also sets version 3.";
@@ -50,7 +50,7 @@ keywords! {
         "Source address of unicast adverts, and the address received adverts must be sent to.";
     SUPPORTED (1, 1) "mcast_dst_ip" "mcast_dst_ip ADDR" ["vrrp_mcast_group4 / vrrp_mcast_group6"] ["IPv4 multicast or IPv6 link-local multicast"]
         "Destination of multicast adverts. Not for unicast.";
-    PLANNED (0, MANY) "track_src_ip" "track_src_ip" ["off"] ["with mcast_src_ip or unicast_src_ip"]
+    SUPPORTED (0, 0) "track_src_ip" "track_src_ip" ["off"] ["with mcast_src_ip or unicast_src_ip"]
         "Go to FAULT while the configured source address is not on the interface.";
     SUPPORTED (1, 1) "virtual_router_id" "virtual_router_id N" ["none, required"] ["1..255"]
         "VRID; two instances of one family and interface cannot share it.";
@@ -84,8 +84,8 @@ keywords! {
         "Drop traffic to the virtual addresses by firewall rules while master (nftables or iptables, see vrrp_iptables/nftables).";
     SUPPORTED (0, 1) "skip_check_adv_addr" "skip_check_adv_addr [BOOL]" ["vrrp_skip_check_adv_addr"] [""]
         "Do not compare the address list of adverts that come from the master already known.";
-    PLANNED (0, MANY) "strict_mode" "strict_mode [BOOL]" ["vrrp_strict"] [""]
-        "Follow the VRRP RFC: no authentication, no unicast on an interface with multicast, priority 255 exactly when state MASTER, no preempt_delay, down_timer_adverts 3, no GARP on lower priority, no advert on lower or higher priority, no vmac_xmit_base, no own VMAC MAC, at least one address, no no_accept for version 2 and accept off by default, IPv6 version 3.";
+    SUPPORTED (0, 1) "strict_mode" "strict_mode [BOOL]" ["vrrp_strict"] [""]
+        "Follow the VRRP RFC: no authentication, no unicast on an interface with multicast, priority 255 exactly when state MASTER, no preempt_delay, down_timer_adverts 3, no GARP on lower priority, no advert on lower or higher priority, no vmac_xmit_base, no own VMAC MAC, at least one address, IPv6 version 3. Traffic to the addresses stays accepted, as no_accept is not built yet.";
     SUPPORTED (0, 0) "preempt" "preempt" ["preempt"] [""]
         "Old keyword for the default; undoes nopreempt earlier in the block.";
     SUPPORTED (0, 0) "nopreempt" "nopreempt" ["preempt"] ["state BACKUP, priority below 255"]
@@ -128,19 +128,19 @@ keywords! {
         "Number per address sent after a lower priority advert; 0 sends none. 0 in strict mode.";
     SUPPORTED (1, 1) "down_timer_adverts" "down_timer_adverts N" ["vrrp_down_timer_adverts, else 3"] ["1..100; 3 in strict mode"]
         "Advert intervals without advert before a backup takes over.";
-    PLANNED (0, MANY) "timer_expired_backup" "timer_expired_backup [PRIORITY]" ["off; 254 without argument"] ["1..254; needs nopreempt"]
+    SUPPORTED (0, 1) "timer_expired_backup" "timer_expired_backup [PRIORITY]" ["off; 254 without argument"] ["1..254; needs nopreempt"]
         "When this process was held up so long that a router with this priority would already have taken over (3 advert intervals plus its skew), leave MASTER at once instead of sending adverts again.";
-    PLANNED (0, MANY) "thread_timer_expired" "thread_timer_expired [PRIORITY]" [""] [""]
-        "Old name of timer_expired_backup, reported as an error.";
+    SUPPORTED (0, 1) "thread_timer_expired" "thread_timer_expired [PRIORITY]" [""] [""]
+        "Old name of timer_expired_backup.";
     PLANNED (0, MANY) "garp_extra_if" "garp_extra_if [all] SECONDS" ["vrrp_garp_extra_if"] ["0..86400"]
         "Repeat gratuitous ARP/NA for VMAC interfaces that send no adverts (one address per interface), or with all for every interface of the addresses.";
     PLANNED (0, MANY) "vmac_garp_intvl" "vmac_garp_intvl [all] SECONDS" [""] [""]
         "Old spelling of garp_extra_if (deprecated after 2.2.2); reported.";
     SUPPORTED (0, 1) "lower_prio_no_advert" "lower_prio_no_advert [BOOL]" ["vrrp_lower_prio_no_advert; true in strict mode"] [""]
         "Do not answer an advert of lower priority with an own advert.";
-    SUPPORTED (0, 1) "higher_prio_send_advert" "higher_prio_send_advert [BOOL]" ["vrrp_higher_prio_send_advert; false in strict mode"] [""]
-        "Before becoming backup because of an advert of higher priority, send one more own advert.";
-    PLANNED (0, MANY) "owner_ignore_adverts" "owner_ignore_adverts [BOOL]" ["true for priority 255 in strict mode, else vrrp_owner_ignore_adverts"] ["priority 255 only"]
+    SUPPORTED (0, 1) "higher_prio_send_advert" "higher_prio_send_advert [BOOL]" ["vrrp_higher_prio_send_advert, else on; off in strict mode"] [""]
+        "Before becoming backup because of an advert of higher priority, send one more own advert: it shows the new master that there were two, so that it announces the addresses again. On by default, unlike in keepalived.";
+    SUPPORTED (0, 1) "owner_ignore_adverts" "owner_ignore_adverts [BOOL]" ["true for priority 255 in strict mode, else vrrp_owner_ignore_adverts"] ["priority 255 only"]
         "Drop every advert while the effective priority is 255.";
     FIXED_BUFFERS (0, MANY) "kernel_rx_buf_size" "kernel_rx_buf_size BYTES" ["vrrp_rx_bufs_policy"] ["0..4294967295"]
         "Receive buffer of the socket of this instance (SO_RCVBUF).";

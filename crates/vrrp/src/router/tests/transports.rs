@@ -1,7 +1,7 @@
 //! IPv6, unicast, and who gets a packet that several instances could take.
 
 use kr_model::net::Cidr;
-use kr_model::vrrp::{MULTICAST_V6, Peer, VirtualAddress};
+use kr_model::vrrp::{ChecksumMode, MULTICAST_V6, Peer, VirtualAddress};
 
 use super::*;
 use crate::fixture::address;
@@ -298,7 +298,7 @@ fn a_unicast_router_without_peers_is_in_fault() {
 fn v3_checksum_as_v2_is_sent_and_expected() {
     let config = Instance {
         version: Version::V3,
-        v3_checksum_as_v2: true,
+        checksum: ChecksumMode::AsVersion2,
         ..instance(100)
     };
     let mut bench = Bench::backup(config);
