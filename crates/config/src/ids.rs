@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use kr_model::bfd;
 use kr_model::check::Probe;
 use kr_model::global::DaemonScript;
 use kr_model::lvs::CheckerBinding;
@@ -12,7 +13,7 @@ use kr_model::net::Family;
 use kr_model::script::ScriptUser;
 use kr_model::units::{IfName, Vrid};
 use kr_model::vrrp::{Instance, Transport};
-use kr_model::{CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{BfdId, CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
 
 use crate::typed::{Config, Deletion, InstanceNotify};
 
@@ -20,6 +21,7 @@ use crate::typed::{Config, Deletion, InstanceNotify};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IdAllocator {
     instances: u32,
+    bfd: u32,
     virtual_servers: u32,
     real_servers: u32,
     checkers: u32,
@@ -36,6 +38,8 @@ impl IdAllocator {
 
 /// What makes an instance the same one: its name and everything else may change.
 type InstanceKey = (Vrid, Family, IfName, Option<IpAddr>);
+/// What makes a BFD session the same one: its two ends.
+type BfdKey = (IpAddr, Option<IpAddr>, bfd::Path);
 /// What makes a virtual server the same one: its services, or group and number within the group.
 type VirtualServerKey = (String, Family);
 /// What makes a script the same one.
@@ -44,7 +48,7 @@ type ScriptKey = (PathBuf, Vec<String>, Option<ScriptUser>);
 /// Renumbers a configuration that was just built: equal objects take over the ids of `previous`, others
 /// get fresh ones.
 ///
-/// An instance is equal by VRID, family, interface and unicast source; a virtual server by its services
+/// An instance is equal by VRID, family, interface and unicast source; a BFD session by its two ends; a virtual server by its services
 /// (or its group); a real server by address and port within its virtual server; a checker by what it does
 /// within its real server, in whatever order; a script by command and account.
 #[must_use]
@@ -52,6 +56,7 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
     let scripts = script_ids(previous, allocator, &new);
     let script = |id: Option<ScriptId>| id.and_then(|id| scripts.get(&id).copied());
     let instances = instance_ids(previous, allocator, &new);
+    let sessions = bfd_ids(previous, allocator, &new);
     let virtual_servers = virtual_server_ids(previous, allocator, &new);
     let real_servers = real_server_ids(previous, allocator, &new, &virtual_servers);
     let checkers = checker_ids(previous, allocator, &new, &real_servers, &scripts);
@@ -96,6 +101,7 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
         groups: renumber(new.groups, &groups, |_, entry| {
             entry.notify = renamed(&entry.notify);
         }),
+        bfd: renumber(new.bfd, &sessions, |id, entry| entry.session.id = id),
         virtual_servers: renumber(new.virtual_servers, &virtual_servers, |id, entry| {
             entry.virtual_server.id = id;
             entry.quorum_up = script(entry.quorum_up);
@@ -200,6 +206,21 @@ fn instance_ids(
             .map(|(id, entry)| (key(&entry.instance), *id))
     }
     let fresh = || InstanceId(IdAllocator::take(&mut allocator.instances));
+    pair(previous.into_iter().flat_map(keys), keys(new), fresh)
+}
+
+fn bfd_ids(
+    previous: Option<&Config>,
+    allocator: &mut IdAllocator,
+    new: &Config,
+) -> BTreeMap<BfdId, BfdId> {
+    fn keys(config: &Config) -> impl Iterator<Item = (BfdKey, BfdId)> {
+        config.bfd.iter().map(|(id, entry)| {
+            let session = &entry.session;
+            ((session.neighbor, session.source, session.path), *id)
+        })
+    }
+    let fresh = || BfdId(IdAllocator::take(&mut allocator.bfd));
     pair(previous.into_iter().flat_map(keys), keys(new), fresh)
 }
 

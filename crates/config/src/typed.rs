@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use kr_model::bfd;
 use kr_model::check::{Checker, CheckerGlobal};
 use kr_model::global::Global;
 use kr_model::lvs::{IpvsGlobal, RealServer, VirtualServer};
 use kr_model::script::Script;
 use kr_model::vrrp::{Instance, VrrpGlobal};
-use kr_model::{CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{BfdId, CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
 
 /// A whole configuration. Two that are equal mean the same, object by object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub instances: BTreeMap<InstanceId, InstanceEntry>,
     /// `vrrp_sync_group` blocks with at least one member.
     pub groups: BTreeMap<GroupId, GroupEntry>,
+    /// `bfd_instance` blocks.
+    pub bfd: BTreeMap<BfdId, BfdEntry>,
     /// `virtual_server` blocks.
     pub virtual_servers: BTreeMap<VirtualServerId, VirtualServerEntry>,
     /// `real_server` blocks.
@@ -56,6 +59,21 @@ pub struct GroupEntry {
     pub notify: InstanceNotify,
     /// `smtp_alert`, with the defaults worked out.
     pub mail: bool,
+}
+
+/// A BFD session with what is worked out before the VRRP process gets its slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BfdEntry {
+    /// The slice of the VRRP process.
+    pub session: bfd::Session,
+    /// `weight`: what a line of `track_bfd` without a weight means, -253 to 253.
+    pub weight: i16,
+    /// `reverse` behind that weight.
+    pub reverse: bool,
+    /// Instances may track it (no `checker` alone).
+    pub for_vrrp: bool,
+    /// Checkers may follow it (no `vrrp` alone).
+    pub for_checkers: bool,
 }
 
 /// Scripts of an instance or of a sync group.

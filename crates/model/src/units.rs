@@ -113,6 +113,11 @@ impl Priority {
     }
 }
 
+impl Multiplier {
+    /// 5: used when a configuration gives none.
+    pub const DEFAULT: Self = Self(5);
+}
+
 impl Weight {
     /// 0: takes no new connections.
     pub const MIN: Self = Self(0);

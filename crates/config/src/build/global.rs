@@ -442,6 +442,7 @@ impl Build<'_> {
                 announce_at_start: globals.announce_at_start,
             },
             groups: Default::default(),
+            bfd: Default::default(),
             instances: Default::default(),
             virtual_servers: Default::default(),
             real_servers: Default::default(),

@@ -5,6 +5,7 @@
 //! `global_defs` and the other settings of the root are read first, so blocks may stand in any order.
 
 mod address;
+mod bfd;
 mod check_draft;
 mod checker;
 mod datagram_check;
@@ -158,6 +159,7 @@ const ROOT: Context = Context {
         "garp_group",
         "vrrp_instance",
         "vrrp_sync_group",
+        "bfd_instance",
         "virtual_server",
         "virtual_server_group",
     ],
@@ -173,6 +175,7 @@ impl Build<'_> {
         let mut groups = Groups::default();
         let mut blocks = Vec::new();
         let mut sync_groups = Vec::new();
+        let mut bfd = Vec::new();
         let mut seen = Seen::default();
         for statement in root {
             let Some(keyword) = self.accept(&ROOT, &mut seen, statement) else {
@@ -182,6 +185,7 @@ impl Build<'_> {
                 "vrrp_instance" | "virtual_server" => blocks.push(statement),
                 "virtual_server_group" => self.server_group(&mut groups, statement),
                 "vrrp_sync_group" => sync_groups.push(statement),
+                "bfd_instance" => bfd.push(statement),
                 name => {
                     if !self.root_setting(&mut globals, name, statement) {
                         self.unbuilt(keyword, statement);
@@ -190,6 +194,9 @@ impl Build<'_> {
             }
         }
         let mut config = self.global_config(&globals);
+        for statement in bfd {
+            self.bfd_instance(&mut config, statement);
+        }
         let mut drafts = Vec::new();
         for statement in blocks {
             if statement.keyword.text == "vrrp_instance" {

@@ -1,3 +1,4 @@
+mod bfd;
 mod checks;
 mod forms;
 mod lvs;
@@ -79,6 +80,7 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
             Block::Authentication,
             instance_with("authentication {\n@\n}"),
         ),
+        (Block::BfdInstance, "bfd_instance B {\n@\n}".to_owned()),
         (Block::VirtualServer, service_with("@")),
         (Block::RealServer, server_with("@")),
         (Block::Connection, server_with("TCP_CHECK {\n@\n}")),

@@ -73,6 +73,23 @@ impl Build<'_> {
         Some(value)
     }
 
+    /// The first argument as a whole number that may be negative.
+    pub(super) fn signed(&mut self, statement: &Statement, min: i16, max: i16) -> Option<i16> {
+        let word = statement.arguments.first()?;
+        let value = word.text.parse().ok();
+        let value = value.filter(|value| (min..=max).contains(value));
+        if value.is_none() {
+            self.report(
+                placeholder(
+                    error(word.span, format!("`{}` is not valid here", word.text)),
+                    word,
+                )
+                .label(format!("expected a whole number from {min} to {max}")),
+            );
+        }
+        value
+    }
+
     /// The first argument as seconds with up to six decimals.
     pub(super) fn seconds(
         &mut self,
@@ -271,6 +288,13 @@ fn parse_seconds(text: &str) -> Option<(Duration, bool)> {
     Some((time, exact))
 }
 
+/// Milliseconds with a fraction; the second value is false when digits beyond microseconds were cut.
+pub(super) fn milliseconds(text: &str) -> Option<(Duration, bool)> {
+    let (thousandfold, exact) = parse_seconds(text)?;
+    let time = thousandfold / 1_000;
+    Some((time, exact && time.subsec_nanos().is_multiple_of(1_000)))
+}
+
 /// Seconds without needless zeros.
 pub(super) fn decimal(time: Duration) -> String {
     let fraction = format!("{:06}", time.subsec_micros());
@@ -303,6 +327,15 @@ pub(super) fn placeholder(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn milliseconds_have_up_to_three_decimals() {
+        let micros = |text| milliseconds(text).map(|(time, exact)| (time.as_micros(), exact));
+        assert_eq!(micros("10"), Some((10_000, true)));
+        assert_eq!(micros("3.312"), Some((3_312, true)));
+        assert_eq!(micros("3.3125"), Some((3_312, false)));
+        assert_eq!(micros("10ms"), None);
+    }
 
     #[test]
     fn seconds_have_up_to_six_decimals() {

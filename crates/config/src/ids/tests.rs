@@ -216,3 +216,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_bfd_session_is_known_by_its_two_ends() {
+    let session =
+        |name: &str, lines: &str| built(&format!("bfd_instance {name} {{\n{lines}\n}}\n"));
+    let mut allocator = IdAllocator::default();
+    let first = session("A", "neighbor_ip 10.0.0.2");
+    let first = adopt(None, &mut allocator, first);
+    let renamed = session("B", "neighbor_ip 10.0.0.2\nmin_tx 50");
+    let renamed = adopt(Some(&first), &mut allocator, renamed);
+    assert_eq!(renamed.bfd.keys().next(), first.bfd.keys().next());
+    let (id, entry) = renamed.bfd.first_key_value().unwrap();
+    assert_eq!(entry.session.id, *id);
+    let moved = session("B", "neighbor_ip 10.0.0.2\nmultihop\nmax_hops 1");
+    let moved = adopt(Some(&renamed), &mut allocator, moved);
+    assert_ne!(moved.bfd.keys().next(), first.bfd.keys().next());
+}

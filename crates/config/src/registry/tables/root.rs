@@ -47,8 +47,8 @@ keywords! {
         "Opens a watch on a file that holds a number.";
     PLANNED (0, MANY) "vrrp_track_file" "vrrp_track_file NAME { ... }" [""] [""]
         "Old spelling of track_file (deprecated after 2.0.20); same members.";
-    PLANNED (0, MANY) "bfd_instance" "bfd_instance NAME { ... }" [""] ["NAME at most 31 characters"]
-        "Opens a BFD session.";
+    SUPPORTED (1, 1) "bfd_instance" "bfd_instance NAME { ... }" [""] ["NAME at most 31 characters"]
+        "A BFD session (RFC 5880) with a neighbour, which instances and checkers can follow.";
     SUPPORTED (1, 1) "virtual_server_group" "virtual_server_group NAME { entries }" ["none"] ["unique name"]
         "Defines a named list of addresses, address ranges and firewall marks that a \"virtual_server group <NAME>\" expands to.";
     SUPPORTED (1, 2) "virtual_server" "virtual_server IPADDR [PORT] { }" ["port 0 (any)"] ["PORT 1..65535; 0 or absent = all ports"]

@@ -73,35 +73,35 @@ keywords! {
         "At start (not reload) writes VALUE to the file if missing, or always with overwrite.";
     }
     in BfdInstance {
-    PLANNED (0, MANY) "source_ip" "source_ip ADDR" ["chosen by the kernel"] ["same family as the neighbour"]
-        "Local address of the session.";
-    PLANNED (0, MANY) "neighbor_ip" "neighbor_ip ADDR" ["none, required"] [""]
-        "Address of the neighbour. A bad address ends the block.";
-    PLANNED (0, MANY) "neighbour_ip" "neighbour_ip ADDR" [""] [""]
+    SUPPORTED (1, 1) "source_ip" "source_ip ADDR" ["chosen by the kernel"] ["same family as the neighbour"]
+        "Local address of the session; packets to other addresses are not taken for it.";
+    SUPPORTED (1, 1) "neighbor_ip" "neighbor_ip ADDR" ["none, required"] ["no link-local address"]
+        "Address of the neighbour; packets of nobody else are taken.";
+    SUPPORTED (1, 1) "neighbour_ip" "neighbour_ip ADDR" [""] [""]
         "Same as neighbor_ip.";
-    PLANNED (0, MANY) "min_rx" "min_rx MILLISECONDS" ["10"] ["1..4294967, decimal with 3 places"]
-        "Least receive interval; values over 10 s are logged.";
-    PLANNED (0, MANY) "min_tx" "min_tx MILLISECONDS" ["10"] ["1..4294967, decimal with 3 places"]
-        "Least transmit interval while up; values over 10 s are logged.";
-    PLANNED (0, MANY) "idle_tx" "idle_tx MILLISECONDS" ["1000"] ["1000..4294967, decimal with 3 places"]
+    SUPPORTED (1, 1) "min_rx" "min_rx MILLISECONDS" ["10"] ["1..4294967, decimal with 3 places"]
+        "Least receive interval.";
+    SUPPORTED (1, 1) "min_tx" "min_tx MILLISECONDS" ["10"] ["1..4294967, decimal with 3 places"]
+        "Least transmit interval while up.";
+    SUPPORTED (1, 1) "idle_tx" "idle_tx MILLISECONDS" ["1000"] ["1000..4294967, decimal with 3 places"]
         "Transmit interval while down or in init.";
-    PLANNED (0, MANY) "multiplier" "multiplier N" ["5"] ["1..255"]
-        "Number of intervals missed before the neighbour is taken to be down.";
-    PLANNED (0, MANY) "passive" "passive" ["off"] [""]
+    SUPPORTED (1, 1) "multiplier" "multiplier N" ["5"] ["1..255"]
+        "Number of intervals missed before the neighbour takes this end to be down.";
+    SUPPORTED (0, 0) "passive" "passive" ["off"] [""]
         "Send no packet until the neighbour has sent one.";
-    PLANNED (0, MANY) "ttl" "ttl N" ["255 (IPv4), 64 (IPv6)"] ["1..255"]
-        "TTL of the packets sent. hoplimit is the same keyword, without a family check.";
-    PLANNED (0, MANY) "hoplimit" "hoplimit N" ["as ttl"] ["1..255"]
+    SUPPORTED (1, 1) "ttl" "ttl N" ["255"] ["1..255"]
+        "TTL of the packets sent, with which that of received packets is compared. An IPv6 session without it takes packets from 64 on, for that is what keepalived sends.";
+    SUPPORTED (1, 1) "hoplimit" "hoplimit N" ["as ttl"] ["1..255"]
         "Same as ttl.";
-    PLANNED (0, MANY) "max_hops" "max_hops N" ["0"] ["-1..255, at most ttl; 255 switches the check off"]
-        "How many routers a received packet may have passed: packets whose TTL plus max_hops is below the configured ttl are dropped (a packet without TTL information passes). -1 asks for a TTL above the configured one.";
-    PLANNED (0, MANY) "multihop" "multihop [BOOL]" ["false"] [""]
-        "Use port 4784 (RFC 5883) instead of 3784.";
-    PLANNED (0, MANY) "weight" "weight N [reverse]" ["0"] ["-253..253"]
+    SUPPORTED (1, 1) "max_hops" "max_hops N" ["0"] ["-1..255, at most ttl; 255 switches the check off"]
+        "How many routers a received packet may have passed: packets whose TTL plus max_hops is below ttl are ignored. -1 asks for a TTL above it.";
+    SUPPORTED (0, 1) "multihop" "multihop [BOOL]" ["false"] [""]
+        "Use port 4784 (RFC 5883) instead of 3784. Give max_hops too.";
+    SUPPORTED (1, 2) "weight" "weight N [reverse]" ["0"] ["-253..253"]
         "Default weight of the instances that track it.";
-    PLANNED (0, MANY) "vrrp" "vrrp" ["both processes get events"] [""]
-        "Only the VRRP process is told about state changes.";
-    PLANNED (0, MANY) "checker" "checker" ["both processes get events"] [""]
-        "Only the health checker is told about state changes.";
+    SUPPORTED (0, 0) "vrrp" "vrrp" ["both may follow it"] [""]
+        "Only instances may follow it, unless checker is given too.";
+    SUPPORTED (0, 0) "checker" "checker" ["both may follow it"] [""]
+        "Only checkers may follow it, unless vrrp is given too.";
     }
 }

@@ -1,0 +1,172 @@
+use std::net::IpAddr;
+
+use kr_model::bfd::{Micros, Path, Session};
+use kr_model::units::Multiplier;
+
+use super::{clean, loaded, messages};
+use crate::build::exit_code;
+use crate::typed::BfdEntry;
+
+fn block(lines: &str) -> String {
+    format!("bfd_instance B {{\n{lines}\n}}\n")
+}
+
+fn entry(lines: &str) -> BfdEntry {
+    clean(&block(lines)).bfd.into_values().next().unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_session_has_the_defaults_of_keepalived() {
+    let entry = entry("neighbor_ip 10.0.0.2");
+    let expected = Session {
+        id: entry.session.id,
+        name: "B".to_owned(),
+        neighbor: ip("10.0.0.2"),
+        source: None,
+        path: Path::SingleHop,
+        passive: false,
+        min_rx: Micros(10_000),
+        min_tx: Micros(10_000),
+        idle_tx: Micros(1_000_000),
+        multiplier: Multiplier::try_from(5).unwrap(),
+        ttl: 255,
+        min_ttl: 255,
+    };
+    assert_eq!(entry.session, expected);
+    assert_eq!((entry.weight, entry.reverse), (0, false));
+    assert!(entry.for_vrrp && entry.for_checkers);
+}
+
+#[test]
+fn every_word_of_a_block_reaches_the_session() {
+    let all = "neighbour_ip fd00::2\nsource_ip fd00::1\nmin_rx 3.312\nmin_tx 250\nidle_tx 2000\n\
+               multiplier 3\npassive\nhoplimit 200\nmax_hops 10\nmultihop on\nweight -20 reverse\nchecker";
+    let entry = entry(all);
+    let expected = Session {
+        id: entry.session.id,
+        name: "B".to_owned(),
+        neighbor: ip("fd00::2"),
+        source: Some(ip("fd00::1")),
+        path: Path::MultiHop,
+        passive: true,
+        min_rx: Micros(3_312),
+        min_tx: Micros(250_000),
+        idle_tx: Micros(2_000_000),
+        multiplier: Multiplier::try_from(3).unwrap(),
+        ttl: 200,
+        min_ttl: 190,
+    };
+    assert_eq!(entry.session, expected);
+    assert_eq!((entry.weight, entry.reverse), (-20, true));
+    assert_eq!((entry.for_vrrp, entry.for_checkers), (false, true));
+}
+
+#[test]
+fn the_least_ttl_follows_ttl_and_max_hops() {
+    for (lines, ttl, least) in [
+        ("neighbor_ip 10.0.0.2\nttl 64\nmax_hops 3", 64, 61),
+        ("neighbor_ip 10.0.0.2\nmax_hops 255", 255, 0),
+        ("neighbor_ip 10.0.0.2\nttl 254\nmax_hops -1", 254, 255),
+        ("neighbor_ip fd00::2", 255, 64),
+        ("neighbor_ip fd00::2\nmax_hops 2", 255, 62),
+        ("neighbor_ip fd00::2\nttl 255", 255, 255),
+    ] {
+        let session = entry(lines).session;
+        assert_eq!((session.ttl, session.min_ttl), (ttl, least), "{lines}");
+    }
+}
+
+#[test]
+fn vrrp_and_checker_together_mean_both() {
+    let entry = entry("neighbor_ip 10.0.0.2\nvrrp\nchecker");
+    assert!(entry.for_vrrp && entry.for_checkers);
+}
+
+#[test]
+fn what_is_wrong_is_said_and_the_rest_runs() {
+    for (lines, message) in [
+        ("min_rx 0", "`0` is not valid here"),
+        ("min_tx 4294968", "`4294968` is not valid here"),
+        ("idle_tx 999", "`999` is not valid here"),
+        ("min_rx 1.2345", "`1.2345` is rounded to microseconds"),
+        ("min_rx 10001", "`min_rx` is more than ten seconds"),
+        ("multiplier 256", "`256` is not valid here"),
+        ("max_hops 256", "`256` is not valid here"),
+        ("max_hops -1", "no packet has a TTL of 255 less -1"),
+        ("ttl 4\nmax_hops 5", "no packet has a TTL of 4 less 5"),
+        ("weight 254", "`254` is not valid here"),
+        ("weight 1 revers", "`revers` is not valid here"),
+        ("source_ip fd00::1", "fd00::1 cannot send to 10.0.0.2"),
+        (
+            "multihop",
+            "bfd_instance `B` ignores packets that passed a router: it is multihop without max_hops",
+        ),
+    ] {
+        let text = block(&format!("neighbor_ip 10.0.0.2\n{lines}"));
+        assert_eq!(messages(&text), [message]);
+        assert_eq!(loaded(&text).config.unwrap().bfd.len(), 1, "{lines}");
+    }
+}
+
+#[test]
+fn advice_alone_is_exit_code_0() {
+    let text = block("neighbor_ip 10.0.0.2\nmultihop\nmin_rx 20000");
+    assert_eq!(exit_code(&loaded(&text).diagnostics), 0);
+}
+
+#[test]
+fn a_session_that_cannot_be_is_left_out() {
+    for (lines, message) in [
+        ("passive", "bfd_instance `B` has no valid neighbor_ip"),
+        (
+            "neighbor_ip fe80::1",
+            "bfd_instance `B` has a link-local neighbour, and no interface to find it on",
+        ),
+        ("neighbor_ip 224.0.0.1", "224.0.0.1 is nobody's address"),
+    ] {
+        let text = block(lines);
+        assert_eq!(messages(&text), [message]);
+        assert!(loaded(&text).config.unwrap().bfd.is_empty(), "{lines}");
+    }
+}
+
+#[test]
+fn names_and_ends_are_given_once() {
+    let two = |first: &str, second: &str| {
+        let more = format!("}}\nbfd_instance {second}");
+        block(&format!("{first}\n{more}"))
+    };
+    let same_name = two("neighbor_ip 10.0.0.2", "B {\nneighbor_ip 10.0.0.3");
+    assert_eq!(
+        messages(&same_name),
+        ["there is a bfd_instance `B` already"]
+    );
+    let same_ends = two(
+        "neighbor_ip 10.0.0.2\nsource_ip 10.0.0.1",
+        "C {\nneighbor_ip 10.0.0.2",
+    );
+    assert_eq!(
+        messages(&same_ends),
+        ["bfd_instance `C` has the same neighbour as `B`"]
+    );
+    for other in [
+        "C {\nneighbor_ip 10.0.0.2\nsource_ip 10.0.0.7",
+        "C {\nneighbor_ip 10.0.0.2\nmultihop\nmax_hops 255",
+    ] {
+        let text = two("neighbor_ip 10.0.0.2\nsource_ip 10.0.0.1", other);
+        assert_eq!(clean(&text).bfd.len(), 2);
+    }
+    let long = "x".repeat(32);
+    let text = two(
+        "neighbor_ip 10.0.0.2",
+        &format!("{long} {{\nneighbor_ip 10.0.0.3"),
+    );
+    assert_eq!(
+        messages(&text),
+        ["the name of a bfd_instance has at most 31 characters"]
+    );
+}
