@@ -136,17 +136,18 @@ pub(crate) fn reload(
 
 /// Why a configuration is refused that asks for no process.
 pub(crate) const NOTHING_TO_RUN: &str =
-    "the configuration holds neither a vrrp_instance nor a virtual_server to run";
+    "the configuration holds no vrrp_instance, no virtual_server and no bfd_instance to run";
 
-/// True when there is neither an instance nor a service.
+/// True when there is no instance, no service and no BFD session.
 pub(crate) fn asks_for_nothing(config: &Config) -> bool {
-    config.instances.is_empty() && config.virtual_servers.is_empty()
+    config.instances.is_empty() && config.virtual_servers.is_empty() && config.bfd.is_empty()
 }
 
 /// What a reload changes, in one line.
 pub(crate) fn summary(old: &Config, new: &Config) -> String {
     let parts = [
         part("instances", &old.instances, &new.instances),
+        part("BFD sessions", &old.bfd, &new.bfd),
         part(
             "virtual servers",
             &old.virtual_servers,
@@ -201,6 +202,13 @@ fn apply(options: &Options, config: &mut Config) {
     if !options.vrrp {
         config.instances.clear();
     }
+    if !options.bfd {
+        let sessions = std::mem::take(&mut config.bfd);
+        for entry in config.instances.values_mut() {
+            let lines = &mut entry.instance.trackers;
+            lines.retain(|line| !sessions.contains_key(&line.tracker));
+        }
+    }
     if !options.checkers {
         config.virtual_servers.clear();
         config.real_servers.clear();
@@ -232,12 +240,14 @@ mod tests {
         let mut config = config();
         let options = Options {
             checkers: false,
+            bfd: false,
             keep_addresses: true,
             ..Options::default()
         };
         apply(&options, &mut config);
         assert_eq!(config.instances.len(), 1);
         assert!(config.virtual_servers.is_empty() && config.checkers.is_empty());
+        assert!(config.bfd.is_empty());
         assert!(config.vrrp.keep_addresses_at_exit);
         assert!(!config.ipvs.keep_at_exit);
     }

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kr_config::typed::Config;
+use kr_model::bfd;
 use kr_model::check::CheckerSnapshot;
 use kr_model::lvs::{ConnectionTimeouts, PoolSnapshot, ServiceKey, Verdict};
 use kr_model::vrrp::Snapshot;
-use kr_model::{CheckerId, InstanceId, RealServerId, VirtualServerId};
+use kr_model::{CheckerId, InstanceId, RealServerId, TrackerId, VirtualServerId};
 
 /// The latest of everything. Bounded by the configuration: only its objects may be published.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Published {
     /// Instances, from the VRRP process.
     pub(crate) instances: BTreeMap<InstanceId, Snapshot>,
+    /// BFD sessions, from the VRRP process.
+    pub(crate) bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     /// Checkers, from the checker process.
     pub(crate) checkers: BTreeMap<CheckerId, CheckerSnapshot>,
     /// Pools, from the IPVS process; their verdicts are kept apart.
@@ -56,6 +59,7 @@ impl Published {
     pub(crate) fn retain(&mut self, config: &Config) {
         self.instances
             .retain(|id, _| config.instances.contains_key(id));
+        self.bfd.retain(|id, _| config.bfd.contains_key(id));
         self.checkers
             .retain(|id, _| config.checkers.contains_key(id));
         self.pools

@@ -6,8 +6,10 @@ use kr_config::memory::MemoryHost;
 use kr_config::parse::ParseOptions;
 use kr_config::typed::Config;
 use kr_model::Instant;
+use kr_model::bfd;
 use kr_model::check::CheckerSnapshot;
 use kr_model::lvs::PoolSnapshot;
+use kr_model::units::Discriminator;
 use kr_model::vrrp::{Cause, Counters, Role, SignatureMarks, Snapshot};
 
 use crate::published::Published;
@@ -18,6 +20,9 @@ global_defs {
     notification_email { a@example.org }
     notification_email_from b@example.org
     smtp_server 192.0.2.25
+}
+bfd_instance BFD_1 {
+    neighbor_ip 192.0.2.7
 }
 vrrp_instance VI_1 {
     interface eth0
@@ -81,6 +86,21 @@ pub(crate) fn published(config: &Config) -> Published {
             cause: Cause::Start,
         };
         published.instances.insert(*id, snapshot);
+    }
+    for (id, entry) in &config.bfd {
+        let snapshot = bfd::Snapshot {
+            id: *id,
+            state: bfd::State::Down,
+            diagnostic: bfd::Diagnostic::EXPIRED,
+            reach: bfd::Reach::Down,
+            local: Discriminator::try_from(0x0000_beef).unwrap(),
+            remote: None,
+            min_tx: entry.session.idle_tx,
+            min_rx: entry.session.min_rx,
+            since: Instant::ZERO,
+            counters: bfd::Counters::default(),
+        };
+        published.bfd.insert(*id, snapshot);
     }
     for id in config.checkers.keys() {
         let snapshot = CheckerSnapshot {

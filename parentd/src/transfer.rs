@@ -26,6 +26,12 @@ pub(crate) fn to_vrrpd(
         ToVrrpd::Begin(generation),
         ToVrrpd::Global(config.vrrp.clone()),
     ];
+    for (id, entry) in &config.bfd {
+        out.push(ToVrrpd::Bfd(Box::new(entry.session.clone())));
+        if let Some(snapshot) = resume.and_then(|published| published.bfd.get(id)) {
+            out.push(ToVrrpd::ResumeBfd(Box::new(snapshot.clone())));
+        }
+    }
     for (id, entry) in &config.instances {
         out.push(ToVrrpd::Instance(Box::new(entry.instance.clone())));
         if let Some(snapshot) = resume.and_then(|published| published.instances.get(id)) {
@@ -179,12 +185,14 @@ mod tests {
         let [
             ToVrrpd::Begin(G),
             ToVrrpd::Global(_),
+            ToVrrpd::Bfd(session),
             ToVrrpd::Instance(instance),
             ToVrrpd::Commit(G),
         ] = to_vrrpd.as_slice()
         else {
             panic!("{to_vrrpd:?}");
         };
+        assert_eq!(session.name, "BFD_1");
         assert_eq!(instance.name, "VI_1");
         let to_checkerd = to_checkerd(&config, G, None);
         let [
@@ -225,7 +233,7 @@ mod tests {
             (
                 vrrpd
                     .iter()
-                    .filter(|m| matches!(m, ToVrrpd::Resume(_)))
+                    .filter(|m| matches!(m, ToVrrpd::Resume(_) | ToVrrpd::ResumeBfd(_)))
                     .count(),
                 checkerd
                     .iter()
@@ -237,8 +245,9 @@ mod tests {
                     .count(),
             )
         };
-        assert_eq!(resumed(&config), (1, 1, 1));
+        assert_eq!(resumed(&config), (2, 1, 1));
         config.instances.clear();
+        config.bfd.clear();
         config.checkers.clear();
         config.virtual_servers.clear();
         assert_eq!(resumed(&config), (0, 0, 0));

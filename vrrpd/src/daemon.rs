@@ -5,6 +5,8 @@
 //! from one side delays own adverts by no more than one budget. Waiting packets come before the timer: a
 //! process that was stopped for a while hears the master before it decides that the master is gone.
 
+mod neighbors;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -26,6 +28,7 @@ use mio::Token;
 use nix::errno::Errno;
 
 use crate::addresses::{self, Located, device, locate, reconcile, renewed};
+use crate::bfd::{Bfd, ListenerId};
 use crate::intake::{Configuration, Intake, IntakeError, Order};
 use crate::kernel::Told;
 use crate::siblings::Siblings;
@@ -37,6 +40,8 @@ const KERNEL: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const CHECKERD: Token = Token(3);
 const IPVSD: Token = Token(4);
+/// Tokens from here on belong to the ports of BFD.
+const FIRST_BFD_TOKEN: usize = 8;
 /// Tokens from here on belong to the sockets of interfaces.
 pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
@@ -100,6 +105,7 @@ enum Next {
 #[derive(Debug, Default)]
 struct Backlog {
     ports: BTreeSet<PortId>,
+    bfd: BTreeSet<ListenerId>,
     kernel: bool,
     parent: bool,
     signals: bool,
@@ -107,7 +113,11 @@ struct Backlog {
 
 impl Backlog {
     fn is_empty(&self) -> bool {
-        self.ports.is_empty() && !self.kernel && !self.parent && !self.signals
+        self.ports.is_empty()
+            && self.bfd.is_empty()
+            && !self.kernel
+            && !self.parent
+            && !self.signals
     }
 }
 
@@ -123,6 +133,7 @@ pub(crate) struct Daemon {
     backlog: Backlog,
     intake: Intake,
     router: Router,
+    bfd: Bfd,
     table: Table,
     told: Told,
     siblings: Siblings,
@@ -169,6 +180,7 @@ impl Daemon {
             backlog: Backlog::default(),
             intake: Intake::default(),
             router: Router::new(),
+            bfd: Bfd::new(FIRST_BFD_TOKEN),
             table: Table::new(requests),
             told: Told::default(),
             siblings: Siblings::new(CHECKERD, IPVSD),
@@ -209,7 +221,8 @@ impl Daemon {
     fn turn(&mut self) -> Result<Next, DaemonError> {
         let deadline = if self.backlog.is_empty() {
             let retry = self.table.refusals().deadline();
-            self.router.poll_timeout().into_iter().chain(retry).min()
+            let timers = [self.router.poll_timeout(), self.bfd.poll_timeout(), retry];
+            timers.into_iter().flatten().min()
         } else {
             Some(self.clock.now())
         };
@@ -233,11 +246,15 @@ impl Daemon {
                         self.accuse(Sibling::Ipvsd)?;
                     }
                 }
-                token => self.backlog.ports.extend(self.sockets.port(token)),
+                token => {
+                    self.backlog.bfd.extend(self.bfd.listener(token));
+                    self.backlog.ports.extend(self.sockets.port(token));
+                }
             }
         }
         self.tell_time_of_day();
         self.serve_packets()?;
+        self.serve_bfd()?;
         self.serve_timer()?;
         if self.backlog.kernel {
             self.serve_kernel()?;
@@ -294,6 +311,7 @@ impl Daemon {
     }
 
     fn serve_timer(&mut self) -> Result<(), ChannelError> {
+        self.serve_bfd_timer()?;
         let now = self.clock.now();
         if self.router.poll_timeout().is_some_and(|at| at <= now) {
             self.router.handle(Input::Timer, now);
@@ -492,8 +510,10 @@ impl Daemon {
         self.sockets
             .adjust(&needs, &self.events, self.table.kernel());
         self.tell_kernel_news()?;
-        self.router
-            .handle(Input::Trackers(new.trackers), self.clock.now());
+        let mut trackers = new.trackers;
+        let news = self.configure_bfd(new.bfd, new.resume_bfd, &mut trackers);
+        let now = self.clock.now();
+        self.router.handle(Input::Trackers(trackers), now);
         let configure = Input::Configure {
             global: new.global,
             instances: new.instances,
@@ -501,17 +521,19 @@ impl Daemon {
         };
         self.siblings.begin(new.generation);
         self.tell_time_of_day();
-        self.router.handle(configure, self.clock.now());
+        self.router.handle(configure, now);
         self.act()?;
+        self.pass_on(news)?;
         self.siblings.retain(|id| self.instances.contains_key(&id));
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
         self.act()?;
         self.adjust_sockets();
         log::info!(
-            "running configuration {}: {} virtual routers",
+            "running configuration {}: {} virtual routers, {} BFD sessions",
             new.generation,
-            self.instances.len()
+            self.instances.len(),
+            self.bfd.len()
         );
         self.channel.send(&FromVrrpd::Ready(new.generation))
     }
@@ -701,6 +723,7 @@ impl Daemon {
         self.router.handle(Input::Shutdown, self.clock.now());
         // The router's actions must be carried out also when the parent is gone and hears nothing.
         while self.act().is_err() {}
+        self.bfd.shutdown(self.clock.now());
         let until = self.clock.now().saturating_add(FAREWELL);
         while self.channel.flush().is_ok() && self.channel.has_queued() && self.clock.now() < until
         {

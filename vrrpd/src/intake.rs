@@ -6,7 +6,8 @@ use std::fmt;
 
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
-use kr_model::track::{Tracker, TrackerState};
+use kr_model::bfd;
+use kr_model::track::{Tracker, TrackerKind, TrackerState};
 use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
 use kr_model::{Generation, InstanceId, TrackerId};
 
@@ -17,6 +18,9 @@ const MAX_INSTANCES: usize = 32_768;
 /// Tracked objects of one configuration; each costs the parent a program or a watch.
 const MAX_TRACKERS: usize = 65_536;
 
+/// BFD sessions of one configuration: each has a socket, of which the process may have 8192.
+const MAX_SESSIONS: usize = 4_096;
+
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Configuration {
@@ -26,6 +30,10 @@ pub(crate) struct Configuration {
     pub(crate) global: VrrpGlobal,
     /// All tracked objects.
     pub(crate) trackers: BTreeMap<TrackerId, Tracker>,
+    /// All BFD sessions.
+    pub(crate) bfd: BTreeMap<TrackerId, bfd::Session>,
+    /// What a predecessor of this process last published of those.
+    pub(crate) resume_bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     /// All instances.
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
     /// What a predecessor of this process last published of them.
@@ -125,8 +133,22 @@ struct Collected {
     generation: Generation,
     global: Option<VrrpGlobal>,
     trackers: BTreeMap<TrackerId, Tracker>,
+    bfd: BTreeMap<TrackerId, bfd::Session>,
+    resume_bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     instances: BTreeMap<InstanceId, Instance>,
     resume: BTreeMap<InstanceId, Snapshot>,
+}
+
+impl Collected {
+    fn add_tracker(&mut self, tracker: Tracker) -> Result<Order, IntakeError> {
+        if self.trackers.len() >= MAX_TRACKERS {
+            return Err(IntakeError::TooManyTrackers);
+        }
+        match self.trackers.insert(tracker.id, tracker) {
+            None => Ok(Order::Wait),
+            Some(before) => Err(IntakeError::SecondTracker(before.id)),
+        }
+    }
 }
 
 impl Intake {
@@ -146,13 +168,30 @@ impl Intake {
             }
             ToVrrpd::Tracker(tracker) => {
                 let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
-                if open.trackers.len() >= MAX_TRACKERS {
+                open.add_tracker(tracker)
+            }
+            ToVrrpd::Bfd(session) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                if open.bfd.len() >= MAX_SESSIONS {
                     return Err(IntakeError::TooManyTrackers);
                 }
-                match open.trackers.insert(tracker.id, tracker) {
-                    None => Ok(Order::Wait),
-                    Some(before) => Err(IntakeError::SecondTracker(before.id)),
+                let order = open.add_tracker(Tracker {
+                    id: session.id,
+                    kind: TrackerKind::Bfd,
+                    name: session.name.clone(),
+                    state: TrackerState::Pending,
+                })?;
+                open.bfd.insert(session.id, *session);
+                Ok(order)
+            }
+            ToVrrpd::ResumeBfd(snapshot) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                let id = snapshot.id;
+                let known = open.bfd.contains_key(&id);
+                if !known || open.resume_bfd.insert(id, *snapshot).is_some() {
+                    return Err(IntakeError::StrayTracker(id));
                 }
+                Ok(Order::Wait)
             }
             ToVrrpd::Instance(instance) => {
                 let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
@@ -203,6 +242,8 @@ impl Intake {
             generation,
             global: None,
             trackers: BTreeMap::new(),
+            bfd: BTreeMap::new(),
+            resume_bfd: BTreeMap::new(),
             instances: BTreeMap::new(),
             resume: BTreeMap::new(),
         });
@@ -215,11 +256,16 @@ impl Intake {
             return Err(IntakeError::OtherCommit(generation));
         }
         self.last = Some(generation);
-        self.trackers = open.trackers.keys().copied().collect();
+        // This process itself finds out the state of a session.
+        let told = open.trackers.values();
+        let told = told.filter(|tracker| tracker.kind != TrackerKind::Bfd);
+        self.trackers = told.map(|tracker| tracker.id).collect();
         Ok(Order::Apply(Box::new(Configuration {
             generation,
             global: open.global.ok_or(IntakeError::NoGlobal)?,
             trackers: open.trackers,
+            bfd: open.bfd,
+            resume_bfd: open.resume_bfd,
             instances: open.instances,
             resume: open.resume,
         })))

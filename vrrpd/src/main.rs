@@ -1,7 +1,8 @@
-//! The VRRP process: election by adverts, virtual addresses, gratuitous ARP. Started by keepalived-rs,
+//! The VRRP process: election by adverts, virtual addresses, gratuitous ARP, BFD sessions. Started by keepalived-rs,
 //! which sends the configuration, hears of every change, and starts a successor if this process dies.
 
 mod addresses;
+mod bfd;
 mod daemon;
 mod intake;
 mod kernel;

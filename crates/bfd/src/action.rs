@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use kr_model::BfdId;
+use kr_model::TrackerId;
 use kr_model::bfd::{Path, Reach, Session, Snapshot};
 
 use crate::event::Event;
@@ -16,9 +16,9 @@ pub enum Input<'a> {
     /// notice nothing.
     Configure {
         /// All sessions.
-        sessions: BTreeMap<BfdId, Session>,
+        sessions: BTreeMap<TrackerId, Session>,
         /// What a predecessor of this process last published; empty at a first start and at a reload.
-        resume: BTreeMap<BfdId, Snapshot>,
+        resume: BTreeMap<TrackerId, Snapshot>,
     },
     /// A UDP packet arrived at the port of a path.
     Packet {
@@ -52,14 +52,14 @@ pub enum Action {
     /// Send a packet to the neighbour, from the session's own port.
     Send {
         /// The session.
-        session: BfdId,
+        session: TrackerId,
         /// The payload.
         packet: [u8; LEN],
     },
     /// Whether the neighbour is reached: of every session when it comes, and at every change.
     Reach {
         /// The session.
-        session: BfdId,
+        session: TrackerId,
         /// Whether its neighbour is reached.
         reach: Reach,
     },

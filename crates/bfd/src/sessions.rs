@@ -7,7 +7,7 @@ use kr_model::bfd::{Path, Session as Settings, Snapshot};
 use kr_model::diff::diff;
 use kr_model::rng::Rng;
 use kr_model::units::Discriminator;
-use kr_model::{BfdId, Instant};
+use kr_model::{Instant, TrackerId};
 
 use crate::action::{Action, Header, Input};
 use crate::event::Complaint;
@@ -17,10 +17,10 @@ use crate::session::{Session, Turn};
 /// Every session of the process.
 #[derive(Debug)]
 pub struct Sessions {
-    sessions: BTreeMap<BfdId, Session>,
-    deadlines: BTreeSet<(Instant, BfdId)>,
-    discriminators: BTreeMap<Discriminator, BfdId>,
-    neighbors: BTreeMap<(IpAddr, Path), BTreeSet<BfdId>>,
+    sessions: BTreeMap<TrackerId, Session>,
+    deadlines: BTreeSet<(Instant, TrackerId)>,
+    discriminators: BTreeMap<Discriminator, TrackerId>,
+    neighbors: BTreeMap<(IpAddr, Path), BTreeSet<TrackerId>>,
     rng: Rng,
     actions: VecDeque<Action>,
 }
@@ -70,19 +70,19 @@ impl Sessions {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    fn due(&self, now: Instant) -> Option<BfdId> {
+    fn due(&self, now: Instant) -> Option<TrackerId> {
         let (at, id) = self.deadlines.first()?;
         (*at <= now).then_some(*id)
     }
 
     fn configure(
         &mut self,
-        new: BTreeMap<BfdId, Settings>,
-        resume: &BTreeMap<BfdId, Snapshot>,
+        new: BTreeMap<TrackerId, Settings>,
+        resume: &BTreeMap<TrackerId, Snapshot>,
         now: Instant,
     ) {
         let sessions = self.sessions.iter();
-        let old: BTreeMap<BfdId, Settings> = sessions
+        let old: BTreeMap<TrackerId, Settings> = sessions
             .map(|(id, session)| (*id, session.settings().clone()))
             .collect();
         let diff = diff(&old, &new);
@@ -118,7 +118,7 @@ impl Sessions {
         self.with(id, now, Session::timer);
     }
 
-    fn remove(&mut self, id: BfdId, now: Instant) {
+    fn remove(&mut self, id: TrackerId, now: Instant) {
         self.with(id, now, Session::farewell);
         if let Some(session) = self.sessions.remove(&id) {
             self.discriminators.remove(&session.local());
@@ -146,7 +146,7 @@ impl Sessions {
     }
 
     /// Lets a session do something and follows its deadline.
-    fn with(&mut self, id: BfdId, now: Instant, act: impl FnOnce(&mut Session, &mut Turn<'_>)) {
+    fn with(&mut self, id: TrackerId, now: Instant, act: impl FnOnce(&mut Session, &mut Turn<'_>)) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -172,7 +172,7 @@ impl Sessions {
     /// strangers leave no trace.
     fn packet(&mut self, header: Header, payload: &[u8], now: Instant) {
         let ids = self.neighbors.get(&(header.source, header.path));
-        let of_sender: Vec<(BfdId, Discriminator)> = ids
+        let of_sender: Vec<(TrackerId, Discriminator)> = ids
             .into_iter()
             .flatten()
             .filter_map(|id| Some((*id, self.sessions.get(id)?)))
@@ -188,8 +188,9 @@ impl Sessions {
                 return self.complain(first, Complaint::Malformed(malformed), now);
             }
         };
-        let named =
-            |(_, local): &&(BfdId, Discriminator)| packet.yours.is_none_or(|yours| yours == *local);
+        let named = |(_, local): &&(TrackerId, Discriminator)| {
+            packet.yours.is_none_or(|yours| yours == *local)
+        };
         match of_sender.iter().find(named) {
             Some((id, _)) => self.with(*id, now, |session, turn| {
                 session.receive(&packet, header.ttl, turn);
@@ -198,7 +199,7 @@ impl Sessions {
         }
     }
 
-    fn complain(&mut self, id: BfdId, complaint: Complaint, now: Instant) {
+    fn complain(&mut self, id: TrackerId, complaint: Complaint, now: Instant) {
         self.with(id, now, |session, turn| session.complain(complaint, turn));
     }
 }

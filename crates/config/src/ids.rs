@@ -13,7 +13,9 @@ use kr_model::net::Family;
 use kr_model::script::ScriptUser;
 use kr_model::units::{IfName, Vrid};
 use kr_model::vrrp::{Instance, Transport};
-use kr_model::{BfdId, CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{
+    CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
+};
 
 use crate::typed::{Config, Deletion, InstanceNotify};
 
@@ -21,7 +23,7 @@ use crate::typed::{Config, Deletion, InstanceNotify};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IdAllocator {
     instances: u32,
-    bfd: u32,
+    trackers: u32,
     virtual_servers: u32,
     real_servers: u32,
     checkers: u32,
@@ -96,6 +98,11 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
             entry.instance.id = id;
             let group = entry.instance.group;
             entry.instance.group = group.and_then(|group| groups.get(&group).copied());
+            for line in &mut entry.instance.trackers {
+                if let Some(tracker) = sessions.get(&line.tracker) {
+                    line.tracker = *tracker;
+                }
+            }
             entry.notify = renamed(&entry.notify);
         }),
         groups: renumber(new.groups, &groups, |_, entry| {
@@ -213,14 +220,14 @@ fn bfd_ids(
     previous: Option<&Config>,
     allocator: &mut IdAllocator,
     new: &Config,
-) -> BTreeMap<BfdId, BfdId> {
-    fn keys(config: &Config) -> impl Iterator<Item = (BfdKey, BfdId)> {
+) -> BTreeMap<TrackerId, TrackerId> {
+    fn keys(config: &Config) -> impl Iterator<Item = (BfdKey, TrackerId)> {
         config.bfd.iter().map(|(id, entry)| {
             let session = &entry.session;
             ((session.neighbor, session.source, session.path), *id)
         })
     }
-    let fresh = || BfdId(IdAllocator::take(&mut allocator.bfd));
+    let fresh = || TrackerId(IdAllocator::take(&mut allocator.trackers));
     pair(previous.into_iter().flat_map(keys), keys(new), fresh)
 }
 

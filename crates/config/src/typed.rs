@@ -8,7 +8,9 @@ use kr_model::global::Global;
 use kr_model::lvs::{IpvsGlobal, RealServer, VirtualServer};
 use kr_model::script::Script;
 use kr_model::vrrp::{Instance, VrrpGlobal};
-use kr_model::{BfdId, CheckerId, GroupId, InstanceId, RealServerId, ScriptId, VirtualServerId};
+use kr_model::{
+    CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
+};
 
 /// A whole configuration. Two that are equal mean the same, object by object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Config {
     /// `vrrp_sync_group` blocks with at least one member.
     pub groups: BTreeMap<GroupId, GroupEntry>,
     /// `bfd_instance` blocks.
-    pub bfd: BTreeMap<BfdId, BfdEntry>,
+    pub bfd: BTreeMap<TrackerId, BfdEntry>,
     /// `virtual_server` blocks.
     pub virtual_servers: BTreeMap<VirtualServerId, VirtualServerEntry>,
     /// `real_server` blocks.

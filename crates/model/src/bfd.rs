@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::BfdId;
+use crate::ids::TrackerId;
 use crate::time::Instant;
 use crate::units::{Discriminator, Multiplier};
 
@@ -14,7 +14,7 @@ use crate::units::{Discriminator, Multiplier};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Identity, kept over reloads while neighbour, source and path stay.
-    pub id: BfdId,
+    pub id: TrackerId,
     /// Name of the block, for logs.
     pub name: String,
     /// `neighbor_ip`: the other end.
@@ -250,7 +250,7 @@ pub struct Counters {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The session.
-    pub id: BfdId,
+    pub id: TrackerId,
     /// State of this end.
     pub state: State,
     /// Why.

@@ -28,10 +28,6 @@ id!(
     GroupId
 );
 id!(
-    /// One `bfd_instance`.
-    BfdId
-);
-id!(
     /// One `virtual_server`.
     VirtualServerId
 );

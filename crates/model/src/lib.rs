@@ -21,7 +21,6 @@ pub mod units;
 pub mod vrrp;
 
 pub use ids::{
-    BfdId, CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, TrackerId,
-    VirtualServerId,
+    CheckerId, Generation, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
 };
 pub use time::Instant;

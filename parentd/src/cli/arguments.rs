@@ -34,10 +34,9 @@ pub(crate) struct Arguments {
     /// only health checks and IPVS: no VRRP
     #[argh(switch, short = 'C')]
     pub(crate) check: bool,
-    /// no BFD, of which there is none yet
+    /// no BFD sessions, and nothing that tracks them
     #[argh(switch, short = 'B')]
-    #[expect(dead_code, reason = "there is no BFD process to leave out")]
-    no_bfd: bool,
+    pub(crate) no_bfd: bool,
     /// start every process, also without configuration for it
     #[argh(switch)]
     pub(crate) all: bool,

@@ -47,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) vrrp: bool,
     /// False with `-P`.
     pub(crate) checkers: bool,
+    /// False with `-B`.
+    pub(crate) bfd: bool,
     /// `--all`.
     pub(crate) all_children: bool,
     /// `-n`.
@@ -100,6 +102,7 @@ impl Default for Options {
             file: None,
             vrrp: true,
             checkers: true,
+            bfd: true,
             all_children: false,
             foreground: false,
             respawn: true,
@@ -171,6 +174,7 @@ fn command(arguments: Arguments, without_effect: Vec<String>) -> Result<Command,
         file: arguments.use_file,
         vrrp: !arguments.check,
         checkers: !arguments.vrrp,
+        bfd: !arguments.no_bfd,
         all_children: arguments.all,
         foreground: arguments.dont_fork,
         respawn: !arguments.dont_respawn,

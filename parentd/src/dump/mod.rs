@@ -1,6 +1,7 @@
 //! What an operator asks for with signals: the state as files under keepalived's names, `label = value` a
 //! line, and as JSON. Passwords are never shown.
 
+mod bfd;
 mod json;
 mod place;
 mod services;
@@ -39,14 +40,18 @@ pub(crate) struct Data<'a> {
 
 /// `SIGUSR1`.
 pub(crate) fn write_data(data: &Data<'_>) {
-    write(vec![
+    let mut files = vec![
         ("keepalived_parent.data", parent(data).into_string()),
         ("keepalived.data", vrrp::topology(data).into_string()),
         (
             "keepalived_check.data",
             services::topology(data).into_string(),
         ),
-    ]);
+    ];
+    if !data.config.bfd.is_empty() {
+        files.push(("keepalived_bfd.data", bfd::topology(data).into_string()));
+    }
+    write(files);
 }
 
 /// `SIGRTMIN + 2`. Nothing without instances.

@@ -9,7 +9,9 @@ use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::FromIpvsd;
 use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
 use kr_model::check::{Mail, Probe};
-use kr_model::{CheckerId, Generation, GroupId, InstanceId, RealServerId, VirtualServerId};
+use kr_model::{
+    CheckerId, Generation, GroupId, InstanceId, RealServerId, TrackerId, VirtualServerId,
+};
 
 use crate::alert;
 use crate::scripts::CheckEnded;
@@ -21,6 +23,7 @@ use crate::supervisor::{MAILS_KEPT, Supervisor};
 pub(super) enum Misbehaviour {
     Instance(InstanceId),
     Group(GroupId),
+    Tracker(TrackerId),
     Checker(CheckerId),
     RealServer(RealServerId),
     VirtualServer(VirtualServerId),
@@ -41,6 +44,7 @@ impl fmt::Display for Misbehaviour {
         let (kind, number) = match self {
             Self::Instance(id) => ("instance", u64::from(id.0)),
             Self::Group(id) => ("sync group", u64::from(id.0)),
+            Self::Tracker(id) => ("tracked object", u64::from(id.0)),
             Self::Checker(id) => ("checker", u64::from(id.0)),
             Self::RealServer(id) => ("real server", u64::from(id.0)),
             Self::VirtualServer(id) => ("virtual server", u64::from(id.0)),
@@ -116,6 +120,12 @@ impl Supervisor {
                 self.announce_untold();
             }
             FromVrrpd::Snapshot(snapshot) => self.snapshot_came(*snapshot)?,
+            FromVrrpd::Bfd(snapshot) => {
+                let id = snapshot.id;
+                self.find(|config| config.bfd.get(&id))
+                    .ok_or(Misbehaviour::Tracker(id))?;
+                self.published.bfd.insert(id, *snapshot);
+            }
             FromVrrpd::Transition {
                 instance,
                 to,

@@ -354,7 +354,9 @@ impl Supervisor {
         let config = &self.config;
         match role {
             Role::Vrrpd => {
-                !config.instances.is_empty() || self.options.all_children && self.options.vrrp
+                !config.instances.is_empty()
+                    || !config.bfd.is_empty()
+                    || self.options.all_children && self.options.vrrp
             }
             // Mail goes out through it, also without a checker.
             Role::Checkerd => {

@@ -229,6 +229,7 @@ impl Vrrpd {
                         | FromVrrpd::GroupTransition { .. }
                         | FromVrrpd::Misbehaved(_)
                         | FromVrrpd::LowerPriorityHeard { .. }
+                        | FromVrrpd::Bfd(_)
                         | FromVrrpd::Pong { .. } => {}
                     }
                     said.push(message);

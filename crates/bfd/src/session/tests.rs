@@ -1,6 +1,6 @@
 //! One session against written packets.
 
-use kr_model::BfdId;
+use kr_model::TrackerId;
 use kr_model::bfd::{Path, PeerState};
 use kr_model::units::Multiplier;
 
@@ -17,7 +17,7 @@ fn number(value: u64) -> Discriminator {
 
 fn settings() -> Settings {
     Settings {
-        id: BfdId(1),
+        id: TrackerId(1),
         name: "B".to_owned(),
         neighbor: [10, 0, 0, 2].into(),
         source: None,

@@ -16,7 +16,7 @@ const B: [u8; 4] = [10, 0, 0, 2];
 
 fn settings(id: u32, neighbor: [u8; 4]) -> Settings {
     Settings {
-        id: BfdId(id),
+        id: TrackerId(id),
         name: format!("B{id}"),
         neighbor: neighbor.into(),
         source: None,
@@ -55,7 +55,7 @@ fn drain(sessions: &mut Sessions) -> Vec<Action> {
     std::iter::from_fn(|| sessions.poll_action()).collect()
 }
 
-fn sent(actions: &[Action]) -> Vec<(BfdId, Packet)> {
+fn sent(actions: &[Action]) -> Vec<(TrackerId, Packet)> {
     let packets = actions.iter().filter_map(|action| match action {
         Action::Send { session, packet } => Some((*session, Packet::parse(packet).unwrap())),
         Action::Reach { .. } | Action::Publish(_) | Action::Event(_) => None,
@@ -470,7 +470,7 @@ fn discriminators_are_never_shared() {
     // A parent that gives two sessions one number gets two numbers all the same.
     let snapshot = published.unwrap();
     let twin = Snapshot {
-        id: BfdId(2),
+        id: TrackerId(2),
         ..snapshot.clone()
     };
     let mut sessions = Sessions::new(Rng::new(5));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kr_model::BfdId;
+use kr_model::TrackerId;
 use kr_model::bfd::{Micros, Path, Session};
 use kr_model::units::Multiplier;
 
@@ -88,7 +88,8 @@ impl Build<'_> {
                 self.unbuilt(keyword, line);
             }
         }
-        let id = BfdId(next_id(&config.bfd));
+        // Counted from the end, so that no session has the number of another tracked object.
+        let id = TrackerId(u32::MAX - next_id(&config.bfd));
         if let Some(entry) = self.finish_bfd(config, id, name, &draft) {
             config.bfd.insert(id, entry);
         }
@@ -184,7 +185,7 @@ impl Build<'_> {
     fn finish_bfd(
         &mut self,
         config: &Config,
-        id: BfdId,
+        id: TrackerId,
         name: &Word,
         draft: &Draft,
     ) -> Option<BfdEntry> {

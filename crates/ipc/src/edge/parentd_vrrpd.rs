@@ -1,5 +1,6 @@
 //! Parent and VRRP process.
 
+use kr_model::bfd;
 use kr_model::track::{Tracker, TrackerState};
 use kr_model::vrrp::{Cause, Instance, Snapshot, State, VrrpGlobal};
 use kr_model::{Generation, GroupId, InstanceId, TrackerId};
@@ -14,8 +15,12 @@ pub enum ToVrrpd {
     Begin(Generation),
     /// Its global part, exactly once.
     Global(VrrpGlobal),
-    /// A tracked object, before the instances that track it.
+    /// A tracked object other than a BFD session, before the instances that track it.
     Tracker(Tracker),
+    /// A BFD session, before the instances that track it.
+    Bfd(Box<bfd::Session>),
+    /// What a predecessor of this process last published of a session of this configuration.
+    ResumeBfd(Box<bfd::Snapshot>),
     /// One instance.
     Instance(Box<Instance>),
     /// What a predecessor of this process last published of an instance of this configuration.
@@ -49,6 +54,8 @@ pub enum FromVrrpd {
     Ready(Generation),
     /// An instance as it is now; the parent keeps the latest for a successor and for dumps.
     Snapshot(Box<Snapshot>),
+    /// A BFD session as it is now; the parent keeps the latest as well.
+    Bfd(Box<bfd::Snapshot>),
     /// A sync group changed its state as a whole: its scripts and mail are due.
     GroupTransition {
         /// The group.

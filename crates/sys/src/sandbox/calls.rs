@@ -6,13 +6,14 @@
 
 use nix::libc::{
     self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, F_GETFD, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP,
-    IP_HDRINCL, IP_MULTICAST_ALL, IP_MULTICAST_LOOP, IP_RECVERR, IPPROTO_AH, IPPROTO_ICMP,
-    IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_ADD_MEMBERSHIP,
-    IPV6_DROP_MEMBERSHIP, IPV6_HDRINCL, IPV6_MULTICAST_ALL, IPV6_MULTICAST_LOOP, IPV6_RECVERR,
-    IPV6_RECVHOPLIMIT, IPV6_RECVPKTINFO, NETLINK_GENERIC, O_APPEND, O_CREAT, O_RDWR, O_TRUNC,
-    O_WRONLY, PR_GET_SECCOMP, PROT_EXEC, SIGABRT, SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_ERROR,
-    SO_MARK, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEADDR, SOCK_DGRAM, SOCK_RAW,
-    SOCK_STREAM, SOL_SOCKET, c_int,
+    IP_FREEBIND, IP_HDRINCL, IP_MULTICAST_ALL, IP_MULTICAST_LOOP, IP_PKTINFO, IP_RECVERR,
+    IP_RECVTTL, IP_TOS, IP_TTL, IPPROTO_AH, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_IPV6,
+    IPPROTO_TCP, IPPROTO_UDP, IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP, IPV6_FREEBIND,
+    IPV6_HDRINCL, IPV6_MULTICAST_ALL, IPV6_MULTICAST_LOOP, IPV6_RECVERR, IPV6_RECVHOPLIMIT,
+    IPV6_RECVPKTINFO, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, NETLINK_GENERIC, O_APPEND,
+    O_CREAT, O_RDWR, O_TRUNC, O_WRONLY, PR_GET_SECCOMP, PROT_EXEC, SIGABRT, SO_ATTACH_FILTER,
+    SO_BINDTODEVICE, SO_ERROR, SO_MARK, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEADDR,
+    SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
 };
 
 use super::call::{Must, Row, Test, is, kind, permit, refuse, without};
@@ -158,6 +159,29 @@ const VRRPD: &[Row] = &[
         &[is!(0, AF_INET), kind!(SOCK_RAW), is!(2, IPPROTO_VRRP)],
         &[is!(0, AF_INET), kind!(SOCK_RAW), is!(2, IPPROTO_AH)],
         &[is!(0, AF_INET6), kind!(SOCK_RAW), is!(2, IPPROTO_VRRP)],
+    ),
+    permit!(
+        SYS_socket,
+        "BFD packets, for all sessions in and for each session out",
+        &[is!(0, AF_INET), kind!(SOCK_DGRAM), is!(2, IPPROTO_UDP)],
+        &[is!(0, AF_INET6), kind!(SOCK_DGRAM), is!(2, IPPROTO_UDP)],
+    ),
+    permit!(
+        SYS_bind,
+        "the ports of BFD, and a source port for each session"
+    ),
+    permit!(
+        SYS_setsockopt,
+        "such a socket: TTL in and out, traffic class, a source address that is not there yet",
+        &[is!(1, IPPROTO_IP), is!(2, IP_TTL)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_TOS)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_RECVTTL)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_PKTINFO)],
+        &[is!(1, IPPROTO_IP), is!(2, IP_FREEBIND)],
+        &[is!(1, IPPROTO_IPV6), is!(2, IPV6_V6ONLY)],
+        &[is!(1, IPPROTO_IPV6), is!(2, IPV6_UNICAST_HOPS)],
+        &[is!(1, IPPROTO_IPV6), is!(2, IPV6_TCLASS)],
+        &[is!(1, IPPROTO_IPV6), is!(2, IPV6_FREEBIND)],
     ),
     permit!(
         SYS_setsockopt,
