@@ -134,6 +134,10 @@ impl Session {
             session.untried_until = None;
         }
         let Some(remote) = snapshot.remote else {
+            if snapshot.state == State::Down {
+                session.since = snapshot.since;
+                session.diagnostic = snapshot.diagnostic;
+            }
             return session;
         };
         session.state = snapshot.state;

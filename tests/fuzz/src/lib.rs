@@ -1,6 +1,7 @@
 //! What must hold for bytes of a stranger, one function per place where such bytes come in. The programs of
 //! `fuzz_targets/` give these functions to libFuzzer; `tests/replay.rs` runs them without it.
 
+mod bfd_packets;
 mod config_text;
 mod http;
 mod ipc;
@@ -14,6 +15,7 @@ mod talk;
 mod tls;
 mod vrrp_packet;
 
+pub use bfd_packets::bfd_packets;
 pub use config_text::config_text;
 pub use http::http_response;
 pub use ipc::checkerd::ipc_parentd_checkerd;
@@ -34,6 +36,7 @@ pub use vrrp_packet::vrrp_packet;
 macro_rules! for_every_target {
     ($then:ident) => {
         $then! {
+            bfd_packets
             config_text
             http_response
             ipc_checkerd_ipvsd

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kr_bfd::Packet;
 use kr_config::memory::MemoryHost;
 use kr_config::parse::ParseOptions;
 use kr_config::typed::Config;
@@ -10,13 +11,15 @@ use kr_ipc::edge::{
     checkerd_ipvsd, parentd_checkerd, parentd_ipvsd, parentd_vrrpd, vrrpd_checkerd, vrrpd_ipvsd,
 };
 use kr_lvs::Configuration;
+use kr_model::bfd;
 use kr_model::check::{CheckerSnapshot, Mail};
 use kr_model::lvs::{PoolSnapshot, Protocol, ServiceKey, Verdict};
+use kr_model::units::{Discriminator, Multiplier};
 use kr_model::vrrp::State;
-use kr_model::{CheckerId, Generation, InstanceId, Instant};
+use kr_model::{CheckerId, Generation, InstanceId, Instant, TrackerId};
 use serde::Serialize;
 
-use crate::pieces::joined;
+use crate::pieces::{frames, joined};
 
 /// Names one of everything that a configuration can hold.
 const TEXT: &str = include_str!("sample.conf");
@@ -67,6 +70,8 @@ fn input<T: Serialize>(messages: &[T]) -> Vec<u8> {
 #[must_use]
 pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
+        ("bfd_packets", "exchange", bfd_exchange()),
+        ("bfd_packets", "broken_rules", bfd_broken()),
         ("ipc_parentd_vrrpd", "configuration", input(&to_vrrpd())),
         (
             "ipc_parentd_checkerd",
@@ -90,9 +95,14 @@ pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 fn to_vrrpd() -> Vec<parentd_vrrpd::ToVrrpd> {
-    use parentd_vrrpd::ToVrrpd::{Begin, Commit, Global, Instance, Stop};
+    use parentd_vrrpd::ToVrrpd::{Begin, Bfd, Commit, Global, Instance, ResumeBfd, Stop};
     let config = config();
     let mut messages = vec![Begin(FIRST), Global(config.vrrp)];
+    for (id, entry) in config.bfd {
+        let resume = bfd_snapshot(id, &entry.session);
+        messages.push(Bfd(Box::new(entry.session)));
+        messages.push(ResumeBfd(Box::new(resume)));
+    }
     let instances = config.instances.into_values();
     messages.extend(instances.map(|entry| Instance(Box::new(entry.instance))));
     messages.extend([Commit(FIRST), Stop]);
@@ -187,6 +197,82 @@ fn to_ipvsd_of_vrrpd() -> Vec<vrrpd_ipvsd::ToIpvsd> {
             },
         )
         .collect()
+}
+
+fn bfd_snapshot(id: TrackerId, session: &bfd::Session) -> bfd::Snapshot {
+    bfd::Snapshot {
+        id,
+        state: bfd::State::Up,
+        diagnostic: bfd::Diagnostic::NONE,
+        reach: bfd::Reach::Up,
+        local: number(0x0102_0304),
+        remote: Some(bfd::Remote {
+            discriminator: number(0x0506_0708),
+            state: bfd::PeerState::Up,
+            diagnostic: bfd::Diagnostic::NONE,
+            min_tx: session.min_tx,
+            min_rx: session.min_rx,
+            multiplier: session.multiplier,
+            demand: false,
+        }),
+        min_tx: session.min_tx,
+        min_rx: session.min_rx,
+        since: Instant::from_micros(1),
+        counters: bfd::Counters::default(),
+    }
+}
+
+fn number(number: u64) -> Discriminator {
+    Discriminator::try_from(number).expect("it is not 0")
+}
+
+/// What a neighbour says while a session comes up and goes down.
+fn bfd_exchange() -> Vec<u8> {
+    use bfd::PeerState::{AdminDown, Down, Init, Up};
+    let states = [Down, Init, Up, Up, Down, AdminDown];
+    let packets = states.into_iter().enumerate().map(|(place, state)| {
+        let packet = Packet {
+            diagnostic: bfd::Diagnostic::NONE,
+            state,
+            poll: place == 2,
+            is_final: place == 3,
+            independent: false,
+            demand: false,
+            multiplier: Multiplier::DEFAULT,
+            mine: number(7),
+            // The discriminator of a session cannot be known, and a hello needs none.
+            yours: matches!(state, Init | Up).then(|| number(9)),
+            min_tx: bfd::Micros::SECOND,
+            min_rx: bfd::Micros(10_000),
+            min_echo_rx: bfd::Micros(0),
+        };
+        packet.emit().to_vec()
+    });
+    joined(packets)
+}
+
+/// One packet for each rule of RFC 5880 section 6.8.6 that it breaks.
+fn bfd_broken() -> Vec<u8> {
+    let exchange = bfd_exchange();
+    let hello = frames(&exchange).first().copied().unwrap_or_default();
+    let changes: [(usize, u8); 7] = [
+        (0, 0x40),
+        (1, 0x41),
+        (1, 0x44),
+        (1, 0xc0),
+        (2, 0),
+        (3, 255),
+        (7, 0),
+    ];
+    joined(changes.into_iter().map(|(at, byte)| {
+        let mut packet = hello.to_vec();
+        packet
+            .iter_mut()
+            .skip(at)
+            .take(1)
+            .for_each(|place| *place = byte);
+        packet
+    }))
 }
 
 const fn snapshot(id: CheckerId) -> CheckerSnapshot {

@@ -299,26 +299,6 @@ impl Build<'_> {
             draft.ttl.unwrap_or(default)
         })
     }
-
-    /// The session of that name, for whoever wants to follow it.
-    pub(super) fn bfd_named<'c>(
-        &mut self,
-        config: &'c Config,
-        word: &Word,
-    ) -> Option<&'c BfdEntry> {
-        let mut sessions = config.bfd.values();
-        let found = sessions.find(|entry| entry.session.name == word.text);
-        if found.is_none() {
-            self.report(
-                error(
-                    word.span,
-                    format!("there is no bfd_instance `{}` that runs", word.text),
-                )
-                .label("this line has no effect"),
-            );
-        }
-        found
-    }
 }
 
 fn bad_name(config: &Config, name: &Word) -> Option<Finding> {

@@ -3,11 +3,15 @@
 #[path = "../../../../vrrpd/src/intake.rs"]
 mod intake;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kr_bfd::Sessions;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
-use kr_model::Instant;
+use kr_model::bfd;
 use kr_model::net::Family;
+use kr_model::rng::Rng;
+use kr_model::{Instant, TrackerId};
 use kr_vrrp::{Action, Input, LinkState, Router};
 
 use crate::ipc::message;
@@ -74,10 +78,13 @@ fn run(router: &mut Router, configuration: Configuration, mut now: Instant) -> I
     let Configuration {
         global,
         trackers,
+        bfd,
+        resume_bfd,
         instances,
         resume,
         ..
     } = configuration;
+    run_bfd(bfd, resume_bfd, now);
     router.handle(Input::Trackers(trackers), now);
     router.handle(
         Input::Configure {
@@ -101,6 +108,30 @@ fn run(router: &mut Router, configuration: Configuration, mut now: Instant) -> I
         );
     }
     now.saturating_add(Duration::from_secs(1))
+}
+
+/// Sessions that pass can be run too.
+fn run_bfd(
+    sessions: BTreeMap<TrackerId, bfd::Session>,
+    resume: BTreeMap<TrackerId, bfd::Snapshot>,
+    mut now: Instant,
+) {
+    let most = sessions.len() * 6;
+    let mut machine = Sessions::new(Rng::new(1));
+    machine.handle(kr_bfd::Input::Configure { sessions, resume }, now);
+    for _ in 0..TIMERS {
+        let actions = std::iter::from_fn(|| machine.poll_action()).count();
+        assert!(actions <= most, "{actions} actions");
+        let Some(at) = machine.poll_timeout() else {
+            return;
+        };
+        now = now.max(at);
+        machine.handle(kr_bfd::Input::Timer, now);
+        assert!(
+            machine.poll_timeout().is_none_or(|next| next > now),
+            "a timer without end"
+        );
+    }
 }
 
 fn actions(router: &mut Router) -> usize {
