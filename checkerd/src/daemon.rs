@@ -11,7 +11,7 @@ use kr_check::Rng;
 use kr_check::exporter::Directory;
 use kr_child::{Heard, Link, Started};
 use kr_event::{Clock, EventLoop, Signals};
-use kr_ipc::edge::checkerd_ipvsd::{FromIpvsd, ToIpvsd};
+use kr_ipc::edge::checkerd_ipvsd::ToIpvsd;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::{Sibling, vrrpd_checkerd};
 use kr_ipc::{Channel, ChannelError, Instances};
@@ -22,8 +22,10 @@ use nix::errno::Errno;
 use crate::engine::{Engine, Request};
 use crate::holder::{Holder, LocalAddresses};
 use crate::intake::{Complete, Intake, IntakeError};
+use crate::ipvsd::{Answer, Ipvsd};
 use crate::listener::{Listener, MOST_CLIENTS};
 use crate::mailer::{self, Mailer};
+use crate::probe_io::Sockets;
 use crate::sandbox::NameFiles;
 
 const PARENT: Token = Token(0);
@@ -102,7 +104,7 @@ pub struct Daemon {
     parent: Channel<FromCheckerd, ToCheckerd>,
     parent_backlog: bool,
     signals: Signals,
-    ipvsd: Link<ToIpvsd, FromIpvsd>,
+    ipvsd: Ipvsd,
     vrrpd: Link<vrrpd_checkerd::FromCheckerd, vrrpd_checkerd::ToCheckerd>,
     instances: Instances,
     holder: Holder,
@@ -145,12 +147,12 @@ impl Daemon {
             parent: started.channel,
             parent_backlog: true,
             signals: started.signals,
-            ipvsd: Link::new(Sibling::Ipvsd, IPVSD),
+            ipvsd: Ipvsd::new(IPVSD),
             vrrpd: Link::new(Sibling::Vrrpd, VRRPD),
             instances: Instances::default(),
             holder,
             intake: Intake::default(),
-            engine: Engine::new(running, rng, FIRST_PROBE_TOKEN),
+            engine: Engine::new(running, rng, FIRST_PROBE_TOKEN, Sockets::OfSibling),
             mailer: Mailer::new(MAIL, names, mail_rng),
             metrics: Metrics::default(),
             phase: Phase::Working,
@@ -189,7 +191,7 @@ impl Daemon {
                     }
                 }
                 SIGNALS => self.read_signals(now)?,
-                IPVSD => self.serve_ipvsd()?,
+                IPVSD => self.serve_ipvsd(now)?,
                 VRRPD => self.vrrpd.ready(),
                 ADDRESSES => {
                     let suspended = self.holder.addresses_changed();
@@ -253,7 +255,7 @@ impl Daemon {
                 Request::Verdict {
                     generation,
                     verdict,
-                } => self.ipvsd.send(&ToIpvsd::Verdict {
+                } => self.ipvsd.tell(&ToIpvsd::Verdict {
                     generation,
                     verdict,
                 }),
@@ -261,6 +263,11 @@ impl Daemon {
                     self.parent.send(&FromCheckerd::Snapshot(snapshot))?;
                 }
             }
+        }
+        while self.ipvsd.has_room()
+            && let Some(wanted) = self.engine.poll_socket_wanted()
+        {
+            self.ipvsd.ask(wanted);
         }
         Ok(())
     }
@@ -375,7 +382,8 @@ impl Daemon {
         }
     }
 
-    /// Takes a new end of the channel to a sibling. The IPVS process is told every verdict over it.
+    /// Takes a new end of the channel to a sibling. The IPVS process is told every verdict over it, and
+    /// asked for the sockets that checks wait for.
     fn meet(&mut self, sibling: Sibling, end: OwnedFd, now: Instant) -> Result<(), DaemonError> {
         let connected = match sibling {
             Sibling::Ipvsd => self.ipvsd.connect(end, &self.events),
@@ -385,16 +393,22 @@ impl Daemon {
         connected.map_err(DaemonError::Loop)?;
         if sibling == Sibling::Ipvsd {
             self.engine.announce(now);
+            self.engine.ask_again();
         }
         Ok(())
     }
 
-    /// Sends what waits. The IPVS process has nothing to say: anything it sends breaks the protocol.
-    fn serve_ipvsd(&mut self) -> Result<(), DaemonError> {
-        match self.ipvsd.receive() {
-            Heard::Message(message) => match message {},
-            Heard::Nothing | Heard::Gone => Ok(()),
-            Heard::Misbehaved => self.accuse(Sibling::Ipvsd),
+    /// Sends what waits and takes the sockets that came: no more than were asked for.
+    fn serve_ipvsd(&mut self, now: Instant) -> Result<(), DaemonError> {
+        loop {
+            match self.ipvsd.receive() {
+                Heard::Message(Answer { request, socket }) => {
+                    self.engine
+                        .socket_answered(&self.events, request, socket, now);
+                }
+                Heard::Nothing | Heard::Gone => return Ok(()),
+                Heard::Misbehaved => return self.accuse(Sibling::Ipvsd),
+            }
         }
     }
 

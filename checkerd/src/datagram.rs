@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Protocol, Socket, Type};
 
-use crate::link::{Served, connect, connection_failure, unable};
+use crate::link::{Served, connect, connection_failure, make, unable};
 
 /// Datagrams read from one socket per wake-up.
 const READ_BUDGET: usize = 16;
@@ -25,38 +25,51 @@ pub(crate) struct DatagramLink {
     check: DatagramCheck,
 }
 
+/// What is asked in an attempt. `number` is random.
+pub(crate) fn question(
+    attempt: &DatagramAttempt<'_>,
+    number: u64,
+    now: Instant,
+) -> (DatagramCheck, Protocol) {
+    let [first, second, ..] = number.to_be_bytes();
+    let number = u16::from_be_bytes([first, second]);
+    match attempt {
+        DatagramAttempt::Dns {
+            connection,
+            name,
+            record,
+        } => (
+            DatagramCheck::dns(connection, name, *record, number, now),
+            Protocol::UDP,
+        ),
+        DatagramAttempt::Udp(probe) => (DatagramCheck::udp(probe, now), Protocol::UDP),
+        DatagramAttempt::Ping(connection) => {
+            let protocol = if connection.target.is_ipv4() {
+                Protocol::ICMPV4
+            } else {
+                Protocol::ICMPV6
+            };
+            (DatagramCheck::ping(connection, number, now), protocol)
+        }
+    }
+}
+
 impl DatagramLink {
-    /// Opens the socket and sends the datagram. `number` is random.
+    /// Opens the socket and sends the datagram.
     ///
     /// # Errors
     /// When it fails at once: a failed check, or one that this host cannot make.
-    pub(crate) fn open(
-        attempt: &DatagramAttempt<'_>,
-        number: u64,
-        now: Instant,
-    ) -> Result<Self, Outcome> {
-        let [first, second, ..] = number.to_be_bytes();
-        let number = u16::from_be_bytes([first, second]);
-        let (check, protocol) = match attempt {
-            DatagramAttempt::Dns {
-                connection,
-                name,
-                record,
-            } => (
-                DatagramCheck::dns(connection, name, *record, number, now),
-                Protocol::UDP,
-            ),
-            DatagramAttempt::Udp(probe) => (DatagramCheck::udp(probe, now), Protocol::UDP),
-            DatagramAttempt::Ping(connection) => {
-                let protocol = if connection.target.is_ipv4() {
-                    Protocol::ICMPV4
-                } else {
-                    Protocol::ICMPV6
-                };
-                (DatagramCheck::ping(connection, number, now), protocol)
-            }
-        };
-        let socket = connect(check.connection(), Type::DGRAM, protocol)?;
+    pub(crate) fn open(check: DatagramCheck, protocol: Protocol) -> Result<Self, Outcome> {
+        let socket = make(check.connection(), Type::DGRAM, protocol)?;
+        Self::over(socket, check)
+    }
+
+    /// Sends the datagram over a socket that was made for it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn over(socket: Socket, check: DatagramCheck) -> Result<Self, Outcome> {
+        connect(&socket, check.connection())?;
         if check.wants_every_error() {
             let set = if check.connection().target.is_ipv4() {
                 setsockopt(&socket, sockopt::Ipv4RecvErr, &true)

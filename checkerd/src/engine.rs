@@ -3,19 +3,22 @@
 //! ([`Request`]).
 
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 
 use kr_check::checks::{Configuration, Input};
 use kr_check::http::Patterns;
-use kr_check::outcome::{LocalStep, Seconds};
+use kr_check::outcome::{LocalFault, LocalStep, Seconds};
 use kr_check::tls::TlsContext;
 use kr_check::{Action, Checks, Event, Rng};
 use kr_event::EventLoop;
+use kr_ipc::edge::checkerd_ipvsd::{SocketRefusal, SocketStep, SocketWanted};
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
 use kr_model::lvs::Verdict;
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Generation, Instant};
+use socket2::Socket;
 
-use crate::probe_io::{Ended, Probes};
+use crate::probe_io::{Ended, Probes, Run, Sockets};
 
 /// What only the owner of the checks can do.
 #[derive(Debug)]
@@ -43,13 +46,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// No checks; later at most `running` at a time, with tokens from `first_token` up.
-    pub(crate) fn new(running: usize, mut rng: Rng, first_token: usize) -> Self {
+    /// No checks; later at most `running` at a time, with tokens from `first_token` up. `sockets`: who makes
+    /// those that need a privilege.
+    pub(crate) fn new(running: usize, mut rng: Rng, first_token: usize, sockets: Sockets) -> Self {
         let global = CheckerGlobal::default();
         let probe_rng = Rng::new(rng.next());
         Self {
             checks: Checks::new(running, rng),
-            probes: Probes::new(first_token, TlsContext::new(&global), probe_rng),
+            probes: Probes::new(first_token, TlsContext::new(&global), probe_rng, sockets),
             global,
             said_unverified: false,
             said_mark: false,
@@ -101,6 +105,35 @@ impl Engine {
     /// Every verdict is wanted again.
     pub(crate) fn announce(&mut self, now: Instant) {
         self.checks.handle(Input::Announce, now);
+    }
+
+    /// The next socket to ask the IPVS process for; the number of the request is that of the run.
+    pub(crate) fn poll_socket_wanted(&mut self) -> Option<SocketWanted> {
+        let Run { checker, run, host } = self.probes.poll_unasked()?;
+        Some(SocketWanted {
+            generation: self.checks.generation(),
+            checker,
+            host,
+            request: run,
+        })
+    }
+
+    /// There is another IPVS process to ask for sockets.
+    pub(crate) fn ask_again(&mut self) {
+        self.probes.ask_again();
+    }
+
+    /// The IPVS process answered a request for a socket.
+    pub(crate) fn socket_answered(
+        &mut self,
+        events: &EventLoop,
+        request: u64,
+        answer: Result<OwnedFd, SocketRefusal>,
+        now: Instant,
+    ) {
+        let answer = answer.map(Socket::from).map_err(fault);
+        let ended = self.probes.answered(events, request, answer);
+        self.finish(ended, now);
     }
 
     /// A program ended.
@@ -195,7 +228,11 @@ impl Engine {
 
     fn start(&mut self, events: &EventLoop, checker: CheckerId, run: u64, now: Instant) {
         let outcome = match self.checks.attempt(checker) {
-            Some(attempt) => self.probes.start(events, (checker, run), &attempt, now),
+            Some(attempt) => {
+                let host = self.checks.host(checker);
+                let of = Run { checker, run, host };
+                self.probes.start(events, of, &attempt, now)
+            }
             // Cancelled since by the same wake-up.
             None => None,
         };
@@ -230,6 +267,7 @@ impl Engine {
                     | LocalStep::Connect
                     | LocalStep::Watch
                     | LocalStep::Send
+                    | LocalStep::Handover
                     | LocalStep::Tls => false,
                 };
                 if said {
@@ -239,6 +277,22 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+fn fault(refusal: SocketRefusal) -> LocalFault {
+    let step = match refusal {
+        SocketRefusal::Gone | SocketRefusal::TooMany => LocalStep::Handover,
+        SocketRefusal::Kernel { step, .. } => match step {
+            SocketStep::Open => LocalStep::Socket,
+            SocketStep::Mark => LocalStep::Mark,
+            SocketStep::Interface => LocalStep::Interface,
+            SocketStep::Source => LocalStep::Source,
+        },
+    };
+    LocalFault {
+        step,
+        error: format!("the IPVS process: {refusal}"),
     }
 }
 

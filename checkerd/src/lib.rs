@@ -10,6 +10,7 @@ mod engine;
 pub mod genhash;
 mod holder;
 mod intake;
+mod ipvsd;
 pub mod link;
 mod listener;
 mod mailer;

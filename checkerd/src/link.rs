@@ -5,9 +5,9 @@
 //! one registration, one look at the pending error, then reads and writes until they would block, close.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use kr_check::conversation::{Conversation, Input, Timed};
 use kr_check::outcome::{LocalFault, LocalStep};
@@ -53,8 +53,29 @@ impl<C: Conversation> Link<C> {
     /// # Errors
     /// When it fails at once: a failed check, or one that this host cannot make.
     pub fn open(connection: &Connection, talk: Timed<C>) -> Result<Self, Outcome> {
+        let socket = make(connection, Type::STREAM, Protocol::TCP)?;
+        Self::over(socket, connection, talk)
+    }
+
+    /// Starts to connect over a socket that was made for `connection`.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn over(
+        socket: Socket,
+        connection: &Connection,
+        talk: Timed<C>,
+    ) -> Result<Self, Outcome> {
+        if connection.source_port.is_some() {
+            // With a source port of its own the next check has the same two ends as this one, which must
+            // not be left in TIME-WAIT then: it ends with a reset.
+            socket
+                .set_linger(Some(Duration::ZERO))
+                .map_err(fault(LocalStep::Source))?;
+        }
+        connect(&socket, connection)?;
         Ok(Self {
-            socket: connect(connection, Type::STREAM, Protocol::TCP)?,
+            socket,
             talk,
             open: false,
         })
@@ -149,8 +170,8 @@ fn go_on<T>(progress: ControlFlow<Result<T, Failure>>) -> Result<(), Result<T, F
     }
 }
 
-/// Makes the socket in the order that keepalived uses: mark, device, source, connect.
-pub(crate) fn connect(
+/// Makes the socket in the order that keepalived uses: mark, device, source.
+pub(crate) fn make(
     connection: &Connection,
     kind: Type,
     protocol: Protocol,
@@ -166,56 +187,54 @@ pub(crate) fn connect(
         }
     })?;
     if connection.mark != 0 {
-        socket.set_mark(connection.mark).map_err(|error| {
-            let text = if error.kind() == io::ErrorKind::PermissionDenied {
-                "the checker process holds no capability for it; use bindto and a routing rule"
-                    .to_owned()
-            } else {
-                error.to_string()
-            };
-            unable(LocalStep::Mark, text)
-        })?;
+        socket
+            .set_mark(connection.mark)
+            .map_err(unprivileged(LocalStep::Mark, "CAP_NET_ADMIN"))?;
     }
     if let Some(interface) = &connection.interface {
         socket
             .bind_device(Some(interface.as_str().as_bytes()))
             .map_err(fault(LocalStep::Interface))?;
     }
-    if let Some(source) = source_address(connection) {
+    if let Some(source) = connection.source_address() {
         if source.port() != 0 {
-            // The port of the last check is still in TIME-WAIT.
+            // Checks of several servers use the port at a time.
             socket
                 .set_reuse_address(true)
                 .map_err(fault(LocalStep::Source))?;
         }
         socket
             .bind(&source.into())
-            .map_err(fault(LocalStep::Source))?;
+            .map_err(unprivileged(LocalStep::Source, "CAP_NET_BIND_SERVICE"))?;
     }
-    match socket.connect(&connection.target.into()) {
-        Ok(()) => Ok(socket),
-        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(socket),
-        Err(error) => Err(refused(&error)),
-    }
+    Ok(socket)
 }
 
-fn source_address(connection: &Connection) -> Option<SocketAddr> {
-    let port = connection.source_port.map_or(0, |port| port.get());
-    match (connection.source, port) {
-        (None, 0) => None,
-        (Some(source), port) => Some(SocketAddr::new(source, port)),
-        (None, port) => {
-            let any = match connection.target {
-                SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            };
-            Some(SocketAddr::new(any, port))
-        }
+/// Starts to connect.
+pub(crate) fn connect(socket: &Socket, connection: &Connection) -> Result<(), Outcome> {
+    match socket.connect(&connection.target.into()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(()),
+        Err(error) => Err(refused(&error)),
     }
 }
 
 pub(crate) fn unable(step: LocalStep, error: String) -> Outcome {
     Outcome::Unable(LocalFault { step, error })
+}
+
+/// Where a missing privilege is the reason, that is said.
+fn unprivileged(step: LocalStep, capability: &str) -> impl FnOnce(io::Error) -> Outcome {
+    move |error| {
+        let text = if error.kind() == io::ErrorKind::PermissionDenied {
+            format!(
+                "this process does not hold {capability}; under keepalived-rs the IPVS process makes such sockets"
+            )
+        } else {
+            error.to_string()
+        };
+        unable(step, text)
+    }
 }
 
 fn fault(step: LocalStep) -> impl FnOnce(io::Error) -> Outcome {

@@ -1,19 +1,24 @@
 //! The network attempts that run: their sockets, their tokens, their deadlines.
+//!
+//! An attempt whose socket needs a privilege first waits for the IPVS process to make it, within its own
+//! deadline ([`Sockets::OfSibling`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd as _;
 
-use kr_check::checks::StreamAttempt;
+use kr_check::datagram::DatagramCheck;
 use kr_check::http::Patterns;
-use kr_check::outcome::{LocalFault, LocalStep};
+use kr_check::outcome::{LocalFault, LocalStep, Seconds};
 use kr_check::talk::Talk;
 use kr_check::tls::{TlsConfigError, TlsContext};
-use kr_check::{Attempt, Outcome, Rng, Timed};
+use kr_check::{Attempt, Failure, Outcome, Rng, Timed};
 use kr_event::EventLoop;
+use kr_model::check::Connection;
 use kr_model::{CheckerId, Instant};
 use mio::Token;
+use socket2::{Protocol, Socket};
 
-use crate::datagram::DatagramLink;
+use crate::datagram::{DatagramLink, question};
 use crate::link::{BLOCK, Link, Served};
 
 /// The longest reply that a `UDP_CHECK` may ask for has one byte less.
@@ -27,10 +32,27 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
 }
 
+/// Who makes sockets that need a privilege.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sockets {
+    /// This process; it works if the process holds the privilege.
+    Own,
+    /// The IPVS process.
+    OfSibling,
+}
+
+/// Which attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) checker: CheckerId,
+    pub(crate) run: u64,
+    /// Which host of an `SMTP_CHECK`.
+    pub(crate) host: u16,
+}
+
 #[derive(Debug)]
 struct Probe {
-    checker: CheckerId,
-    run: u64,
+    of: Run,
     line: Line,
     deadline: Instant,
 }
@@ -38,13 +60,67 @@ struct Probe {
 /// The socket of an attempt.
 #[derive(Debug)]
 enum Line {
+    /// There is none yet.
+    Asked(Box<Prepared>),
     Stream(Box<Link<Talk>>),
     Datagram(DatagramLink),
 }
 
+/// An attempt without a socket; its time runs.
+#[derive(Debug)]
+enum Prepared {
+    Stream(Connection, Box<Timed<Talk>>),
+    Datagram(DatagramCheck, Protocol),
+}
+
+impl Prepared {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Stream(connection, _) => connection,
+            Self::Datagram(check, _) => check.connection(),
+        }
+    }
+
+    fn open(self) -> Result<Line, Outcome> {
+        Ok(match self {
+            Self::Stream(connection, talk) => Line::stream(Link::open(&connection, *talk)?),
+            Self::Datagram(check, protocol) => Line::Datagram(DatagramLink::open(check, protocol)?),
+        })
+    }
+
+    fn over(self, socket: Socket) -> Result<Line, Outcome> {
+        Ok(match self {
+            Self::Stream(connection, talk) => Line::stream(Link::over(socket, &connection, *talk)?),
+            Self::Datagram(check, _) => Line::Datagram(DatagramLink::over(socket, check)?),
+        })
+    }
+
+    const fn poll_timeout(&self) -> Instant {
+        match self {
+            Self::Stream(_, talk) => talk.poll_timeout(),
+            Self::Datagram(check, _) => check.poll_timeout(),
+        }
+    }
+
+    fn expire(&self, now: Instant) -> Served<()> {
+        if now < self.poll_timeout() {
+            return Served::Wait;
+        }
+        Served::Done(Err(Failure::Local(LocalFault {
+            step: LocalStep::Handover,
+            error: format!("it gave none within {}", Seconds(self.connection().timeout)),
+        })))
+    }
+}
+
 impl Line {
+    fn stream(link: Link<Talk>) -> Self {
+        Self::Stream(Box::new(link))
+    }
+
     fn serve(&mut self, now: Instant, block: &mut [u8]) -> Served<()> {
         match self {
+            Self::Asked(_) => Served::Wait,
             Self::Stream(link) => link.serve(now, block.get_mut(..BLOCK).unwrap_or_default()),
             Self::Datagram(link) => link.serve(block),
         }
@@ -52,6 +128,7 @@ impl Line {
 
     fn expire(&mut self, now: Instant) -> Served<()> {
         match self {
+            Self::Asked(prepared) => prepared.expire(now),
             Self::Stream(link) => link.expire(now),
             Self::Datagram(link) => link.expire(now),
         }
@@ -59,17 +136,9 @@ impl Line {
 
     fn poll_timeout(&self) -> Instant {
         match self {
+            Self::Asked(prepared) => prepared.poll_timeout(),
             Self::Stream(link) => link.poll_timeout(),
             Self::Datagram(link) => link.poll_timeout(),
-        }
-    }
-}
-
-impl AsFd for Line {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Stream(link) => link.as_fd(),
-            Self::Datagram(link) => link.as_fd(),
         }
     }
 }
@@ -82,6 +151,11 @@ pub(crate) struct Probes {
     deadlines: BTreeSet<(Instant, usize)>,
     /// Connections with something left to read.
     backlog: BTreeSet<usize>,
+    sockets: Sockets,
+    /// Attempts that wait for a socket, by their run.
+    asked: BTreeMap<u64, usize>,
+    /// Those of them for which nobody was asked yet.
+    unasked: BTreeSet<u64>,
     first_token: usize,
     next_token: usize,
     tls: Result<TlsContext, TlsConfigError>,
@@ -97,8 +171,12 @@ impl Probes {
         first_token: usize,
         tls: Result<TlsContext, TlsConfigError>,
         rng: Rng,
+        sockets: Sockets,
     ) -> Self {
         Self {
+            sockets,
+            asked: BTreeMap::new(),
+            unasked: BTreeSet::new(),
             running: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             backlog: BTreeSet::new(),
@@ -125,53 +203,104 @@ impl Probes {
     pub(crate) fn start(
         &mut self,
         events: &EventLoop,
-        (checker, run): (CheckerId, u64),
+        of: Run,
         attempt: &Attempt<'_>,
         now: Instant,
     ) -> Option<Outcome> {
-        let line = match attempt {
-            Attempt::Stream(attempt) => self.connect(attempt, now),
-            Attempt::Datagram(attempt) => {
-                DatagramLink::open(attempt, self.rng.next(), now).map(Line::Datagram)
-            }
+        let prepared = match self.prepare(attempt, now) {
+            Ok(prepared) => prepared,
+            Err(outcome) => return Some(outcome),
+        };
+        let token = self.next_token;
+        self.next_token = token.checked_add(1).unwrap_or(self.first_token);
+        let privileged = prepared.connection().needs_privilege();
+        let line = if privileged && self.sockets == Sockets::OfSibling {
+            self.asked.insert(of.run, token);
+            self.unasked.insert(of.run);
+            Ok(Line::Asked(Box::new(prepared)))
+        } else {
+            prepared.open().and_then(|line| watch(events, line, token))
         };
         let line = match line {
             Ok(line) => line,
             Err(outcome) => return Some(outcome),
         };
-        let token = self.next_token;
-        self.next_token = token.checked_add(1).unwrap_or(self.first_token);
-        if let Err(error) = events.register(line.as_fd(), Token(token)) {
-            return Some(Outcome::Unable(LocalFault {
-                step: LocalStep::Watch,
-                error: error.to_string(),
-            }));
-        }
         let deadline = line.poll_timeout();
         self.deadlines.insert((deadline, token));
-        self.running.insert(
-            token,
-            Probe {
-                checker,
-                run,
-                line,
-                deadline,
-            },
-        );
+        self.running.insert(token, Probe { of, line, deadline });
         None
     }
 
-    fn connect(&self, attempt: &StreamAttempt<'_>, now: Instant) -> Result<Line, Outcome> {
-        let context = self.tls.as_ref().map_err(|error| {
-            Outcome::Unable(LocalFault {
-                step: LocalStep::Tls,
-                error: error.to_string(),
-            })
-        })?;
-        let talk = Talk::new(attempt, context, &self.patterns).map_err(Outcome::Failed)?;
-        let connection = attempt.connection();
-        let link = Link::open(connection, Timed::new(talk, connection.timeout, now))?;
-        Ok(Line::Stream(Box::new(link)))
+    fn prepare(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<Prepared, Outcome> {
+        match attempt {
+            Attempt::Stream(attempt) => {
+                let context = self.tls.as_ref().map_err(|error| {
+                    Outcome::Unable(LocalFault {
+                        step: LocalStep::Tls,
+                        error: error.to_string(),
+                    })
+                })?;
+                let talk = Talk::new(attempt, context, &self.patterns).map_err(Outcome::Failed)?;
+                let connection = attempt.connection().clone();
+                let talk = Timed::new(talk, connection.timeout, now);
+                Ok(Prepared::Stream(connection, Box::new(talk)))
+            }
+            Attempt::Datagram(attempt) => {
+                let (check, protocol) = question(attempt, self.rng.next(), now);
+                Ok(Prepared::Datagram(check, protocol))
+            }
+        }
+    }
+
+    /// The next attempt for which the IPVS process is to be asked for a socket.
+    pub(crate) fn poll_unasked(&mut self) -> Option<Run> {
+        while let Some(run) = self.unasked.pop_first() {
+            let token = self.asked.get(&run);
+            if let Some(probe) = token.and_then(|token| self.running.get(token)) {
+                return Some(probe.of);
+            }
+        }
+        None
+    }
+
+    /// There is another IPVS process: whoever waits for a socket has to ask again.
+    pub(crate) fn ask_again(&mut self) {
+        self.unasked.extend(self.asked.keys());
+    }
+
+    /// The socket of a run came, or none does. `Some`: the attempt is over. One that is over already
+    /// closes the socket.
+    pub(crate) fn answered(
+        &mut self,
+        events: &EventLoop,
+        run: u64,
+        answer: Result<Socket, LocalFault>,
+    ) -> Option<Ended> {
+        let token = self.asked.remove(&run)?;
+        self.unasked.remove(&run);
+        let probe = self.remove(token)?;
+        let Line::Asked(prepared) = probe.line else {
+            return None;
+        };
+        let line = match answer {
+            Ok(socket) => prepared.over(socket),
+            Err(fault) => Err(Outcome::Unable(fault)),
+        }
+        .and_then(|line| watch(events, line, token));
+        match line {
+            Ok(line) => {
+                let deadline = line.poll_timeout();
+                self.deadlines.insert((deadline, token));
+                let of = probe.of;
+                self.running.insert(token, Probe { of, line, deadline });
+                None
+            }
+            Err(outcome) => Some(Ended {
+                checker: probe.of.checker,
+                run,
+                outcome,
+            }),
+        }
     }
 
     /// Drops an attempt; its connection closes.
@@ -179,7 +308,7 @@ impl Probes {
         let token = self
             .running
             .iter()
-            .find_map(|(token, probe)| (probe.run == run).then_some(*token));
+            .find_map(|(token, probe)| (probe.of.run == run).then_some(*token));
         if let Some(token) = token {
             self.remove(token);
         }
@@ -190,6 +319,8 @@ impl Probes {
         self.running.clear();
         self.deadlines.clear();
         self.backlog.clear();
+        self.asked.clear();
+        self.unasked.clear();
     }
 
     /// Serves the connection of an event.
@@ -258,10 +389,11 @@ impl Probes {
             Served::Done(result) => {
                 let probe = self.remove(token)?;
                 Some(Ended {
-                    checker: probe.checker,
-                    run: probe.run,
+                    checker: probe.of.checker,
+                    run: probe.of.run,
                     outcome: match result {
                         Ok(()) => Outcome::Passed,
+                        Err(Failure::Local(fault)) => Outcome::Unable(fault),
                         Err(failure) => Outcome::Failed(failure),
                     },
                 })
@@ -273,6 +405,26 @@ impl Probes {
         let probe = self.running.remove(&token)?;
         self.deadlines.remove(&(probe.deadline, token));
         self.backlog.remove(&token);
+        if matches!(probe.line, Line::Asked(_)) {
+            self.asked.remove(&probe.of.run);
+            self.unasked.remove(&probe.of.run);
+        }
         Some(probe)
+    }
+}
+
+/// Registers the socket of an attempt.
+fn watch(events: &EventLoop, line: Line, token: usize) -> Result<Line, Outcome> {
+    let descriptor = match &line {
+        Line::Asked(_) => return Ok(line),
+        Line::Stream(link) => link.as_fd(),
+        Line::Datagram(link) => link.as_fd(),
+    };
+    match events.register(descriptor, Token(token)) {
+        Ok(()) => Ok(line),
+        Err(error) => Err(Outcome::Unable(LocalFault {
+            step: LocalStep::Watch,
+            error: error.to_string(),
+        })),
     }
 }

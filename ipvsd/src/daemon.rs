@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kr_child::{Heard, Link};
 use kr_event::{Clock, EventLoop, Signals};
+use kr_ipc::edge::checkerd_ipvsd::SocketWanted;
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ServerReason, ToIpvsd};
 use kr_ipc::edge::{Sibling, checkerd_ipvsd, vrrpd_ipvsd};
 use kr_ipc::{Channel, ChannelError, Early, Instances, Judgement};
@@ -17,14 +18,16 @@ use kr_netlink::ipvs::{Ipvs, IpvsError, explain};
 use mio::Token;
 
 use crate::intake::{Fault, Intake, Taken};
+use crate::opener;
+use crate::sockets::{Answer, Sockets};
 
 const PARENT: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const CHECKERD: Token = Token(2);
 const VRRPD: Token = Token(3);
 
-/// Messages of each sibling taken in one turn, so that a flood of them cannot keep the parent from being heard. What a
-/// turn took is written to the kernel in one batch.
+/// Messages of each sibling taken in one turn, so that a flood of them cannot keep the parent from being
+/// heard. The verdicts among them are written to the kernel in one batch.
 const MESSAGES_PER_TURN: usize = 256;
 
 /// How long the end waits for the parent to take the last messages.
@@ -80,6 +83,7 @@ pub(crate) struct Daemon {
     intake: Intake,
     checkerd: Link<checkerd_ipvsd::FromIpvsd, checkerd_ipvsd::ToIpvsd>,
     early: Early<CheckerId, Verdict>,
+    sockets: Sockets,
     vrrpd: Link<vrrpd_ipvsd::FromIpvsd, vrrpd_ipvsd::ToIpvsd>,
     instances: Instances,
     table: Table,
@@ -105,6 +109,7 @@ impl Daemon {
             intake: Intake::default(),
             checkerd: Link::new(Sibling::Checkerd, CHECKERD),
             early: Early::default(),
+            sockets: Sockets::new(),
             vrrpd: Link::new(Sibling::Vrrpd, VRRPD),
             instances: Instances::default(),
             table: Table::new(),
@@ -173,19 +178,29 @@ impl Daemon {
                 (Taken::LogFile, Some(file)) => kr_child::replace_log_file(file),
                 (Taken::Meet(_) | Taken::LogFile, None)
                 | (
-                    Taken::Part | Taken::Configuration(..) | Taken::Stop | Taken::Ping { .. },
+                    Taken::Part | Taken::Configuration { .. } | Taken::Stop | Taken::Ping { .. },
                     Some(_),
                 ) => {
                     return Err(End::Descriptor);
                 }
                 (Taken::Part, None) => {}
                 (Taken::Ping { nonce }, None) => self.say(&FromIpvsd::Pong { nonce })?,
-                (Taken::Configuration(configuration, instances), None) => {
-                    let generation = configuration.generation;
+                (
+                    Taken::Configuration {
+                        table,
+                        instances,
+                        sockets,
+                    },
+                    None,
+                ) => {
+                    let generation = table.generation;
                     self.instances.configure(generation, instances);
-                    self.input(Input::Configure(configuration));
+                    self.input(Input::Configure(table));
                     for (_, verdict) in self.early.due(generation) {
                         self.input(Input::Verdict(verdict));
+                    }
+                    for wanted in self.sockets.configure(generation, sockets) {
+                        self.give_socket(wanted)?;
                     }
                 }
                 (Taken::Stop, None) => self.input(Input::Shutdown),
@@ -227,14 +242,17 @@ impl Daemon {
     /// Hears a sibling over a new channel from now on.
     fn meet(&mut self, sibling: Sibling, end: OwnedFd) -> Result<(), End> {
         match sibling {
-            Sibling::Checkerd => self.checkerd.connect(end, &self.events)?,
+            Sibling::Checkerd => {
+                self.checkerd.connect(end, &self.events)?;
+                self.sockets.forget_requests();
+            }
             Sibling::Vrrpd => self.vrrpd.connect(end, &self.events)?,
             Sibling::Ipvsd => return Err(End::Descriptor),
         }
         Ok(())
     }
 
-    /// Takes some verdicts.
+    /// Takes some verdicts and requests for sockets.
     fn read_checkerd(&mut self) -> Result<(), End> {
         for _ in 0..MESSAGES_PER_TURN {
             if !self.checkerd.is_unread() {
@@ -258,6 +276,9 @@ impl Daemon {
                             self.say(&FromIpvsd::Misbehaved(Sibling::Checkerd))?;
                         }
                     }
+                }
+                Heard::Message(checkerd_ipvsd::ToIpvsd::SocketWanted(wanted)) => {
+                    self.give_socket(wanted)?;
                 }
                 Heard::Nothing => {}
                 Heard::Gone => {
@@ -292,6 +313,39 @@ impl Daemon {
                 }
                 Heard::Misbehaved => self.say(&FromIpvsd::Misbehaved(Sibling::Vrrpd))?,
             }
+        }
+        Ok(())
+    }
+
+    /// Answers a request for a socket, or ends the channel for it.
+    fn give_socket(&mut self, wanted: SocketWanted) -> Result<(), End> {
+        let request = wanted.request;
+        let opened = match self.sockets.judge(wanted, self.clock.now()) {
+            Answer::Open(rule) => opener::open(rule),
+            Answer::Refuse(refusal) => Err(refusal),
+            Answer::Later => return Ok(()),
+            Answer::Misbehaviour => {
+                self.checkerd.cut(&format_args!(
+                    "it asked for a socket of checker {} that is not configured, or for too many",
+                    wanted.checker
+                ));
+                return self.say(&FromIpvsd::Misbehaved(Sibling::Checkerd));
+            }
+        };
+        match opened {
+            Ok(socket) => self.checkerd.send_with(
+                &checkerd_ipvsd::FromIpvsd::Socket { request },
+                socket.into(),
+            ),
+            Err(refusal) => self
+                .checkerd
+                .send(&checkerd_ipvsd::FromIpvsd::NoSocket { request, refusal }),
+        }
+        // The few that may be on their way fit the channel.
+        if self.checkerd.has_queued() {
+            self.checkerd
+                .cut(&"it asks for sockets that it does not take");
+            return self.say(&FromIpvsd::Misbehaved(Sibling::Checkerd));
         }
         Ok(())
     }

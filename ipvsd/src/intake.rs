@@ -8,6 +8,7 @@ use std::fmt;
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_lvs::{Configuration, Resume};
+use kr_model::check::SocketRule;
 use kr_model::ipvs::plain;
 use kr_model::lvs::{
     ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
@@ -22,8 +23,15 @@ const LONGEST_PERSISTENCE: u32 = 2_678_400;
 pub(crate) enum Taken {
     /// Nothing yet: it is part of a configuration.
     Part,
-    /// A configuration is complete and sound; the VRRP process may speak of these instances.
-    Configuration(Box<Configuration>, BTreeSet<InstanceId>),
+    /// A configuration is complete and sound.
+    Configuration {
+        /// What the table shall hold.
+        table: Box<Configuration>,
+        /// Instances that the VRRP process may speak of.
+        instances: BTreeSet<InstanceId>,
+        /// Sockets that the checker process may ask for.
+        sockets: Vec<SocketRule>,
+    },
     /// The attached descriptor leads to this process.
     Meet(Sibling),
     /// Leave cleanly.
@@ -93,6 +101,7 @@ struct Building {
     former: Vec<ServiceKey>,
     timeouts: Option<ConnectionTimeouts>,
     instances: BTreeSet<InstanceId>,
+    sockets: BTreeMap<(CheckerId, u16), SocketRule>,
 }
 
 impl Intake {
@@ -110,6 +119,7 @@ impl Intake {
             }
             ToIpvsd::VirtualServer(server) => self.building()?.virtual_server(*server)?,
             ToIpvsd::RealServer(server) => self.building()?.real_server(*server)?,
+            ToIpvsd::CheckSocket(rule) => self.building()?.check_socket(*rule)?,
             ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
             ToIpvsd::Former(key) => self.building()?.former.push(key),
             ToIpvsd::OriginalTimeouts(values) => {
@@ -120,9 +130,14 @@ impl Intake {
             ToIpvsd::Commit(generation) => {
                 let mut building = self.building.take().ok_or(Fault::NotBegun)?;
                 let instances = std::mem::take(&mut building.instances);
-                let configuration = building.commit(generation)?;
+                let sockets = std::mem::take(&mut building.sockets);
+                let table = Box::new(building.commit(generation)?);
                 self.in_force = Some(generation);
-                return Ok(Taken::Configuration(Box::new(configuration), instances));
+                return Ok(Taken::Configuration {
+                    table,
+                    instances,
+                    sockets: sockets.into_values().collect(),
+                });
             }
             ToIpvsd::Instance(id) => {
                 if !self.building()?.instances.insert(id) {
@@ -160,6 +175,7 @@ impl Intake {
             former: Vec::new(),
             timeouts: None,
             instances: BTreeSet::new(),
+            sockets: BTreeMap::new(),
         });
         Ok(())
     }
@@ -220,6 +236,23 @@ impl Building {
         }
         self.real_servers.push(server);
         Ok(())
+    }
+
+    fn check_socket(&mut self, rule: SocketRule) -> Result<(), Fault> {
+        let what = || format!("a socket of checker {}", rule.checker);
+        if !self.checkers.contains(&rule.checker) {
+            return Err(Fault::Unknown(what()));
+        }
+        if !rule.is_sound() {
+            return Err(Fault::Unsound(what()));
+        }
+        match self.sockets.entry((rule.checker, rule.host)) {
+            Entry::Vacant(entry) => {
+                entry.insert(rule);
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(Fault::Twice(what())),
+        }
     }
 
     /// Verdicts of checkers that are gone meanwhile are no fault; the pool has to be there. A pool with many

@@ -161,6 +161,7 @@ fn prepare(
         launcher,
         pid_paths,
         root_scripts,
+        held,
         signals: signals.map_err(|error| fatal(&error))?,
     };
     Ok((parts, pid_file))

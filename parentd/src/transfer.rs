@@ -13,6 +13,7 @@ use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::check::Suspension;
 use kr_model::lvs::{ServiceKey, Verdict};
 use kr_model::{CheckerId, Generation, VirtualServerId};
+use kr_sys::privilege::Duty;
 
 use crate::published::{Published, services};
 
@@ -120,7 +121,8 @@ fn suspensions(config: &Config) -> Vec<Suspension> {
     out
 }
 
-/// The slice of the IPVS process: each virtual server, then its real servers.
+/// The slice of the IPVS process: each virtual server, then its real servers, then the sockets that their
+/// checkers may ask for.
 pub(crate) fn to_ipvsd(
     config: &Config,
     generation: Generation,
@@ -139,11 +141,28 @@ pub(crate) fn to_ipvsd(
         out.push(ToIpvsd::RealServer(Box::new(entry.real_server.clone())));
     }
     out.extend(config.instances.keys().copied().map(ToIpvsd::Instance));
+    for entry in config.checkers.values() {
+        let rules = entry.checker.socket_rules().into_iter();
+        out.extend(rules.map(|rule| ToIpvsd::CheckSocket(Box::new(rule))));
+    }
     if let Some(published) = resume {
         resume_ipvsd(config, published, &mut out);
     }
     out.push(ToIpvsd::Commit(generation));
     out
+}
+
+/// What the IPVS process has to do for the checkers of a configuration.
+pub(crate) fn duty_of_ipvsd(config: &Config) -> Duty {
+    let rules = config
+        .checkers
+        .values()
+        .flat_map(|entry| entry.checker.socket_rules());
+    let duties = rules.map(|rule| match rule.has_low_port() {
+        true => Duty::LowPorts,
+        false => Duty::Sockets,
+    });
+    duties.max().unwrap_or_default()
 }
 
 /// What a new IPVS process must know of the kernel and of the pools.
@@ -171,7 +190,10 @@ fn resume_ipvsd(config: &Config, published: &Published, out: &mut Vec<ToIpvsd>) 
 
 #[cfg(test)]
 mod tests {
+    use kr_model::check::{Probe, SocketKind, SocketRule};
     use kr_model::lvs::ConnectionTimeouts;
+    use kr_model::net::Family;
+    use kr_model::units::Port;
 
     use super::*;
     use crate::sample::{config, config_with, published};
@@ -279,6 +301,45 @@ mod tests {
         // Once a process said that it runs this configuration, nothing is left.
         published.set_services(&config);
         assert!(published.services.is_empty());
+    }
+
+    #[test]
+    fn what_sockets_checkers_may_ask_for_is_told_and_decides_the_duty() {
+        let mut config = config();
+        let messages = |config: &Config| {
+            let mut messages = to_ipvsd(config, G, None);
+            messages.retain(|message| matches!(message, ToIpvsd::CheckSocket(_)));
+            messages
+        };
+        assert!(messages(&config).is_empty());
+        assert_eq!(duty_of_ipvsd(&config), Duty::Usual);
+        let entry = config.checkers.values_mut().next().unwrap();
+        let id = entry.checker.id;
+        let Probe::Tcp(connection) = &mut entry.checker.probe else {
+            panic!("TCP_CHECK")
+        };
+        connection.mark = 7;
+        let rule = |source: Option<&str>| {
+            ToIpvsd::CheckSocket(Box::new(SocketRule {
+                checker: id,
+                host: 0,
+                family: Family::Inet,
+                kind: SocketKind::Stream,
+                source: source.map(|source| source.parse().unwrap()),
+                interface: None,
+                mark: 7,
+            }))
+        };
+        assert_eq!(messages(&config), [rule(None)]);
+        assert_eq!(duty_of_ipvsd(&config), Duty::Sockets);
+        let entry = config.checkers.values_mut().next().unwrap();
+        let Probe::Tcp(connection) = &mut entry.checker.probe else {
+            panic!("TCP_CHECK")
+        };
+        connection.source = Some("10.0.0.9".parse().unwrap());
+        connection.source_port = Some(Port::try_from(514).unwrap());
+        assert_eq!(messages(&config), [rule(Some("10.0.0.9:514"))]);
+        assert_eq!(duty_of_ipvsd(&config), Duty::LowPorts);
     }
 
     #[test]

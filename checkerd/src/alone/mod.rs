@@ -27,6 +27,7 @@ use nix::sys::signal::Signal;
 
 use crate::engine::{Engine, Request};
 use crate::listener::{Listener, MOST_CLIENTS};
+use crate::probe_io::Sockets;
 use crate::sandbox::{MAX_RUNNING, raise_descriptor_limit};
 
 use load::Loaded;
@@ -97,7 +98,7 @@ pub fn options() -> Option<Result<Options, EarlyExit>> {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let of_a_child = |word: &String| {
-        let settings = ["--log=", "--sandbox="];
+        let settings = ["--log=", "--sandbox=", "--duty="];
         settings.iter().any(|name| word.starts_with(name))
             || ["--log-file", "--unconfined"].contains(&word.as_str())
     };
@@ -178,7 +179,7 @@ impl<'o> Alone<'o> {
             events,
             signals,
             allocator,
-            engine: Engine::new(running, Rng::new(seed), FIRST_PROBE_TOKEN),
+            engine: Engine::new(running, Rng::new(seed), FIRST_PROBE_TOKEN, Sockets::Own),
             scripts: Scripts::new(FIRST_SCRIPT_TOKEN),
             listener,
             directory: Directory::default(),
@@ -281,6 +282,15 @@ impl<'o> Alone<'o> {
             .values()
             .map(|entry| entry.checker.clone())
             .collect();
+        for checker in &checkers {
+            if !checker.socket_rules().is_empty() {
+                log::warn!(
+                    "{} has fwmark or a bind_port below 1024: that needs a privilege, for which keepalived-rs has its \
+                     IPVS process; here this process must hold it itself",
+                    checker.label()
+                );
+            }
+        }
         self.directory = Directory::new(&checkers);
         self.scripts.replace(runnable, now);
         let configuration = Configuration {

@@ -1,9 +1,9 @@
 //! The built checker process against servers on loopback: every kind of check goes up and down.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::Command;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use crate::harness::{Checkerd, checker, connection, http, https, misc, nobody, smtp, tcp};
@@ -33,17 +33,22 @@ fn tcp_check_follows_the_listener() {
 #[test]
 fn tcp_check_binds_to_the_source_address_and_port_again_and_again() {
     let sources = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let server = TcpServer::on_loopback({
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut via = connection(server.local_addr().unwrap());
+    thread::spawn({
         let sources = std::sync::Arc::clone(&sources);
-        move |stream| sources.lock().unwrap().push(stream.peer_addr().unwrap())
-    })
-    .unwrap();
-    let mut via = connection(server.address());
+        move || {
+            // The check is over by now, and its end with a reset leaves no more than this address.
+            while let Ok((_, source)) = server.accept() {
+                sources.lock().unwrap().push(source);
+            }
+        }
+    });
     via.source = Some(IpAddr::from([127, 0, 0, 77]));
     via.source_port = Some(u64::from(nobody().port()).try_into().unwrap());
     let expected = SocketAddr::new(via.source.unwrap(), via.source_port.unwrap().get());
     let mut daemon = Checkerd::with(&[checker(1, Probe::Tcp(via))]);
-    daemon.until("two connections", |_| sources.lock().unwrap().len() >= 2);
+    daemon.until("three connections", |_| sources.lock().unwrap().len() >= 3);
     assert!(
         sources
             .lock()

@@ -170,6 +170,21 @@ impl Checks {
         }
     }
 
+    /// Which host of an `SMTP_CHECK` its current run talks to; 0 for every other check.
+    #[must_use]
+    pub fn host(&self, checker: CheckerId) -> u16 {
+        match self.entries.get(&checker).map(|entry| entry.slot) {
+            Some(Slot::Running { host, .. }) => host,
+            Some(Slot::Waiting(_) | Slot::Suspended) | None => 0,
+        }
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// The configuration of a checker.
     #[must_use]
     pub fn checker(&self, checker: CheckerId) -> Option<&Checker> {

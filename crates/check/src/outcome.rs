@@ -159,6 +159,8 @@ pub enum LocalStep {
     Ping,
     /// Sending a datagram, with an error that tells of this host.
     Send,
+    /// Getting a socket that needs a privilege from the IPVS process.
+    Handover,
 }
 
 impl fmt::Display for Failure {
@@ -240,6 +242,7 @@ impl fmt::Display for LocalFault {
             LocalStep::Tls => "TLS cannot be used",
             LocalStep::Ping => "no ICMP socket",
             LocalStep::Send => "cannot send",
+            LocalStep::Handover => "no socket from the IPVS process",
         };
         write!(f, "{step}: {}", self.error)
     }

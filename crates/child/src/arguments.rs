@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use kr_log::Settings;
+use kr_sys::privilege::Duty;
 use kr_sys::sandbox::Mode;
 
 /// What a child is told before its channel speaks.
@@ -14,6 +15,8 @@ pub(crate) struct Arguments {
     pub(crate) log_file: bool,
     /// `--unconfined`: privileges are neither given up nor verified.
     pub(crate) unconfined: bool,
+    /// `--duty=DUTY`.
+    pub(crate) duty: Duty,
     /// `--sandbox=MODE`: what happens at a forbidden system call. `None`: no sandbox, with `--unconfined`.
     pub(crate) sandbox: Option<Mode>,
 }
@@ -30,6 +33,9 @@ impl Arguments {
                 None if word == "--log-file" => arguments.log_file = true,
                 Some(("--log", settings)) => {
                     arguments.log = Some(settings.parse().map_err(|error| format!("{error}"))?);
+                }
+                Some(("--duty", duty)) => {
+                    arguments.duty = duty.parse().map_err(|error| format!("{word}: {error}"))?;
                 }
                 Some(("--sandbox", mode)) => {
                     let mode = mode.parse().map_err(|error| format!("{word}: {error}"))?;
@@ -62,7 +68,10 @@ mod tests {
         assert_eq!(arguments.log.unwrap().ident, "x");
         assert!(arguments.log_file);
         assert!(!arguments.unconfined);
+        assert_eq!(arguments.duty, Duty::Usual);
         assert!(parse(&["--unconfined"]).unwrap().unconfined);
+        let arguments = parse(&["--duty=low-ports"]).unwrap();
+        assert_eq!(arguments.duty, Duty::LowPorts);
     }
 
     #[test]
@@ -83,5 +92,6 @@ mod tests {
         );
         assert!(parse(&["--log=nonsense"]).is_err());
         assert!(parse(&["--sandbox=off"]).is_err());
+        assert!(parse(&["--duty=all"]).is_err());
     }
 }

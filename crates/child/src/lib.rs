@@ -1,7 +1,7 @@
 //! Start-up shared by the three children of the parent: take the channel, open the log, give up what
 //! the role does not need, and verify it, before the daemon's own loop begins.
 //!
-//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--sandbox=on|log]`, with its end of the edge
+//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--duty=DUTY] [--sandbox=on|log]`, with its end of the edge
 //! to the parent at descriptor 3 and, with `--log-file`, the log file at descriptor 4. A test may start one
 //! by hand with `--unconfined`: then whatever account and capabilities it has are kept, with a warning,
 //! without `--log` it logs to standard error, and without `--sandbox` it enters none.
@@ -29,7 +29,7 @@ use kr_ipc::Channel;
 use kr_log::{Detail, Settings};
 use kr_sys::capability;
 use kr_sys::fd::adopt;
-use kr_sys::privilege::{Excess, Holdings};
+use kr_sys::privilege::{Duty, Excess, Holdings};
 use kr_sys::sandbox::SandboxError;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -146,11 +146,11 @@ pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S,
     let signals = take_signals()?;
     // Asked for before `exec` already; a change of privileges in between would have cleared it.
     prctl::set_pdeathsig(Signal::SIGTERM).map_err(os("parent-death signal"))?;
-    confine(role, arguments.unconfined)?;
+    confine(role, arguments.duty, arguments.unconfined)?;
     Ok(Started {
         channel: Channel::new(channel),
         signals,
-        sandbox: Sandbox::new(role, arguments.sandbox),
+        sandbox: Sandbox::new(role, arguments.duty, arguments.sandbox),
     })
 }
 
@@ -211,16 +211,16 @@ fn take_signals() -> Result<Signals, StartError> {
 }
 
 /// Gives up what only `exec` needed, and verifies what is left.
-fn confine(role: Role, unconfined: bool) -> Result<(), StartError> {
+fn confine(role: Role, duty: Duty, unconfined: bool) -> Result<(), StartError> {
     if unconfined {
         log::warn!("started with --unconfined, which is for tests: keeping every privilege");
         return Ok(());
     }
     prctl::set_no_new_privs().map_err(os("no_new_privs"))?;
     prctl::set_dumpable(false).map_err(os("dumpable flag"))?;
-    capability::set(role.mask(), 0).map_err(os("capabilities"))?;
+    capability::set(role.mask() | duty.mask(), 0).map_err(os("capabilities"))?;
     let holdings = Holdings::of_this_process().map_err(StartError::NoProc)?;
-    holdings.verify(role).map_err(StartError::Excess)?;
+    holdings.verify(role, duty).map_err(StartError::Excess)?;
     log::debug!(
         "running as uid {} with capabilities {:#x}, verified",
         holdings.uids.first().copied().unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use kr_event::EventLoop;
+use kr_ipc::channel::Received;
 use kr_ipc::edge::Sibling;
 use kr_ipc::{Channel, ChannelError};
 use mio::Token;
@@ -73,8 +74,29 @@ impl<S: Serialize, R: DeserializeOwned> Link<S, R> {
 
     /// Says something. A sibling that is away will be told everything once it is back.
     pub fn send(&mut self, message: &S) {
+        self.with_channel(|channel| channel.send(message));
+    }
+
+    /// Says something with a descriptor.
+    pub fn send_with(&mut self, message: &S, descriptor: OwnedFd) {
+        self.with_channel(|channel| channel.send_with(message, descriptor));
+    }
+
+    /// True while it takes no more than it was sent.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        self.channel.as_ref().is_some_and(Channel::has_queued)
+    }
+
+    /// True while the sibling is there.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    fn with_channel(&mut self, say: impl FnOnce(&mut Channel<S, R>) -> Result<(), ChannelError>) {
         if let Some(channel) = &mut self.channel
-            && let Err(error) = channel.send(message)
+            && let Err(error) = say(channel)
         {
             if !matches!(error, ChannelError::Closed) {
                 log::warn!("channel to {}: {error}", self.sibling);
@@ -83,13 +105,33 @@ impl<S: Serialize, R: DeserializeOwned> Link<S, R> {
         }
     }
 
-    /// Sends what waits, and takes the next message.
+    /// Sends what waits, and takes the next message of a sibling that never attaches descriptors.
     pub fn receive(&mut self) -> Heard<R> {
+        match self.receive_with() {
+            Heard::Message(Received {
+                message,
+                descriptor: None,
+            }) => Heard::Message(message),
+            Heard::Message(Received {
+                descriptor: Some(_),
+                ..
+            }) => {
+                self.cut(&ChannelError::UnexpectedDescriptor);
+                Heard::Misbehaved
+            }
+            Heard::Nothing => Heard::Nothing,
+            Heard::Gone => Heard::Gone,
+            Heard::Misbehaved => Heard::Misbehaved,
+        }
+    }
+
+    /// Sends what waits, and takes the next message with the descriptor that came with it.
+    pub fn receive_with(&mut self) -> Heard<Received<R>> {
         let Some(channel) = &mut self.channel else {
             self.unread = false;
             return Heard::Nothing;
         };
-        match channel.flush().and_then(|()| channel.recv()) {
+        match channel.flush().and_then(|()| channel.recv_with()) {
             Ok(Some(message)) => Heard::Message(message),
             Ok(None) => {
                 self.unread = false;
@@ -155,5 +197,25 @@ mod tests {
             assert!(matches!(link.receive(), Heard::Misbehaved));
             assert!(matches!(other.recv(), Err(ChannelError::Closed)));
         }
+    }
+
+    #[test]
+    fn a_descriptor_is_taken_only_where_one_may_come() {
+        let events = EventLoop::new().unwrap();
+        let mut link: Link<u8, u8> = Link::new(Sibling::Ipvsd, TOKEN);
+        let (ours, theirs) = pair().unwrap();
+        link.connect(ours, &events).unwrap();
+        let mut other: Link<u8, u8> = Link::new(Sibling::Checkerd, TOKEN);
+        other.connect(theirs, &EventLoop::new().unwrap()).unwrap();
+        let some = || pair().unwrap().0;
+        other.send_with(&1, some());
+        let Heard::Message(received) = link.receive_with() else {
+            panic!("nothing came")
+        };
+        assert!(received.message == 1 && received.descriptor.is_some());
+        assert!(link.is_there() && !other.has_queued());
+        other.send_with(&2, some());
+        assert!(matches!(link.receive(), Heard::Misbehaved));
+        assert!(!link.is_there());
     }
 }

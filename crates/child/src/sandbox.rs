@@ -1,6 +1,6 @@
 //! The last step of start-up.
 
-use kr_sys::privilege::Role;
+use kr_sys::privilege::{Duty, Role};
 use kr_sys::sandbox::{self, Mode, Reach};
 
 use crate::StartError;
@@ -9,13 +9,14 @@ use crate::StartError;
 #[derive(Debug, Clone, Copy)]
 pub struct Sandbox {
     role: Role,
+    duty: Duty,
     /// `None`: a test started this process without one.
     mode: Option<Mode>,
 }
 
 impl Sandbox {
-    pub(crate) const fn new(role: Role, mode: Option<Mode>) -> Self {
-        Self { role, mode }
+    pub(crate) const fn new(role: Role, duty: Duty, mode: Option<Mode>) -> Self {
+        Self { role, duty, mode }
     }
 
     /// Gives up every system call, file, port and resource that the loop does not need, for ever. What the
@@ -25,7 +26,7 @@ impl Sandbox {
     /// When the kernel refuses, or does not do what it said.
     pub fn enter(self) -> Result<(), StartError> {
         let Some(mode) = self.mode else { return Ok(()) };
-        let entered = sandbox::enter(self.role, mode).map_err(StartError::Sandbox)?;
+        let entered = sandbox::enter(self.role, self.duty, mode).map_err(StartError::Sandbox)?;
         if !entered.filter {
             log::warn!(
                 "this kernel cannot filter system calls (seccomp): running without the filter"

@@ -1,11 +1,12 @@
 //! Health checks: what the checker process is given, and what it publishes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CheckerId, InstanceId, VirtualServerId};
+use crate::net::Family;
 use crate::time::Instant;
 use crate::units::{IfName, Port, Weight};
 
@@ -29,6 +30,40 @@ pub struct Checker {
 }
 
 impl Checker {
+    /// The sockets that it needs of the IPVS process.
+    #[must_use]
+    pub fn socket_rules(&self) -> Vec<SocketRule> {
+        let rule = |connection: &Connection, kind, host| {
+            connection.needs_privilege().then(|| SocketRule {
+                checker: self.id,
+                host,
+                family: Family::of(connection.target.ip()),
+                kind,
+                source: connection.source_address(),
+                interface: connection.interface.clone(),
+                mark: connection.mark,
+            })
+        };
+        match &self.probe {
+            Probe::Tcp(connection) | Probe::Http(HttpProbe { connection, .. }) => {
+                rule(connection, SocketKind::Stream, 0)
+                    .into_iter()
+                    .collect()
+            }
+            Probe::Smtp { hosts, .. } => (0..)
+                .zip(hosts)
+                .filter_map(|(host, connection)| rule(connection, SocketKind::Stream, host))
+                .collect(),
+            Probe::Dns { connection, .. } | Probe::Udp(UdpProbe { connection, .. }) => {
+                rule(connection, SocketKind::Datagram, 0)
+                    .into_iter()
+                    .collect()
+            }
+            // Neither ports nor marks there.
+            Probe::Ping(_) | Probe::Misc { .. } => Vec::new(),
+        }
+    }
+
     /// Its name in logs: `TCP_CHECK of [10.0.0.2]:tcp:80 in [10.0.0.1]:tcp:80`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -151,6 +186,84 @@ pub struct Connection {
     pub mark: u32,
     /// `connect_timeout`: for the connection, and again for each later read.
     pub timeout: Duration,
+}
+
+/// Source ports below this one are the kernel's to refuse to a process without `CAP_NET_BIND_SERVICE`.
+const FIRST_FREE_PORT: u16 = 1024;
+
+impl Connection {
+    /// The checker process, which has no privilege, cannot make such a socket itself.
+    #[must_use]
+    pub fn needs_privilege(&self) -> bool {
+        self.mark != 0 || self.source_address().is_some_and(is_low)
+    }
+
+    /// Where it is bound to: `bindto` and `bind_port`. `None`: nothing is asked for.
+    #[must_use]
+    pub fn source_address(&self) -> Option<SocketAddr> {
+        let port = self.source_port.map_or(0, Port::get);
+        match (self.source, port) {
+            (None, 0) => None,
+            (Some(source), port) => Some(SocketAddr::new(source, port)),
+            (None, port) => {
+                let any = match self.target {
+                    SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                    SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                };
+                Some(SocketAddr::new(any, port))
+            }
+        }
+    }
+}
+
+fn is_low(address: SocketAddr) -> bool {
+    (1..FIRST_FREE_PORT).contains(&address.port())
+}
+
+/// A socket of a check that needs a privilege: the IPVS process makes it when the checker process asks for
+/// it. Where it connects to is the checker process's affair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketRule {
+    /// The checker.
+    pub checker: CheckerId,
+    /// Which host of an `SMTP_CHECK`, counted from 0; 0 for every other check.
+    pub host: u16,
+    /// Its family.
+    pub family: Family,
+    /// Its kind.
+    pub kind: SocketKind,
+    /// What it is bound to, if anything.
+    pub source: Option<SocketAddr>,
+    /// `bind_if`.
+    pub interface: Option<IfName>,
+    /// `fwmark`; 0 is none.
+    pub mark: u32,
+}
+
+impl SocketRule {
+    /// The source port needs `CAP_NET_BIND_SERVICE`.
+    #[must_use]
+    pub fn has_low_port(&self) -> bool {
+        self.source.is_some_and(is_low)
+    }
+
+    /// It makes sense: it needs a privilege, and its addresses are of one family.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        (self.mark != 0 || self.has_low_port())
+            && self
+                .source
+                .is_none_or(|source| Family::of(source.ip()) == self.family)
+    }
+}
+
+/// The kind of such a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SocketKind {
+    /// TCP.
+    Stream,
+    /// UDP.
+    Datagram,
 }
 
 /// `HTTP_GET` / `SSL_GET`.

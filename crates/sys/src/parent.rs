@@ -9,7 +9,7 @@ use caps::Capability;
 use nix::errno::Errno;
 
 use crate::capability;
-use crate::privilege::{Grant, Holdings, Role};
+use crate::privilege::{Duty, Grant, Holdings, Role};
 
 /// The parent's own capabilities; those of its children come on top, for it can only pass on what it has.
 pub const GRANTS: [Grant; 6] = [
@@ -45,7 +45,10 @@ pub fn mask() -> u64 {
     let own = GRANTS
         .iter()
         .fold(0, |mask, grant| mask | grant.capability.bitmask());
-    Role::ALL.iter().fold(own, |mask, role| mask | role.mask())
+    let duties = Duty::ALL.iter().fold(own, |mask, duty| mask | duty.mask());
+    Role::ALL
+        .iter()
+        .fold(duties, |mask, role| mask | role.mask())
 }
 
 /// Whether a script that runs as root finds all of root's capabilities.
@@ -135,8 +138,8 @@ mod tests {
 
     #[test]
     fn the_parent_holds_what_its_children_get_and_little_else() {
-        // CAP_CHOWN 0, DAC_READ_SEARCH 2, KILL 5, SETGID 6, SETUID 7, SETPCAP 8.
-        let own = 0b1_1110_0101;
+        // CAP_CHOWN 0, DAC_READ_SEARCH 2, KILL 5, SETGID 6, SETUID 7, SETPCAP 8; NET_BIND_SERVICE 10 to pass on.
+        let own = 0b101_1110_0101;
         assert_eq!(mask() & 0xfff, own);
         for role in Role::ALL {
             assert_eq!(mask() & role.mask(), role.mask(), "{}", role.program());

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::str::FromStr;
 
 use caps::Capability;
 
@@ -80,6 +81,77 @@ impl Role {
         self.grants()
             .iter()
             .fold(0, |mask, grant| mask | grant.capability.bitmask())
+    }
+}
+
+/// What a child does beyond the usual work of its role, because its configuration asks for it. It is
+/// started with exactly that: when a reload asks for another duty, it is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Duty {
+    /// Nothing.
+    #[default]
+    Usual,
+    /// The IPVS process opens sockets for checks with `fwmark`.
+    Sockets,
+    /// The same, also with a `bind_port` below 1024.
+    LowPorts,
+}
+
+impl Duty {
+    /// Every duty.
+    pub const ALL: [Self; 3] = [Self::Usual, Self::Sockets, Self::LowPorts];
+
+    /// Capabilities that it adds to those of the role.
+    #[must_use]
+    pub const fn grants(self) -> &'static [Grant] {
+        match self {
+            // A mark needs CAP_NET_ADMIN, which the role has.
+            Self::Usual | Self::Sockets => &[],
+            Self::LowPorts => &[Grant {
+                capability: Capability::CAP_NET_BIND_SERVICE,
+                reason: "binds sockets of checks to source ports below 1024 (bind_port)",
+            }],
+        }
+    }
+
+    /// The same as a bit mask, bit n for capability number n.
+    #[must_use]
+    pub fn mask(self) -> u64 {
+        self.grants()
+            .iter()
+            .fold(0, |mask, grant| mask | grant.capability.bitmask())
+    }
+}
+
+impl fmt::Display for Duty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Usual => "usual",
+            Self::Sockets => "sockets",
+            Self::LowPorts => "low-ports",
+        })
+    }
+}
+
+/// A word that is no [`Duty`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoDuty;
+
+impl fmt::Display for NoDuty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected `usual`, `sockets` or `low-ports`")
+    }
+}
+
+impl std::error::Error for NoDuty {}
+
+impl FromStr for Duty {
+    type Err = NoDuty;
+
+    /// Reads the value of `--duty`.
+    fn from_str(text: &str) -> Result<Self, NoDuty> {
+        let named = |duty: &Self| duty.to_string() == text;
+        Self::ALL.into_iter().find(named).ok_or(NoDuty)
     }
 }
 
@@ -163,12 +235,12 @@ impl Holdings {
         })
     }
 
-    /// Compares with what `role` may hold after start-up: an own user that is not root, the role's
-    /// capabilities permitted, effective and bounding, none that a further program would inherit.
+    /// Compares with what `role` may hold after start-up: an own user that is not root, the capabilities of
+    /// the role and its `duty` permitted, effective and bounding, none that a further program would inherit.
     ///
     /// # Errors
     /// The first field that differs.
-    pub fn verify(&self, role: Role) -> Result<(), Excess> {
+    pub fn verify(&self, role: Role, duty: Duty) -> Result<(), Excess> {
         for (field, ids) in [("Uid", self.uids), ("Gid", self.gids)] {
             let [real, rest @ ..] = ids;
             if real == 0 || rest.iter().any(|id| *id != real) {
@@ -179,7 +251,7 @@ impl Holdings {
                 });
             }
         }
-        let mask = role.mask();
+        let mask = role.mask() | duty.mask();
         for (field, found, expected) in [
             ("CapPrm", self.permitted, mask),
             ("CapEff", self.effective, mask),
@@ -218,14 +290,14 @@ mod tests {
     #[test]
     fn a_process_with_exactly_its_row_passes() {
         let holdings = Holdings::parse(VRRPD).unwrap();
-        assert_eq!(holdings.verify(Role::Vrrpd), Ok(()));
+        assert_eq!(holdings.verify(Role::Vrrpd, Duty::Usual), Ok(()));
     }
 
     #[test]
     fn anything_more_or_less_is_named() {
         let field = |from: &str, to: &str| {
             let holdings = Holdings::parse(&VRRPD.replace(from, to)).unwrap();
-            holdings.verify(Role::Vrrpd).unwrap_err().field
+            holdings.verify(Role::Vrrpd, Duty::Usual).unwrap_err().field
         };
         assert_eq!(field("990\t990\t990\t990", "0\t0\t0\t0"), "Uid");
         assert_eq!(field("980\t980\t980\t980", "980\t0\t980\t980"), "Gid");
@@ -247,7 +319,35 @@ mod tests {
     #[test]
     fn another_role_is_more_than_checkerd_may_hold() {
         let holdings = Holdings::parse(VRRPD).unwrap();
-        assert_eq!(holdings.verify(Role::Checkerd).unwrap_err().field, "CapPrm");
+        assert_eq!(
+            holdings
+                .verify(Role::Checkerd, Duty::Usual)
+                .unwrap_err()
+                .field,
+            "CapPrm"
+        );
+    }
+
+    #[test]
+    fn a_duty_is_more_than_the_role_alone_may_hold_and_must_be_held() {
+        let text = VRRPD.replace("3000", "1400");
+        let holdings = Holdings::parse(&text).unwrap();
+        assert_eq!(holdings.verify(Role::Ipvsd, Duty::LowPorts), Ok(()));
+        for duty in [Duty::Usual, Duty::Sockets] {
+            let excess = holdings.verify(Role::Ipvsd, duty).unwrap_err();
+            assert_eq!(excess.field, "CapPrm");
+        }
+        let usual = Holdings::parse(&VRRPD.replace("3000", "1000")).unwrap();
+        let excess = usual.verify(Role::Ipvsd, Duty::LowPorts).unwrap_err();
+        assert_eq!(excess.field, "CapPrm");
+    }
+
+    #[test]
+    fn duties_are_spelled_as_they_are_read() {
+        for duty in Duty::ALL {
+            assert_eq!(duty.to_string().parse(), Ok(duty));
+        }
+        assert_eq!("all".parse::<Duty>(), Err(NoDuty));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use nix::unistd::{
 
 use crate::capability;
 use crate::fd::adopt;
-use crate::privilege::Role;
+use crate::privilege::{Duty, Role};
 
 /// Descriptors are moved here before the fork, so that none of them is in the way of the numbers that
 /// the program expects.
@@ -90,20 +90,20 @@ pub enum Stderr {
     Null,
 }
 
-/// Starts a child of the parent: own session, descriptors 3 and up as given, the role's capabilities as
-/// ambient ones, no new privileges, `SIGTERM` when this process dies.
+/// Starts a child of the parent: own session, descriptors 3 and up as given, the capabilities of the role
+/// and its duty as ambient ones, no new privileges, `SIGTERM` when this process dies.
 ///
 /// # Errors
 /// When this process is out of descriptors, memory or processes.
 pub fn spawn_child(
-    role: Role,
+    (role, duty): (Role, Duty),
     program: &Program,
     identity: &Identity,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
 ) -> io::Result<Process> {
     let confinement = Confinement::Child {
-        capabilities: role.mask(),
+        capabilities: role.mask() | duty.mask(),
     };
     spawn(
         program,

@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kr_model::check::SocketKind;
 use kr_model::lvs::{
     CheckerBinding, Forwarding, Persistence, Protocol, Removal, Scheduler, ServiceFlags,
     ServiceKey, TimeoutSettings, Verdict,
 };
+use kr_model::net::Family;
 use kr_model::units::Weight;
 
 use super::*;
@@ -82,6 +84,18 @@ const fn instance(id: u32) -> ToIpvsd {
     ToIpvsd::Instance(InstanceId(id))
 }
 
+fn check_socket(checker: u32, mark: u32) -> ToIpvsd {
+    ToIpvsd::CheckSocket(Box::new(SocketRule {
+        checker: CheckerId(checker),
+        host: 0,
+        family: Family::Inet,
+        kind: SocketKind::Stream,
+        source: None,
+        interface: None,
+        mark,
+    }))
+}
+
 fn begin(generation: u64) -> ToIpvsd {
     ToIpvsd::Begin(Generation(generation))
 }
@@ -110,10 +124,16 @@ fn a_whole_configuration_is_handed_over_at_its_commit() {
         ToIpvsd::Instance(InstanceId(3)),
         vs(virtual_server(1)),
         rs(1, 1, 1),
+        check_socket(1, 7),
         resume,
         commit(1),
     ]);
-    let Ok(Taken::Configuration(configuration, instances)) = taken else {
+    let Ok(Taken::Configuration {
+        table: configuration,
+        instances,
+        sockets,
+    }) = taken
+    else {
         panic!("{taken:?}")
     };
     assert_eq!(instances, [InstanceId(3)].into());
@@ -121,6 +141,30 @@ fn a_whole_configuration_is_handed_over_at_its_commit() {
     assert_eq!(configuration.virtual_servers, [virtual_server(1)]);
     assert_eq!(configuration.real_servers, [real_server(1, 1, 1)]);
     assert_eq!(configuration.resume.pools, [snapshot(1)]);
+    assert_eq!(sockets.len(), 1);
+    assert_eq!((sockets[0].checker, sockets[0].mark), (CheckerId(1), 7));
+}
+
+#[test]
+fn a_socket_of_nobody_without_need_or_twice_is_refused() {
+    let before = || vec![begin(1), global(), vs(virtual_server(1)), rs(1, 1, 1)];
+    for (sockets, fault) in [
+        (
+            vec![check_socket(2, 7)],
+            Fault::Unknown("a socket of checker 2".to_owned()),
+        ),
+        (
+            vec![check_socket(1, 0)],
+            Fault::Unsound("a socket of checker 1".to_owned()),
+        ),
+        (
+            vec![check_socket(1, 7), check_socket(1, 8)],
+            Fault::Twice("a socket of checker 1".to_owned()),
+        ),
+    ] {
+        let messages = before().into_iter().chain(sockets).collect();
+        assert_eq!(last(messages), Err(fault));
+    }
 }
 
 #[test]
@@ -143,9 +187,15 @@ fn what_a_predecessor_left_is_handed_over_whole() {
         ToIpvsd::OriginalTimeouts(values),
         commit(1),
     ]);
-    let Ok(Taken::Configuration(configuration, _)) = taken else {
+    let Ok(Taken::Configuration {
+        table: configuration,
+        sockets,
+        ..
+    }) = taken
+    else {
         panic!("{taken:?}")
     };
+    assert_eq!(sockets, []);
     let resume = configuration.resume;
     let verdicts = resume.pools[0].verdicts.iter();
     let checkers: Vec<_> = verdicts.map(|verdict| verdict.checker.0).collect();

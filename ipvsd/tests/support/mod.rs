@@ -16,6 +16,7 @@ use std::time::Duration;
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::{Sibling, checkerd_ipvsd, vrrpd_ipvsd};
 use kr_ipc::{Channel, ChannelError, channel};
+use kr_model::check::SocketRule;
 use kr_model::lvs::{
     CheckerBinding, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer, Removal, Scheduler,
     ServiceFlags, ServiceKey, TimeoutSettings, Verdict, VirtualServer,
@@ -58,11 +59,20 @@ impl Ipvsd {
         })
     }
 
+    /// Starts it for checks with marks and low ports, of which it can do what this process can.
+    pub(crate) fn start_for_low_ports() -> Self {
+        Self::run_with("", "--duty=low-ports")
+    }
+
     fn run(wrapper: &str) -> Self {
+        Self::run_with(wrapper, "")
+    }
+
+    fn run_with(wrapper: &str, duty: &str) -> Self {
         let (ours, theirs) = channel::pair().unwrap();
         let program = env!("CARGO_BIN_EXE_ipvsd");
         let script =
-            format!("exec {wrapper} '{program}' --unconfined --sandbox=on 3<&0 0</dev/null");
+            format!("exec {wrapper} '{program}' --unconfined {duty} --sandbox=on 3<&0 0</dev/null");
         let child = Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::from(theirs))
@@ -74,6 +84,11 @@ impl Ipvsd {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a configuration.
     pub(crate) fn configure(
         &mut self,
@@ -81,6 +96,18 @@ impl Ipvsd {
         virtual_servers: &[VirtualServer],
         real_servers: &[RealServer],
         resume: &[PoolSnapshot],
+    ) {
+        self.configure_with_sockets(generation, virtual_servers, real_servers, resume, &[]);
+    }
+
+    /// The same with sockets that the checker process may ask for.
+    pub(crate) fn configure_with_sockets(
+        &mut self,
+        generation: u64,
+        virtual_servers: &[VirtualServer],
+        real_servers: &[RealServer],
+        resume: &[PoolSnapshot],
+        sockets: &[SocketRule],
     ) {
         let generation = Generation(generation);
         let mut messages = vec![
@@ -103,6 +130,8 @@ impl Ipvsd {
                 .iter()
                 .map(|pool| ToIpvsd::Resume(Box::new(pool.clone()))),
         );
+        let boxed = |rule: &SocketRule| ToIpvsd::CheckSocket(Box::new(rule.clone()));
+        messages.extend(sockets.iter().map(boxed));
         messages.push(ToIpvsd::Commit(generation));
         for message in messages {
             self.parent.send(&message).unwrap();

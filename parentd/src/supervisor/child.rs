@@ -15,7 +15,7 @@ use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_log::Settings;
 use kr_model::{Generation, Instant};
-use kr_sys::privilege::Role;
+use kr_sys::privilege::{Duty, Role};
 use kr_sys::sandbox::Mode as Sandbox;
 use kr_sys::spawn::{Ended, Identity, Process, Program, Stderr, spawn_child};
 use mio::{Interest, Token};
@@ -142,7 +142,7 @@ impl Launcher {
         self.directory.join(role.program())
     }
 
-    fn program(&self, role: Role) -> io::Result<Program> {
+    fn program(&self, role: Role, duty: Duty) -> io::Result<Program> {
         let suffix = self
             .instance
             .as_ref()
@@ -155,6 +155,9 @@ impl Launcher {
             format!("--log={settings}"),
             format!("--sandbox={}", self.sandbox),
         ];
+        if duty != Duty::Usual {
+            arguments.push(format!("--duty={duty}"));
+        }
         if self.log_file.is_some() {
             arguments.push("--log-file".to_owned());
         }
@@ -175,6 +178,8 @@ pub(crate) struct Left {
     pub(crate) was_ready: bool,
     /// It was asked to leave.
     pub(crate) was_asked: bool,
+    /// It was ended for another in its place.
+    pub(crate) was_replaced: bool,
 }
 
 #[derive(Debug)]
@@ -188,6 +193,17 @@ struct Running<E: Edge> {
     ready: Option<Generation>,
     asked_at: Option<Instant>,
     heartbeat: Heartbeat,
+    duty: Duty,
+    /// It was ended for another in its place.
+    replaced: bool,
+}
+
+impl<E: Edge> Running<E> {
+    /// Ends it. The signal comes before the end of the channel, at which it would begin to clean up.
+    fn kill(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.channel = None;
+    }
 }
 
 #[derive(Debug)]
@@ -217,19 +233,19 @@ impl<E: Edge> Child<E> {
         }
     }
 
-    /// Starts the process with a new channel.
+    /// Starts the process with a new channel, to do its usual work and `duty`.
     ///
     /// # Errors
     /// When this process is out of descriptors, memory or processes.
     pub(crate) fn start(
         &mut self,
         launcher: &Launcher,
-        identity: &Identity,
+        (identity, duty): (&Identity, Duty),
         events: &EventLoop,
         now: Instant,
     ) -> io::Result<Pid> {
         let (own, theirs) = channel::pair()?;
-        let program = launcher.program(E::ROLE)?;
+        let program = launcher.program(E::ROLE, duty)?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
         descriptors.extend(launcher.log_file.as_ref().map(File::as_fd));
         let stderr = if launcher.log.console {
@@ -237,7 +253,7 @@ impl<E: Edge> Child<E> {
         } else {
             Stderr::Null
         };
-        let process = spawn_child(E::ROLE, &program, identity, &descriptors, stderr)?;
+        let process = spawn_child((E::ROLE, duty), &program, identity, &descriptors, stderr)?;
         let pid = process.pid();
         events.register_for(process.as_fd(), self.process_token, Interest::READABLE)?;
         events.register(own.as_fd(), self.channel_token)?;
@@ -250,6 +266,8 @@ impl<E: Edge> Child<E> {
             ready: None,
             asked_at: None,
             heartbeat: Heartbeat::default(),
+            duty,
+            replaced: false,
         });
         Ok(pid)
     }
@@ -388,11 +406,30 @@ impl<E: Edge> Child<E> {
     /// Ends it for what it said; it is started again.
     pub(crate) fn end(&mut self, reason: &impl fmt::Display) {
         if let State::Running(running) = &mut self.state
-            && running.channel.take().is_some()
+            && running.channel.is_some()
         {
+            running.kill();
             log::warn!("killing {}: {reason}", E::ROLE.program());
-            running.process.signal(Signal::SIGKILL);
         }
+    }
+
+    /// Ends it when it has another duty than this, as a crash would: the one in its place goes on where it
+    /// was. False: nothing is to be done.
+    pub(crate) fn replace_unless(&mut self, duty: Duty) -> bool {
+        let State::Running(running) = &mut self.state else {
+            return false;
+        };
+        if running.duty == duty || running.channel.is_none() || running.asked_at.is_some() {
+            return false;
+        }
+        running.replaced = true;
+        running.kill();
+        log::info!(
+            "starting {} again with other privileges: its duty was {}, now it is {duty}",
+            E::ROLE.program(),
+            running.duty
+        );
+        true
     }
 
     /// A channel that the child closed: it is leaving, and its exit code is worth waiting for.
@@ -507,6 +544,7 @@ impl<E: Edge> Child<E> {
             ended,
             was_ready: running.ready.is_some(),
             was_asked: running.asked_at.is_some(),
+            was_replaced: running.replaced,
         };
         if matches!(ended, Ended::Signal(number) if i32::from(number) == Signal::SIGSYS as i32) {
             log::error!(
@@ -518,6 +556,8 @@ impl<E: Edge> Child<E> {
         let lived = now.since(running.since);
         self.state = if left.was_asked {
             State::Absent
+        } else if left.was_replaced {
+            State::Waiting { until: now }
         } else {
             let wait = self.backoff.ended(lived, left.was_ready, now);
             log::warn!(

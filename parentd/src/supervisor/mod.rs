@@ -23,7 +23,7 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_model::check::Mail;
 use kr_model::{Generation, Instant};
 use kr_sys::parent::RootScripts;
-use kr_sys::privilege::Role;
+use kr_sys::privilege::{Duty, Role};
 use kr_sys::signals;
 use kr_sys::spawn::{Ended, Identity};
 use mio::{Interest, Token};
@@ -43,6 +43,7 @@ use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
 use crate::supervisor::heartbeat::Pace;
 use crate::supervisor::watchdog::Watchdog;
 use crate::told::Told;
+use crate::transfer;
 
 const SIGNALS: Token = Token(0);
 const VRRPD: Token = Token(1);
@@ -95,6 +96,8 @@ pub(crate) struct Parts {
     pub(crate) pid_paths: Paths,
     /// What was kept for scripts of root.
     pub(crate) root_scripts: RootScripts,
+    /// Capabilities that this process holds, as a bit mask.
+    pub(crate) held: u64,
     /// What [`answered_signals`] gave; some may have come already.
     pub(crate) signals: Signals,
 }
@@ -150,6 +153,7 @@ pub(crate) struct Supervisor {
     reload_again: bool,
     started_at: Instant,
     root_scripts: RootScripts,
+    held: u64,
     pace: Pace,
     watchdog: Watchdog,
 }
@@ -193,6 +197,7 @@ impl Supervisor {
             reload_again: false,
             started_at: clock.now(),
             root_scripts: parts.root_scripts,
+            held: parts.held,
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
         };
@@ -437,9 +442,18 @@ impl Supervisor {
         };
         let (launcher, events, now) = (&self.launcher, &self.events, self.now);
         let started = match role {
-            Role::Vrrpd => self.vrrpd.start(launcher, &identity, events, now),
-            Role::Checkerd => self.checkerd.start(launcher, &identity, events, now),
-            Role::Ipvsd => self.ipvsd.start(launcher, &identity, events, now),
+            Role::Vrrpd => {
+                let how = (&identity, Duty::Usual);
+                self.vrrpd.start(launcher, how, events, now)
+            }
+            Role::Checkerd => {
+                let how = (&identity, Duty::Usual);
+                self.checkerd.start(launcher, how, events, now)
+            }
+            Role::Ipvsd => {
+                let how = (&identity, self.duty_of_ipvsd());
+                self.ipvsd.start(launcher, how, events, now)
+            }
         };
         match started {
             Ok(pid) => {
@@ -456,6 +470,21 @@ impl Supervisor {
                 false
             }
         }
+    }
+
+    /// What the IPVS process has to do beyond its usual work, as far as this process can pass the privilege
+    /// on.
+    fn duty_of_ipvsd(&self) -> Duty {
+        let wanted = transfer::duty_of_ipvsd(&self.config);
+        let lacking = wanted.mask() & !self.held;
+        if lacking == 0 {
+            return wanted;
+        }
+        log::error!(
+            "checks with a bind_port below 1024 give no result: this process was started without \
+             CAP_NET_BIND_SERVICE (CapabilityBoundingSet of the unit, or capabilities of the container)"
+        );
+        Duty::Sockets
     }
 
     fn write_pid_file(&mut self, role: Role, pid: nix::unistd::Pid) {
@@ -544,7 +573,11 @@ impl Supervisor {
             ended,
             was_ready,
             was_asked,
+            was_replaced,
         } = left;
+        if was_replaced {
+            return;
+        }
         if was_asked {
             log::info!("{} left: it {ended}", role.program());
             self.pid_files.remove(&role);

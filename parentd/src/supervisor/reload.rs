@@ -59,7 +59,10 @@ impl Supervisor {
         self.open_fifos();
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
-        self.transfer_to_ipvsd(false);
+        // One that is replaced gets it at its start.
+        if !self.ipvsd.replace_unless(self.duty_of_ipvsd()) {
+            self.transfer_to_ipvsd(false);
+        }
     }
 
     /// Opens the log file again, which may have been rotated away, and hands it to every process.

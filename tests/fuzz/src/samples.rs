@@ -12,7 +12,7 @@ use kr_ipc::edge::{
 };
 use kr_lvs::Configuration;
 use kr_model::bfd;
-use kr_model::check::{CheckerSnapshot, Mail};
+use kr_model::check::{CheckerSnapshot, Mail, SocketRule};
 use kr_model::lvs::{PoolSnapshot, Protocol, ServiceKey, Verdict};
 use kr_model::units::{Discriminator, Multiplier};
 use kr_model::vrrp::State;
@@ -55,6 +55,16 @@ pub(crate) fn ipvs_configuration() -> Configuration {
         real_servers: real_servers.map(|entry| entry.real_server).collect(),
         resume: Default::default(),
     }
+}
+
+/// The sockets that the checker process may ask for.
+pub(crate) fn socket_rules() -> Vec<SocketRule> {
+    let checkers = config().checkers.into_values();
+    let rules: Vec<_> = checkers
+        .flat_map(|entry| entry.checker.socket_rules())
+        .collect();
+    assert!(!rules.is_empty(), "the sample has a mark");
+    rules
 }
 
 /// An input that is these messages.
@@ -129,7 +139,9 @@ fn to_checkerd() -> Vec<parentd_checkerd::ToCheckerd> {
 }
 
 fn to_ipvsd() -> Vec<parentd_ipvsd::ToIpvsd> {
-    use parentd_ipvsd::ToIpvsd::{Begin, Commit, Global, RealServer, Resume, Stop, VirtualServer};
+    use parentd_ipvsd::ToIpvsd::{
+        Begin, CheckSocket, Commit, Global, RealServer, Resume, Stop, VirtualServer,
+    };
     let configuration = ipvs_configuration();
     let mut messages = vec![Begin(FIRST), Global(configuration.global)];
     for server in configuration.virtual_servers {
@@ -145,6 +157,8 @@ fn to_ipvsd() -> Vec<parentd_ipvsd::ToIpvsd> {
     }
     let servers = configuration.real_servers.into_iter();
     messages.extend(servers.map(|server| RealServer(Box::new(server))));
+    let rules = socket_rules().into_iter();
+    messages.extend(rules.map(|rule| CheckSocket(Box::new(rule))));
     messages.extend([Commit(FIRST), Stop]);
     messages
 }
@@ -152,11 +166,19 @@ fn to_ipvsd() -> Vec<parentd_ipvsd::ToIpvsd> {
 fn verdicts(generation: Generation) -> Vec<checkerd_ipvsd::ToIpvsd> {
     let ids = config().checkers.into_keys();
     let both = ids.flat_map(|id| [verdict(id.0, false), verdict(id.0, true)]);
-    both.map(|verdict| checkerd_ipvsd::ToIpvsd::Verdict {
+    let verdicts = both.map(|verdict| checkerd_ipvsd::ToIpvsd::Verdict {
         generation,
         verdict,
-    })
-    .collect()
+    });
+    let wants = (1..).zip(socket_rules()).map(|(request, rule)| {
+        checkerd_ipvsd::ToIpvsd::SocketWanted(checkerd_ipvsd::SocketWanted {
+            generation,
+            checker: rule.checker,
+            host: rule.host,
+            request,
+        })
+    });
+    verdicts.chain(wants).collect()
 }
 
 /// The instances of the configuration.

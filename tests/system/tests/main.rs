@@ -16,5 +16,6 @@ mod misbehaviour;
 mod reload;
 mod rig;
 mod scripts;
+mod sockets;
 mod supervision;
 mod suspend;

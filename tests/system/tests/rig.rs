@@ -62,7 +62,7 @@ pub(crate) fn keepalived(arguments: &[&str]) -> Output {
 pub(crate) struct Rig {
     pub(crate) directory: TempDir,
     pub(crate) host: Host,
-    _network: Network,
+    pub(crate) network: Network,
 }
 
 impl Rig {
@@ -77,7 +77,7 @@ impl Rig {
         let rig = Self {
             directory: tempfile::tempdir().unwrap(),
             host,
-            _network: network,
+            network,
         };
         rig.configure(configuration);
         rig.script(

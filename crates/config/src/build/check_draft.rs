@@ -77,6 +77,7 @@ pub(super) struct ConnectionDraft {
     pub(super) source: Option<IpAddr>,
     pub(super) source_port: Option<(Port, Span)>,
     pub(super) interface: Option<IfName>,
+    pub(super) mark: Option<(u32, Span)>,
     pub(super) timeout: Option<Duration>,
 }
 
@@ -88,6 +89,7 @@ impl ConnectionDraft {
             port: self.port.or(above.port),
             source: self.source.or(above.source),
             source_port: self.source_port.or(above.source_port),
+            mark: self.mark.or(above.mark),
             interface: self.interface.clone().or_else(|| above.interface.clone()),
             timeout: self.timeout.or(above.timeout),
         }
@@ -248,6 +250,10 @@ impl Build<'_> {
                 );
             }
             "bind_if" => set(&mut slot.interface, self.interface(line)),
+            "fwmark" => {
+                let mark = self.number32(line, 0).map(|mark| (mark, line.keyword.span));
+                set(&mut slot.mark, mark);
+            }
             "connect_timeout" => set(
                 &mut slot.timeout,
                 self.seconds(line, MICROSECOND, MAX_TIMEOUT),

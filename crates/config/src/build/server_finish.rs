@@ -21,8 +21,6 @@ use super::{Build, next_id};
 
 const DEFAULT_DELAY_LOOP: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Ports below this one are the kernel's to refuse to a process without `CAP_NET_BIND_SERVICE`.
-const FIRST_FREE_PORT: u16 = 1024;
 /// Most bytes of a checker's urls: a checker travels in one message of 64 KiB.
 const MOST_BYTES: usize = 56 * 1024;
 /// Most bytes of a range of status codes in a message.
@@ -215,7 +213,8 @@ impl Build<'_> {
                 reply,
             }),
             CheckKind::Ping => {
-                Probe::Ping(self.portless_connection(server, draft.at, &draft.connection)?)
+                let connection = self.without_ports_and_marks(draft.connection);
+                Probe::Ping(self.portless_connection(server, draft.at, &connection)?)
             }
             CheckKind::Misc {
                 script: program,
@@ -247,6 +246,19 @@ impl Build<'_> {
             real_server: server.id,
             script,
         })
+    }
+
+    /// What an echo request leaves of the settings of a connection, as in keepalived.
+    fn without_ports_and_marks(&mut self, mut draft: ConnectionDraft) -> ConnectionDraft {
+        let port = draft.source_port.take().map(|(_, at)| ("bind_port", at));
+        let mark = draft.mark.take().map(|(_, at)| ("fwmark", at));
+        for (keyword, at) in port.into_iter().chain(mark) {
+            self.report(
+                warning(at, format!("`{keyword}` has no effect in a PING_CHECK"))
+                    .help("remove the line"),
+            );
+        }
+        draft
     }
 
     /// Where and how a check connects. `None` when it cannot.
@@ -305,21 +317,6 @@ impl Build<'_> {
                     .help("add `bindto ADDRESS`, or remove the line"),
             );
         }
-        let reserved = |port: &Port| source.is_some() && port.get() < FIRST_FREE_PORT;
-        if let Some((port, at)) = draft.source_port.filter(|(port, _)| reserved(port)) {
-            self.report(
-                warning(
-                    at,
-                    format!(
-                        "source port {port} needs a privilege that the checker process does not \
-                         have: this check gives no result"
-                    ),
-                )
-                .help(
-                    "use a port from 1024 on, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
-                ),
-            );
-        }
         Some(Connection {
             target: SocketAddr::new(ip, port),
             source,
@@ -328,7 +325,7 @@ impl Build<'_> {
                 .filter(|_| source.is_some())
                 .map(|(port, _)| port),
             interface: draft.interface.clone(),
-            mark: 0,
+            mark: draft.mark.map_or(0, |(mark, _)| mark),
             timeout: draft
                 .timeout
                 .or(server.settings.connect_timeout)

@@ -1,5 +1,6 @@
 //! Parent and IPVS process.
 
+use kr_model::check::SocketRule;
 use kr_model::lvs::{
     ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
 };
@@ -19,6 +20,8 @@ pub enum ToIpvsd {
     VirtualServer(Box<VirtualServer>),
     /// One real server.
     RealServer(Box<RealServer>),
+    /// A socket that a checker of this configuration may ask for.
+    CheckSocket(Box<SocketRule>),
     /// What a predecessor of this process last published of a pool of this configuration; one with many
     /// checkers in several parts.
     Resume(Box<PoolSnapshot>),

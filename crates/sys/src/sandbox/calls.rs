@@ -12,12 +12,12 @@ use nix::libc::{
     IPV6_HDRINCL, IPV6_MULTICAST_ALL, IPV6_MULTICAST_LOOP, IPV6_RECVERR, IPV6_RECVHOPLIMIT,
     IPV6_RECVPKTINFO, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, NETLINK_GENERIC, O_APPEND,
     O_CREAT, O_RDWR, O_TRUNC, O_WRONLY, PR_GET_SECCOMP, PROT_EXEC, SIGABRT, SO_ATTACH_FILTER,
-    SO_BINDTODEVICE, SO_ERROR, SO_MARK, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEADDR,
-    SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
+    SO_BINDTODEVICE, SO_ERROR, SO_LINGER, SO_MARK, SO_PRIORITY, SO_RCVBUF, SO_RCVBUFFORCE,
+    SO_REUSEADDR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, c_int,
 };
 
 use super::call::{Must, Row, Test, is, kind, permit, refuse, without};
-use crate::privilege::Role;
+use crate::privilege::{Duty, Role};
 
 /// `FIONBIO` of `asm-generic/ioctls.h`; the C libraries do not agree on its type.
 const FIONBIO: c_int = 0x5421;
@@ -219,6 +219,25 @@ const IPVSD: &[Row] = &[
     permit!(SYS_bind, "an address for such a socket"),
 ];
 
+/// `ipvsd`, when checks have a mark or a low source port. It connects none of these sockets.
+const CHECK_SOCKETS: &[Row] = &[
+    permit!(
+        SYS_socket,
+        "sockets of checks with fwmark or a low bind_port, for the checker process",
+        &[is!(0, AF_INET), kind!(SOCK_STREAM), is!(2, IPPROTO_TCP)],
+        &[is!(0, AF_INET6), kind!(SOCK_STREAM), is!(2, IPPROTO_TCP)],
+        &[is!(0, AF_INET), kind!(SOCK_DGRAM), is!(2, IPPROTO_UDP)],
+        &[is!(0, AF_INET6), kind!(SOCK_DGRAM), is!(2, IPPROTO_UDP)],
+    ),
+    permit!(
+        SYS_setsockopt,
+        "fwmark, bind_if and bind_port of such a socket",
+        &[is!(1, SOL_SOCKET), is!(2, SO_MARK)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_REUSEADDR)],
+    ),
+];
+
 const CHECKERD: &[Row] = &[
     permit!(
         SYS_socket,
@@ -251,10 +270,10 @@ const CHECKERD: &[Row] = &[
     ),
     permit!(
         SYS_setsockopt,
-        "bind_if, fwmark and bind_port of a check",
+        "bind_if and bind_port of a check",
         &[is!(1, SOL_SOCKET), is!(2, SO_BINDTODEVICE)],
-        &[is!(1, SOL_SOCKET), is!(2, SO_MARK)],
         &[is!(1, SOL_SOCKET), is!(2, SO_REUSEADDR)],
+        &[is!(1, SOL_SOCKET), is!(2, SO_LINGER)],
     ),
     permit!(SYS_listen, "metrics_listen"),
     permit!(SYS_accept4, "clients of metrics_listen"),
@@ -307,6 +326,17 @@ impl Role {
     }
 }
 
+impl Duty {
+    /// The system calls that it adds to those of the role.
+    pub fn calls(self) -> impl Iterator<Item = &'static Row> {
+        match self {
+            Self::Usual => &[],
+            Self::Sockets | Self::LowPorts => CHECK_SOCKETS,
+        }
+        .iter()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -317,7 +347,7 @@ mod tests {
     fn rows_of_the_same_call_have_cases_all_or_none() {
         for role in Role::ALL {
             let mut rows: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
-            for row in role.calls() {
+            for row in role.calls().chain(Duty::LowPorts.calls()) {
                 rows.entry(row.number).or_default().push(row);
             }
             for rows in rows.values().filter(|rows| rows.len() > 1) {
@@ -359,7 +389,7 @@ mod tests {
             "chroot",
         ];
         for role in Role::ALL {
-            for row in role.calls() {
+            for row in role.calls().chain(Duty::LowPorts.calls()) {
                 assert!(!never.contains(&row.name()), "{role:?}: {}", row.name());
             }
         }

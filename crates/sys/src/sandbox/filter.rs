@@ -88,13 +88,13 @@ fn rule(case: &Case) -> Result<SeccompRule, BackendError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::privilege::Role;
+    use crate::privilege::{Duty, Role};
 
     #[test]
     fn every_role_has_a_program_within_the_kernels_bound() {
         for role in Role::ALL {
-            for mode in [Mode::On, Mode::Log] {
-                let programs = compile(role.calls(), mode).unwrap();
+            for (mode, duty) in [(Mode::On, Duty::Usual), (Mode::Log, Duty::LowPorts)] {
+                let programs = compile(role.calls().chain(duty.calls()), mode).unwrap();
                 assert!((50..4096).contains(&programs.confine.len()), "{role:?}");
                 assert_eq!(programs.refuse.is_none(), role == Role::Checkerd);
             }

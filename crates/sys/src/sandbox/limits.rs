@@ -56,7 +56,7 @@ impl Role {
             Limit {
                 resource: Resource::RLIMIT_NOFILE,
                 most: 64,
-                reason: "two channels, netlink, log, loop, timer",
+                reason: "two channels, netlink, log, loop, timer, and sockets of checks on their way",
             },
         ];
         match self {

@@ -20,7 +20,7 @@ use nix::libc;
 use seccompiler::{BackendError, BpfProgram, apply_filter};
 
 use crate::local_time::LocalTime;
-use crate::privilege::Role;
+use crate::privilege::{Duty, Role};
 
 pub use call::{Case, Must, Row, Test, Verdict};
 pub use limits::Limit;
@@ -111,25 +111,25 @@ impl fmt::Display for SandboxError {
 
 impl std::error::Error for SandboxError {}
 
-/// Enters the sandbox of `role`, for ever, and verifies it. The process must have one thread, and holds
+/// Enters the sandbox of `role` with its `duty`, for ever, and verifies it. The process must have one thread, and holds
 /// all that needs more than the tables allow.
 ///
 /// # Errors
 /// When a step fails for another reason than that the kernel lacks the feature.
-pub fn enter(role: Role, mode: Mode) -> Result<Entered, SandboxError> {
+pub fn enter(role: Role, duty: Duty, mode: Mode) -> Result<Entered, SandboxError> {
     // The C library reads the time zone at its first use, later there are no files.
     let _ = LocalTime::of(0);
     limits::lower(role).map_err(SandboxError::Limit)?;
     let reach = match mode {
-        Mode::On => Some(restrict(role)?),
+        Mode::On => Some(restrict(role, duty)?),
         Mode::Log => None,
     };
-    let filter = filter_calls(role, mode)?;
+    let filter = filter_calls(role, duty, mode)?;
     Ok(Entered { filter, reach })
 }
 
-fn restrict(role: Role) -> Result<Reach, SandboxError> {
-    let reach = reach::restrict(role).map_err(SandboxError::Landlock)?;
+fn restrict(role: Role, duty: Duty) -> Result<Reach, SandboxError> {
+    let reach = reach::restrict(role, duty).map_err(SandboxError::Landlock)?;
     if reach != Reach::Nothing && !reach::is_restricted() {
         return Err(SandboxError::NotInForce("Landlock"));
     }
@@ -137,8 +137,8 @@ fn restrict(role: Role) -> Result<Reach, SandboxError> {
 }
 
 /// Installs the filters. False: not possible here.
-fn filter_calls(role: Role, mode: Mode) -> Result<bool, SandboxError> {
-    let programs = match filter::compile(role.calls(), mode) {
+fn filter_calls(role: Role, duty: Duty, mode: Mode) -> Result<bool, SandboxError> {
+    let programs = match filter::compile(role.calls().chain(duty.calls()), mode) {
         Ok(programs) => programs,
         Err(BackendError::InvalidTargetArch(_)) => return Ok(false),
         Err(error) => return Err(SandboxError::Tables(error)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::call::{Row, Verdict};
 use super::reach::Tcp;
-use crate::privilege::Role;
+use crate::privilege::{Duty, Grant, Role};
 
 /// All tables, role by role.
 #[must_use]
@@ -14,8 +14,20 @@ pub fn markdown() -> String {
     for role in Role::ALL {
         let _ = writeln!(page, "### {}\n", role.program());
         page.push_str(&holdings(role));
-        page.push_str(&calls(role));
+        page.push_str(&calls(role.calls()));
     }
+    let _ = writeln!(
+        page,
+        "### ipvsd, when checks have `fwmark` or a `bind_port` below 1024\n\nBesides the above:\n"
+    );
+    page.push_str("| has | why |\n|---|---|\n");
+    for grant in Duty::LowPorts.grants() {
+        let Grant { capability, reason } = grant;
+        let _ = writeln!(page, "| `{capability}`, with such a port only | {reason} |");
+    }
+    page.push_str(tcp(Role::Ipvsd.tcp(Duty::LowPorts)));
+    page.push('\n');
+    page.push_str(&calls(Duty::LowPorts.calls()));
     page.truncate(page.trim_end().len());
     page.push('\n');
     page
@@ -36,10 +48,7 @@ fn holdings(role: Role) -> String {
     if role.readable().is_empty() {
         text.push_str("| no file | opens none once it runs |\n");
     }
-    text.push_str(match role.tcp() {
-        Tcp::Nothing => "| no TCP | connects nowhere and listens nowhere |\n",
-        Tcp::Anything => "| TCP from and to any port | servers to be checked are anywhere |\n",
-    });
+    text.push_str(tcp(role.tcp(Duty::Usual)));
     for limit in role.limits() {
         let name = format!("{:?}", limit.resource);
         let _ = writeln!(text, "| `{name}` {} | {} |", limit.most, limit.reason);
@@ -48,10 +57,18 @@ fn holdings(role: Role) -> String {
     text
 }
 
+const fn tcp(tcp: Tcp) -> &'static str {
+    match tcp {
+        Tcp::Nothing => "| no TCP | connects nowhere and listens nowhere |\n",
+        Tcp::Ports => "| TCP ports to connect from | connects nowhere itself |\n",
+        Tcp::Anything => "| TCP from and to any port | servers to be checked are anywhere |\n",
+    }
+}
+
 /// One line per system call; rows of the same call are put together.
-fn calls(role: Role) -> String {
+fn calls(rows: impl Iterator<Item = &'static Row>) -> String {
     let mut lines: BTreeMap<&str, (Vec<String>, Vec<&str>)> = BTreeMap::new();
-    for row in role.calls() {
+    for row in rows {
         let (cases, reasons) = lines.entry(row.name()).or_default();
         cases.extend(conditions(row));
         reasons.push(row.reason);
@@ -97,7 +114,7 @@ mod tests {
     fn every_row_is_on_the_page_with_its_reason() {
         let page = markdown();
         for role in Role::ALL {
-            for row in role.calls() {
+            for row in role.calls().chain(Duty::LowPorts.calls()) {
                 assert!(page.contains(&format!("| `{}` |", row.name())));
                 assert!(page.contains(row.reason), "{}", row.reason);
             }

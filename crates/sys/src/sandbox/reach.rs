@@ -11,7 +11,7 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use crate::privilege::Role;
+use crate::privilege::{Duty, Role};
 
 /// The newest kernel interface whose rules were tried out; of older ones as much as they have is used.
 const KNOWN: ABI = ABI::V6;
@@ -30,6 +30,8 @@ pub struct Readable {
 pub enum Tcp {
     /// None.
     Nothing,
+    /// From any port, but another process makes them.
+    Ports,
     /// From and to any port.
     Anything,
 }
@@ -53,13 +55,14 @@ impl Role {
         }
     }
 
-    /// What the role may do with TCP.
+    /// What the role may do with TCP when it has this duty.
     #[must_use]
-    pub const fn tcp(self) -> Tcp {
-        match self {
-            Self::Vrrpd | Self::Ipvsd => Tcp::Nothing,
+    pub const fn tcp(self, duty: Duty) -> Tcp {
+        match (self, duty) {
+            (Self::Ipvsd, Duty::Sockets | Duty::LowPorts) => Tcp::Ports,
+            (Self::Vrrpd | Self::Ipvsd, _) => Tcp::Nothing,
             // Servers to be checked are anywhere, and `bind_port` is any port.
-            Self::Checkerd => Tcp::Anything,
+            (Self::Checkerd, _) => Tcp::Anything,
         }
     }
 }
@@ -75,18 +78,20 @@ pub enum Reach {
     Nothing,
 }
 
-/// Restricts the calling process to what `role` may reach, for ever.
+/// Restricts the calling process to what `role` with its `duty` may reach, for ever.
 ///
 /// # Errors
 /// When the kernel has Landlock and refuses a rule.
-pub(super) fn restrict(role: Role) -> Result<Reach, RulesetError> {
+pub(super) fn restrict(role: Role, duty: Duty) -> Result<Reach, RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(KNOWN))?
         .scope(Scope::from_all(KNOWN))?;
-    if role.tcp() == Tcp::Nothing {
-        rules = rules.handle_access(AccessNet::from_all(KNOWN))?;
-    }
+    rules = match role.tcp(duty) {
+        Tcp::Nothing => rules.handle_access(AccessNet::from_all(KNOWN))?,
+        Tcp::Ports => rules.handle_access(AccessNet::ConnectTcp)?,
+        Tcp::Anything => rules,
+    };
     let mut rules = rules.create()?;
     for file in role.readable() {
         // A file that is not there has nothing to be read.

@@ -18,6 +18,9 @@ const ALL: &[Role] = &Role::ALL;
 /// A file that everybody may read, so that only the sandbox can be in the way.
 const PUBLIC: &str = "/proc/self/status";
 
+/// What the duty to make sockets of checks allows on purpose; connecting them stays impossible.
+pub(crate) const MAKES_SOCKETS: &[&str] = &["connect over TCP of IPv6"];
+
 pub(crate) const ATTEMPTS: &[Attempt] = &[
     Attempt {
         name: "open the passwords",
@@ -131,6 +134,13 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
             let socket = socket.unwrap();
             Box::new(move || done(socket.listen(1)))
         },
+    },
+    Attempt {
+        name: "mark a socket",
+        roles: &[Checkerd],
+        landlock: 0,
+        ends: KILLED,
+        prepare: || Box::new(|| option(libc::SOL_SOCKET, libc::SO_MARK)),
     },
     Attempt {
         name: "open a raw socket",

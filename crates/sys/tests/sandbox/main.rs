@@ -19,7 +19,7 @@ use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio, exit};
 
-use kr_sys::privilege::Role;
+use kr_sys::privilege::{Duty, Role};
 use kr_sys::sandbox::{self, Mode};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -56,6 +56,7 @@ const ABORTS: &[End] = &[End::Signal(Signal::SIGABRT)];
 type Prepared = Box<dyn FnOnce() -> Result<(), Errno>>;
 
 /// Something to try, by these roles.
+#[derive(Clone, Copy)]
 struct Attempt {
     name: &'static str,
     roles: &'static [Role],
@@ -68,10 +69,14 @@ struct Attempt {
 
 /// Tries everything as `role`. `test` is the name of the calling test.
 fn try_all(role: Role, test: &str, attempts: &[Attempt]) {
+    try_with(role, Duty::Usual, test, attempts);
+}
+
+fn try_with(role: Role, duty: Duty, test: &str, attempts: &[Attempt]) {
     let of_role = || attempts.iter().filter(|one| one.roles.contains(&role));
     if let Ok(name) = env::var(ATTEMPT) {
         let attempt = of_role().find(|attempt| attempt.name == name).unwrap();
-        enter_and_try(role, attempt.prepare);
+        enter_and_try(role, duty, attempt.prepare);
     }
     let mut wrong = Vec::new();
     let mut tried = 0;
@@ -115,9 +120,9 @@ fn run(test: &str, name: &str) -> End {
     }
 }
 
-fn enter_and_try(role: Role, prepare: fn() -> Prepared) -> ! {
+fn enter_and_try(role: Role, duty: Duty, prepare: fn() -> Prepared) -> ! {
     let attempt = prepare();
-    let Ok(entered) = sandbox::enter(role, Mode::On) else {
+    let Ok(entered) = sandbox::enter(role, duty, Mode::On) else {
         exit(NOT_ENTERED);
     };
     if !entered.filter {
@@ -167,13 +172,26 @@ fn ipvsd_can_do_what_it_needs() {
 }
 
 #[test]
+fn with_sockets_to_make_a_captured_ipvsd_can_do_no_more_than_make_them() {
+    let name = "with_sockets_to_make_a_captured_ipvsd_can_do_no_more_than_make_them";
+    let usual = attempts::ATTEMPTS.iter();
+    let others = usual.filter(|one| !attempts::MAKES_SOCKETS.contains(&one.name));
+    let attempts: Vec<Attempt> = others
+        .copied()
+        .chain(needs::NEEDS.iter().copied())
+        .chain(needs::OF_SOCKETS.iter().copied())
+        .collect();
+    try_with(Role::Ipvsd, Duty::LowPorts, name, &attempts);
+}
+
+#[test]
 fn calls_that_no_role_may_make_end_the_process() {
     let test = "calls_that_no_role_may_make_end_the_process";
     if let Ok(name) = env::var(ATTEMPT) {
         let (role, number) = name.split_once(' ').unwrap();
         let role = *Role::ALL.iter().find(|one| one.program() == role).unwrap();
         calls::attempt_number(number.parse().unwrap());
-        enter_and_try(role, || Box::new(calls::attempt));
+        enter_and_try(role, Duty::LowPorts, || Box::new(calls::attempt));
     }
     for role in Role::ALL {
         let of_others = match role {

@@ -24,7 +24,7 @@ use nix::unistd::pipe;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::calls::call;
-use crate::{ABORTS, Attempt, MADE, WORKS};
+use crate::{ABORTS, Attempt, End, MADE, WORKS};
 
 const ALL: &[Role] = &Role::ALL;
 
@@ -232,15 +232,15 @@ pub(crate) const NEEDS: &[Attempt] = &[
         },
     },
     Attempt {
-        name: "check a server from a certain interface with a mark",
+        name: "check a server from a certain interface",
         roles: &[Checkerd],
         landlock: 0,
         ends: MADE,
         prepare: || {
             Box::new(|| {
                 let socket = made(tcp())?;
-                let bound = made(socket.bind_device(Some(b"lo")));
-                made(socket.set_mark(1)).and(bound)
+                made(socket.set_linger(Some(std::time::Duration::ZERO)))?;
+                made(socket.bind_device(Some(b"lo")))
             })
         },
     },
@@ -327,6 +327,45 @@ fn overflow(depth: c_int) -> c_int {
         return 0;
     }
     overflow(depth + 1).wrapping_add(frame[0])
+}
+
+/// Needed when checks have marks or low source ports.
+pub(crate) const OF_SOCKETS: &[Attempt] = &[
+    Attempt {
+        name: "make a marked socket with a low port for a check over TCP",
+        roles: &[Ipvsd],
+        landlock: 0,
+        ends: MADE_LOW,
+        prepare: || Box::new(|| made(check_socket(Domain::IPV4, Type::STREAM, Protocol::TCP))),
+    },
+    Attempt {
+        name: "make one for a check over UDP and IPv6",
+        roles: &[Ipvsd],
+        landlock: 0,
+        ends: MADE_LOW,
+        prepare: || Box::new(|| made(check_socket(Domain::IPV6, Type::DGRAM, Protocol::UDP))),
+    },
+];
+
+/// The calls are made; an account without capabilities may neither mark nor bind.
+const MADE_LOW: &[End] = &[
+    End::Works,
+    End::Error(Errno::EPERM),
+    End::Error(Errno::EACCES),
+];
+
+/// As `ipvsd` makes it.
+fn check_socket(domain: Domain, kind: Type, protocol: Protocol) -> io::Result<()> {
+    let kind = kind.nonblocking().cloexec();
+    let socket = Socket::new_raw(domain, kind, Some(protocol))?;
+    socket.set_mark(7)?;
+    socket.bind_device(Some(b"lo"))?;
+    socket.set_reuse_address(true)?;
+    let source: SocketAddr = match domain {
+        Domain::IPV4 => ([127, 0, 0, 1], 874).into(),
+        _ => (std::net::Ipv6Addr::LOCALHOST, 874).into(),
+    };
+    socket.bind(&source.into())
 }
 
 /// As `vrrpd` makes it.

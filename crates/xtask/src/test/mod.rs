@@ -24,7 +24,11 @@ const LAB_LIMIT: Duration = Duration::from_secs(900);
 const RUSTDOC: &str = "-D warnings -A rustdoc::private_intra_doc_links";
 
 /// Test programs that need root and network namespaces, by package.
-const HOST_TESTS: [(&str, &str); 2] = [("kr-test-system", "system"), ("kr-test-netns", "netns")];
+const HOST_TESTS: [(&str, &str); 3] = [
+    ("kr-test-system", "system"),
+    ("kr-test-netns", "netns"),
+    ("ipvsd", "sockets"),
+];
 
 /// Test programs that need a kernel with IPVS, by package, in the order that they run in the lab. The first two
 /// share one table, so their tests take turns; those of the last have hosts of their own.

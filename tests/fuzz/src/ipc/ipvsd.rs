@@ -7,6 +7,7 @@ mod intake;
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_lvs::{Input, Table};
 use kr_model::Instant;
+use kr_model::check::SocketRule;
 
 use crate::ipc::message;
 use crate::ipc::table::{Permitted, give};
@@ -26,8 +27,13 @@ pub fn ipc_parentd_ipvsd(data: &[u8]) {
         };
         match intake.take(message) {
             Ok(Taken::Part | Taken::Meet(_) | Taken::LogFile | Taken::Ping { .. }) => {}
-            Ok(Taken::Configuration(configuration, _)) => {
+            Ok(Taken::Configuration {
+                table: configuration,
+                sockets,
+                ..
+            }) => {
                 let generation = configuration.generation;
+                assert!(sockets.iter().all(SocketRule::is_sound));
                 permitted.add(&configuration);
                 give(&mut table, &permitted, Input::Configure(configuration), now);
                 assert_eq!(table.generation(), generation);

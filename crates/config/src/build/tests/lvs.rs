@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kr_model::check::{Checker, PatternByte, Probe};
+use kr_model::check::{Checker, PatternByte, Probe, SocketKind, SocketRule};
 use kr_model::lvs::{Forwarding, Protocol, Scheduler, ServiceFlags};
 
 use super::{clean, loaded, messages, server_with, service, service_with};
@@ -318,16 +318,55 @@ fn old_spellings_of_connection_keywords_are_taken() {
 }
 
 #[test]
-fn a_source_port_that_needs_a_privilege_is_told() {
-    let told = |port: u16| {
-        let check = format!("TCP_CHECK {{\nbindto 10.0.0.7\nbind_port {port}\n}}");
-        let found = messages(&server_with(&check));
-        found
-            .iter()
-            .any(|message| message.contains("needs a privilege"))
-    };
-    assert!(told(1023));
-    assert!(!told(1024));
+fn marks_and_low_source_ports_are_taken_by_every_check_but_ping() {
+    let lines = "bindto 10.0.0.7\nbind_port 514\nfwmark 4294967295\n";
+    let smtp = format!(
+        "SMTP_CHECK {{\nfwmark 9\nhost {{\nconnect_ip 10.0.0.5\n{lines}}}\nhost {{\nconnect_ip 10.0.0.6\n}}\n}}"
+    );
+    let checks = format!("TCP_CHECK {{\n{lines}}}\nDNS_CHECK {{\n{lines}}}\n{smtp}");
+    let config = clean(&server_with(&checks));
+    let rules: Vec<_> = config
+        .checkers
+        .values()
+        .flat_map(|entry| entry.checker.socket_rules())
+        .map(|rule| (rule.kind, rule.host, rule.source, rule.mark))
+        .collect();
+    let low = "10.0.0.7:514".parse().ok();
+    assert_eq!(
+        rules,
+        [
+            (SocketKind::Stream, 0, low, u32::MAX),
+            (SocketKind::Datagram, 0, low, u32::MAX),
+            (SocketKind::Stream, 0, low, u32::MAX),
+            (SocketKind::Stream, 1, None, 9),
+        ]
+    );
+    let ping = server_with(&format!("PING_CHECK {{\n{lines}}}"));
+    let said = messages(&ping);
+    assert_eq!(
+        said,
+        [
+            "`bind_port` has no effect in a PING_CHECK",
+            "`fwmark` has no effect in a PING_CHECK"
+        ]
+    );
+}
+
+#[test]
+fn only_marks_and_low_source_ports_need_a_privilege() {
+    for (lines, needed) in [
+        ("", false),
+        ("bindto 10.0.0.7", false),
+        ("bindto 10.0.0.7\nbind_port 1024", false),
+        ("bindto 10.0.0.7\nbind_port 1023", true),
+        ("fwmark 0", false),
+        ("fwmark 1", true),
+    ] {
+        let config = clean(&server_with(&format!("TCP_CHECK {{\n{lines}\n}}")));
+        let checker = &config.checkers.values().next().unwrap().checker;
+        assert_eq!(checker.socket_rules().len(), usize::from(needed), "{lines}");
+        assert!(checker.socket_rules().iter().all(SocketRule::is_sound));
+    }
 }
 
 #[test]

@@ -15,13 +15,13 @@ keywords! {
     SUPPORTED (1, 1) "bindto" "bindto IPADDR" ["none"] ["family must match connect_ip"]
         "Source address of the check.";
     SUPPORTED (1, 1) "bind_port" "bind_port PORT" ["ephemeral"] ["1..65535"]
-        "Source port of the check; only effective together with bindto.";
+        "Source port of the check; only effective together with bindto, and not in PING_CHECK. Below 1024 the socket is made by the IPVS process, which then holds CAP_NET_BIND_SERVICE. A check that ends with its port still in use ends with a reset, so that TIME-WAIT does not hold up the next one.";
     SUPPORTED (1, 1) "bind_if" "bind_if IFNAME" ["none"] ["max 15 characters; required for IPv6 link-local targets"]
         "Binds the socket to the interface (SO_BINDTODEVICE).";
     SUPPORTED (1, 1) "connect_timeout" "connect_timeout SECONDS" ["real server, then virtual server, then 5 s"] ["0.000001 .. 4294.967295 s"]
         "Timeout of connect and of each read step.";
-    PLANNED (0, MANY) "fwmark" "fwmark INT" ["0 = none"] ["0..4294967295"]
-        "Firewall mark of the packets of the check.";
+    SUPPORTED (1, 1) "fwmark" "fwmark INT" ["0 = none"] ["0..4294967295; not in PING_CHECK"]
+        "Firewall mark (SO_MARK) of the packets of the check, for routing rules and packet filters; the socket is made by the IPVS process.";
     }
     in Timing {
     SUPPORTED (1, 1) "retry" "retry INT" ["real/virtual server, else 1 (DNS_CHECK 3, MISC_CHECK 0)"] ["0..4294967295"]
