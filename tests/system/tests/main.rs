@@ -13,6 +13,7 @@ mod confinement;
 mod fifos;
 mod mail;
 mod misbehaviour;
+mod misc_checks;
 mod reload;
 mod rig;
 mod scripts;
