@@ -84,6 +84,43 @@ fn any_certificate_is_accepted_without_authorities() {
 }
 
 #[test]
+fn a_session_ends_with_a_close_notify_only_when_asked_for() {
+    let context = TlsContext::new(&CheckerGlobal::default()).unwrap();
+    for close_notify in [true, false] {
+        let mut server = server(&["www.example"]);
+        let fetch = Fetch::new(&request("/", "h", HttpVersion::V1_0), Keep::Nothing);
+        let mut client = Tls::new(fetch, &context, None, ADDRESS, close_notify).unwrap();
+        assert!(client.opened().is_continue());
+        let answer = b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let mut answered = false;
+        loop {
+            let bytes = client.outgoing().to_vec();
+            client.sent(bytes.len());
+            server.connection.read_tls(&mut bytes.as_slice()).unwrap();
+            server.connection.process_new_packets().unwrap();
+            if !answered && server.connection.reader().read(&mut [0; 1000]).is_ok() {
+                answered = true;
+                server.connection.writer().write_all(answer).unwrap();
+            }
+            let mut bytes = Vec::new();
+            while server.connection.wants_write() {
+                server.connection.write_tls(&mut bytes).unwrap();
+            }
+            if client.received(&bytes).is_break() {
+                break;
+            }
+        }
+        let farewell = client.outgoing().to_vec();
+        server
+            .connection
+            .read_tls(&mut farewell.as_slice())
+            .unwrap();
+        let state = server.connection.process_new_packets().unwrap();
+        assert_eq!(state.peer_has_closed(), close_notify);
+    }
+}
+
+#[test]
 fn with_authorities_chain_and_name_are_verified() {
     let mut good = server(&["www.example"]);
     let global = trusting(&good.pem);

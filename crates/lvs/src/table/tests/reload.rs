@@ -69,6 +69,28 @@ fn a_reload_touches_only_what_differs() {
 }
 
 #[test]
+fn a_weight_that_a_check_asked_for_survives_reloads_and_never_adds_up() {
+    let mut config = configuration(virtual_server(), vec![real_server(1), real_server(2)]);
+    config.real_servers[0].weight = Weight::try_from(5_u64).unwrap();
+    let mut lab = Lab::started(config.clone());
+    lab.verdict(1, true, Some(10));
+    assert_eq!(lab.servers(vip(80)), [(1, 10), (2, 1)]);
+    lab.forget();
+    for generation in 2..5 {
+        config.generation = Generation(generation);
+        lab.input(Input::Configure(Box::new(config.clone())));
+        lab.verdict(1, true, Some(10));
+    }
+    assert_eq!(lab.operations, [], "the same again is no change");
+    // Another configured weight is that of a check that asks for none.
+    config.real_servers[0].weight = Weight::try_from(7_u64).unwrap();
+    lab.input(Input::Configure(Box::new(config)));
+    assert_eq!(lab.servers(vip(80)), [(1, 10), (2, 1)]);
+    lab.verdict(1, true, None);
+    assert_eq!(lab.servers(vip(80)), [(1, 7), (2, 1)]);
+}
+
+#[test]
 fn a_new_alpha_checker_takes_no_living_server_down() {
     let mut config = configuration(virtual_server(), vec![real_server(1)]);
     let mut lab = Lab::started(config.clone());
