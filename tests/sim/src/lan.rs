@@ -1,6 +1,6 @@
 //! The network and its hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub enum What {
     Advert(u8),
     /// It announced an address.
     Announced(IpAddr),
+    /// It said that it hears a master of lower rank.
+    LowerHeard,
 }
 
 /// When, which router, which instance, what.
@@ -55,6 +57,23 @@ pub struct Lan {
     flying: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     sent: u64,
     random: Random,
+    /// What becomes of the next deliveries, before chance decides.
+    script: VecDeque<Fate>,
+    /// Links that are broken in one direction: from, to.
+    walls: BTreeSet<(usize, usize)>,
+    /// Who announced the addresses of an instance last: where neighbours and switches send packets.
+    learned: BTreeMap<InstanceId, usize>,
+}
+
+/// What becomes of one packet on its way to one receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrives at once.
+    Arrives,
+    /// It arrives after this time.
+    Late(Duration),
+    /// It never arrives.
+    Lost,
 }
 
 #[derive(Debug)]
@@ -62,6 +81,8 @@ struct Host {
     address: IpAddr,
     instances: BTreeMap<InstanceId, Instance>,
     process: Process,
+    /// How far the clock of the host is ahead of the network's time.
+    ahead: Duration,
     link: LinkState,
     /// What the parent process keeps.
     snapshots: BTreeMap<InstanceId, Snapshot>,
@@ -92,7 +113,40 @@ impl Lan {
             flying: BTreeMap::new(),
             sent: 0,
             random: Random::new(seed),
+            script: VecDeque::new(),
+            walls: BTreeSet::new(),
+            learned: BTreeMap::new(),
         }
+    }
+
+    /// Decides what becomes of the next deliveries.
+    pub fn script(&mut self, fates: impl IntoIterator<Item = Fate>) {
+        self.script = fates.into_iter().collect();
+    }
+
+    /// Breaks the way from one host to another, or mends it.
+    pub fn wall(&mut self, from: usize, to: usize, there: bool) {
+        if there {
+            self.walls.insert((from, to));
+        } else {
+            self.walls.remove(&(from, to));
+        }
+    }
+
+    /// Mends every way.
+    pub fn open_walls(&mut self) {
+        self.walls.clear();
+    }
+
+    /// The clock of a host jumps ahead, as after a suspension that it did not notice.
+    pub fn jump_clock(&mut self, host: usize, by: Duration) {
+        self.hosts[host].ahead += by;
+    }
+
+    /// Where neighbours send packets for the addresses of an instance.
+    #[must_use]
+    pub fn learned(&self, id: InstanceId) -> Option<usize> {
+        self.learned.get(&id).copied()
     }
 
     /// Adds a host with the address 192.0.2.`last` and starts its router.
@@ -102,6 +156,7 @@ impl Lan {
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
             instances: instances.into_iter().map(|one| (one.id, one)).collect(),
             process: Process::Gone,
+            ahead: Duration::ZERO,
             link: LinkState::Up,
             snapshots: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -249,7 +304,8 @@ impl Lan {
             let Process::Running(router) = &host.process else {
                 return None;
             };
-            Some((router.poll_timeout()?, Next::Timer(number)))
+            let at = router.poll_timeout()?.saturating_sub(host.ahead);
+            Some((at, Next::Timer(number)))
         });
         packet.into_iter().chain(timers).min()
     }
@@ -318,7 +374,7 @@ impl Lan {
     /// Gives an input to a running process and carries the actions out. A paused one hears of links and
     /// configurations when it goes on.
     fn give(&mut self, host: usize, input: Input<'_>) {
-        let now = self.now;
+        let now = self.now.saturating_add(self.hosts[host].ahead);
         let mut actions = Vec::new();
         if let Process::Running(router) = &mut self.hosts[host].process {
             router.handle(input, now);
@@ -351,6 +407,9 @@ impl Lan {
             } => {
                 self.history
                     .push((now, host, instance, What::Announced(address)));
+                if self.hosts[host].link == LinkState::Up {
+                    self.learned.insert(instance, host);
+                }
             }
             Action::Publish(snapshot) => {
                 self.hosts[host].snapshots.insert(snapshot.id, *snapshot);
@@ -359,28 +418,42 @@ impl Lan {
                 self.hosts[host].states.insert(instance, to);
                 self.history.push((now, host, instance, What::Entered(to)));
             }
-            Action::GroupTransition { .. }
-            | Action::LowerPriorityHeard { .. }
-            | Action::Event(_) => {}
+            Action::LowerPriorityHeard { instance } => {
+                self.history.push((now, host, instance, What::LowerHeard));
+            }
+            Action::GroupTransition { .. } | Action::Event(_) => {}
         }
     }
 
     fn broadcast(&mut self, from: usize, packet: &[u8]) {
         let faults = self.faults;
         for host in (0..self.hosts.len()).filter(|host| *host != from) {
+            if self.walls.contains(&(from, host)) {
+                continue;
+            }
+            if let Some(fate) = self.script.pop_front() {
+                match fate {
+                    Fate::Arrives => self.fly(host, packet, Duration::from_micros(1)),
+                    Fate::Late(delay) => self.fly(host, packet, delay),
+                    Fate::Lost => {}
+                }
+                continue;
+            }
             let copies = 1 + u64::from(self.random.chance(faults.duplication));
             for _ in 0..copies {
                 if self.random.chance(faults.loss) {
                     continue;
                 }
                 let delay = Duration::from_micros(1 + self.random.below(faults.delay));
-                self.sent += 1;
-                self.flying.insert(
-                    (self.now.saturating_add(delay), self.sent),
-                    (host, packet.to_vec()),
-                );
+                self.fly(host, packet, delay);
             }
         }
+    }
+
+    fn fly(&mut self, to: usize, packet: &[u8], delay: Duration) {
+        self.sent += 1;
+        let arrival = (self.now.saturating_add(delay), self.sent);
+        self.flying.insert(arrival, (to, packet.to_vec()));
     }
 }
 
@@ -443,7 +516,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
         trackers: Vec::new(),
         track_primary: true,
         answer_lower_priority: true,
-        advert_before_yielding: false,
+        advert_before_yielding: true,
         ignore_adverts: false,
         yields_when_late: None,
         track_source: false,

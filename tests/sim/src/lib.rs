@@ -10,5 +10,5 @@
 mod lan;
 mod random;
 
-pub use lan::{Faults, History, Lan, What, foreign_advert, instance};
+pub use lan::{Fate, Faults, History, Lan, What, foreign_advert, instance};
 pub use random::Random;

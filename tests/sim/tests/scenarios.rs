@@ -32,7 +32,7 @@ fn transitions(lan: &Lan) -> Vec<(usize, State)> {
         .iter()
         .filter_map(|(_, host, _, what)| match what {
             What::Entered(state) => Some((*host, *state)),
-            What::Advert(_) | What::Announced(_) => None,
+            What::Advert(_) | What::Announced(_) | What::LowerHeard => None,
         })
         .collect()
 }
