@@ -12,10 +12,12 @@
 mod adverts;
 mod crash;
 mod election;
+mod floods;
 mod groups;
 mod hostile;
 mod overlap;
 mod real_servers;
 mod signatures;
+mod stage;
 mod tracking;
 mod transports;

@@ -4,139 +4,15 @@
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use kr_testkit::binaries;
-use kr_testkit::netns::{Host, Network, run};
+use kr_testkit::netns::run;
 use kr_testkit::process::Process;
 use kr_testkit::wait::eventually;
-use tempfile::TempDir;
 
-/// What everything that should happen soon is given on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
-
-/// A host with servers and a checker process that runs alone, as nobody.
-struct Stage {
-    _network: Network,
-    host: Host,
-    directory: TempDir,
-    checker: Option<Process>,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let network = Network::new().unwrap();
-        let host = network.host("one").unwrap();
-        host.sysctl("net/ipv4/ping_group_range", "0 2147483647")
-            .unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self {
-            _network: network,
-            host,
-            directory,
-            checker: None,
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Writes a file; `{dir}` is this stage's directory.
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let directory = self.directory.path().to_str().unwrap();
-        fs::write(&path, text.replace("{dir}", directory)).unwrap();
-        path
-    }
-
-    /// A key and a certificate signed with it, for these names.
-    fn certificate(&self, name: &str, alternatives: &str) {
-        let path = |end: &str| self.path(&format!("{name}.{end}")).display().to_string();
-        run(Command::new("openssl")
-            .args([
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-batch",
-            ])
-            .args([
-                "-subj",
-                &format!("/CN={name}"),
-                "-keyout",
-                &path("key"),
-                "-out",
-                &path("pem"),
-            ])
-            .args(["-addext", &format!("subjectAltName={alternatives}")])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"]))
-        .unwrap();
-    }
-
-    /// Starts a server that stays in the foreground.
-    fn serve(&self, program: &str, arguments: &[&str]) -> Process {
-        let mut command = self.host.command(program);
-        command.args(arguments);
-        let name = Path::new(program).file_name().unwrap().to_str().unwrap();
-        Process::spawn(&mut command, &self.path(&format!("{name}.log"))).unwrap()
-    }
-
-    /// Runs the checks of this file.
-    fn check(&mut self, text: &str) {
-        let file = self.write("checks.conf", text);
-        let mut command = self.host.command("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(binaries::path("checkerd").unwrap())
-            .args(["--listen", "127.0.0.1:0", "-f"])
-            .arg(file);
-        let log = self.path("checkerd.log");
-        self.checker = Some(Process::spawn(&mut command, &log).unwrap());
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("checkerd.log")).unwrap_or_default()
-    }
-
-    /// Waits for what the last line about a check says.
-    fn until(&self, number: u8, says: &str) {
-        let label = format!(" in [192.0.2.{number}]:tcp:80 ");
-        let last = || {
-            let log = self.log();
-            let line = log.lines().rfind(|line| line.contains(&label));
-            line.unwrap_or_default().to_owned()
-        };
-        let said = eventually(SOON, says, || last().contains(says));
-        assert!(
-            said.is_ok(),
-            "check {number}: {said:?}; log:\n{}",
-            self.log()
-        );
-    }
-
-    fn genhash(&self, program: &Path, arguments: &[&str]) -> Output {
-        self.host.command(program).args(arguments).output().unwrap()
-    }
-}
-
-/// A service of its own for each check, told apart by number, of a server on loopback.
-fn service(number: u8, port: u16, check: &str) -> String {
-    format!(
-        "virtual_server 192.0.2.{number} 80 {{
-            delay_loop 0.3
-            warmup 0
-            delay_before_retry 0.2
-            connect_timeout 3
-            lb_algo rr
-            lb_kind NAT
-            protocol TCP
-            real_server 127.0.0.1 {port} {{
-                {check}
-            }}
-        }}\n"
-    )
-}
+use crate::stage::{SOON, Stage, service};
 
 const NGINX: &str = "
 daemon off;
@@ -253,9 +129,14 @@ fn http_get_and_ssl_get_judge_nginx() {
             8080,
             &http("", "regex DOWN\n regex_no_match\n regex_max_offset 100"),
         )
-        + &service(17, 8442, &https("tls_compliant", ""));
+        + &service(17, 8442, &https("tls_compliant", ""))
+        + &service(
+            18,
+            8080,
+            "MISC_CHECK {\n misc_path \"/usr/bin/curl -sf http://127.0.0.1:8080/\"\n misc_timeout 3\n}",
+        );
     stage.check(&text);
-    for passes in [1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17] {
+    for passes in [1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18] {
         stage.until(passes, "succeeded");
     }
     stage.until(5, &format!("failed: digest {digest}, expected {wrong}"));
@@ -266,8 +147,9 @@ fn http_get_and_ssl_get_judge_nginx() {
     for gone in [1, 4, 8, 11, 14] {
         stage.until(gone, "failed: connection refused; now down");
     }
+    stage.until(18, "failed: exit code 7; now down");
     let _server = nginx_again(&stage);
-    for back in [1, 4, 14] {
+    for back in [1, 4, 14, 18] {
         stage.until(back, "succeeded");
     }
 }
@@ -470,7 +352,15 @@ fn dns_check_judges_unbound_for_every_record_type() {
     }
     text += &service(20, 5353, &ask("type a\n name absent.test."));
     text += &service(21, 5353, &ask("bindto 127.0.0.3\n name www.test"));
+    // A question for www.test, and the beginning of its answer: the same id, an answer, one of each.
+    let question = "payload \"1234 0100 0001 0000 0000 0000 03 777777 04 74657374 00 0001 0001\"";
+    let reply = |answers: &str| format!("require_reply \"1234 8XXX 0001 {answers} XXXX\"");
+    let udp = |answers: &str| format!("UDP_CHECK {{\n {question}\n {}\n}}", reply(answers));
+    text += &service(22, 5353, &udp("0001"));
+    text += &service(23, 5353, &udp("0002"));
     stage.check(&text);
+    stage.until(22, "succeeded");
+    stage.until(23, "failed: reply differs from require_reply at byte 7");
     for number in 1..=9 {
         stage.until(number, "succeeded");
     }

@@ -36,6 +36,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use kr_model::check::PatternOptions;
 use kr_model::lvs::ServiceKey;
 
 use crate::diagnostic::{Class, Diagnostic, Severity};
@@ -128,6 +129,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         scripts: Scripts::default(),
         services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
+        patterns: BTreeSet::new(),
     };
     let config = build.root(root);
     let fatal = build.diagnostics.iter().any(|d| d.class == Class::Fatal);
@@ -148,6 +150,8 @@ struct Build<'h> {
     services: BTreeMap<ServiceKey, Option<String>>,
     /// Names of the instances so far; none may be there twice.
     instance_names: BTreeSet<String>,
+    /// Patterns that can be used: thousands of servers may share one.
+    patterns: BTreeSet<(String, PatternOptions)>,
 }
 
 const ROOT: Context = Context {

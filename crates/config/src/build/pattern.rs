@@ -136,6 +136,10 @@ impl Build<'_> {
         }
         match (&draft.text, draft.needs_pattern) {
             (Some((text, at)), _) => {
+                let known = (text.clone(), options);
+                if self.patterns.contains(&known) {
+                    return;
+                }
                 if let Err(reason) = Pattern::new(text, options) {
                     self.report(
                         error(*at, "this pattern cannot be used; the body is not searched")
@@ -143,6 +147,8 @@ impl Build<'_> {
                             .help(reason.help()),
                     );
                     draft.text = None;
+                } else {
+                    self.patterns.insert(known);
                 }
             }
             (None, Some(at)) => self.report(
