@@ -12,7 +12,9 @@ use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::check::Suspension;
 use kr_model::lvs::{ServiceKey, Verdict};
-use kr_model::{CheckerId, Generation, VirtualServerId};
+use kr_model::route::Route;
+use kr_model::rule::Rule;
+use kr_model::{CheckerId, Generation, InstanceId, VirtualServerId};
 use kr_sys::privilege::Duty;
 
 use crate::published::{Published, services};
@@ -39,8 +41,34 @@ pub(crate) fn to_vrrpd(
             out.push(ToVrrpd::Resume(Box::new(snapshot.clone())));
         }
     }
+    host_objects(config, &mut out);
     out.push(ToVrrpd::Commit(generation));
     out
+}
+
+/// Addresses, routes and rules that travel one by one, the static ones first: others may need them.
+fn host_objects(config: &Config, out: &mut Vec<ToVrrpd>) {
+    let route = |instance: Option<InstanceId>| {
+        move |route: &Route| ToVrrpd::Route {
+            instance,
+            route: Box::new(route.clone()),
+        }
+    };
+    let rule = |instance: Option<InstanceId>| {
+        move |rule: &Rule| ToVrrpd::Rule {
+            instance,
+            rule: Box::new(rule.clone()),
+        }
+    };
+    let statics = &config.statics;
+    let addresses = statics.addresses.iter();
+    out.extend(addresses.map(|address| ToVrrpd::StaticAddress(Box::new(address.clone()))));
+    out.extend(statics.routes.iter().map(route(None)));
+    out.extend(statics.rules.iter().map(rule(None)));
+    for (id, entry) in &config.instances {
+        out.extend(entry.routes.iter().map(route(Some(*id))));
+        out.extend(entry.rules.iter().map(rule(Some(*id))));
+    }
 }
 
 /// The slice of the checker process.

@@ -35,6 +35,18 @@ pub(crate) fn locate<'a>(
     located
 }
 
+/// The static addresses whose link exists. Each names its link.
+pub(crate) fn locate_statics<'a>(statics: &'a [VirtualAddress], kernel: &Kernel) -> Located<'a> {
+    let mut located = Located::new();
+    for address in statics {
+        let link = address.device.as_ref().and_then(|name| kernel.named(name));
+        if let Some(link) = link {
+            located.insert(Place::of(link.index, address), address);
+        }
+    }
+    located
+}
+
 /// The virtual addresses of an instance whose link does not exist.
 pub(crate) fn homeless<'a>(
     instance: &'a Instance,
@@ -111,6 +123,7 @@ mod tests {
                 loopback: false,
                 hardware: None,
                 router: false,
+                vrf_table: None,
             }));
         }
         for text in held {

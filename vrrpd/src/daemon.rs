@@ -5,6 +5,7 @@
 //! from one side delays own adverts by no more than one budget. Waiting packets come before the timer: a
 //! process that was stopped for a while hears the master before it decides that the master is gone.
 
+mod holdings;
 mod neighbors;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +28,11 @@ use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
 use nix::errno::Errno;
 
-use crate::addresses::{self, Located, device, locate, reconcile, renewed};
+use crate::addresses::{self, Located, device, locate, locate_statics, reconcile, renewed};
 use crate::bfd::{Bfd, ListenerId};
-use crate::intake::{Configuration, Intake, IntakeError, Order};
+use crate::intake::{Configuration, HostObjects, Intake, IntakeError, Order};
 use crate::kernel::Told;
+use crate::routing::Routing;
 use crate::siblings::Siblings;
 use crate::sockets::{self, PACKET, PortId, Received, Sockets};
 use crate::table::Table;
@@ -42,6 +44,7 @@ const CHECKERD: Token = Token(3);
 const IPVSD: Token = Token(4);
 /// Tokens from here on belong to the ports of BFD.
 const FIRST_BFD_TOKEN: usize = 8;
+const ROUTING: Token = Token(5);
 /// Tokens from here on belong to the sockets of interfaces.
 pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
@@ -107,6 +110,7 @@ struct Backlog {
     ports: BTreeSet<PortId>,
     bfd: BTreeSet<ListenerId>,
     kernel: bool,
+    routing: bool,
     parent: bool,
     signals: bool,
 }
@@ -116,6 +120,7 @@ impl Backlog {
         self.ports.is_empty()
             && self.bfd.is_empty()
             && !self.kernel
+            && !self.routing
             && !self.parent
             && !self.signals
     }
@@ -135,10 +140,15 @@ pub(crate) struct Daemon {
     router: Router,
     bfd: Bfd,
     table: Table,
+    routing: Routing,
     told: Told,
     siblings: Siblings,
     /// The configuration in force.
     instances: BTreeMap<InstanceId, Instance>,
+    /// Static addresses, and all routes and rules, of that configuration.
+    host: HostObjects,
+    /// `-V`: what is set stays at exit.
+    keep_at_exit: bool,
     /// Virtual addresses of that configuration, which are nobody's source address.
     virtual_ips: BTreeSet<IpAddr>,
     /// Source addresses that its instances track.
@@ -153,6 +163,8 @@ pub(crate) struct Daemon {
     unjudged: BTreeSet<InstanceId>,
     /// An instance has `auth_hmac`.
     signed: bool,
+    /// Instances came or went whose routes and rules are not followed yet.
+    routing_changed: bool,
 }
 
 impl Daemon {
@@ -165,11 +177,13 @@ impl Daemon {
         events: EventLoop,
         kernel_events: Events,
         requests: Requests,
+        routing: Routing,
         sockets: Sockets,
     ) -> io::Result<Self> {
         events.register(started.channel.as_fd(), PARENT)?;
         events.register(started.signals.as_fd(), SIGNALS)?;
         events.register(kernel_events.as_fd(), KERNEL)?;
+        events.register(routing.as_fd(), ROUTING)?;
         let mut daemon = Self {
             clock: Clock::new(),
             events,
@@ -182,9 +196,12 @@ impl Daemon {
             router: Router::new(),
             bfd: Bfd::new(FIRST_BFD_TOKEN),
             table: Table::new(requests),
+            routing,
             told: Told::default(),
             siblings: Siblings::new(CHECKERD, IPVSD),
             instances: BTreeMap::new(),
+            host: HostObjects::default(),
+            keep_at_exit: false,
             virtual_ips: BTreeSet::new(),
             tracked_sources: BTreeSet::new(),
             log_unknown_vrids: false,
@@ -192,6 +209,7 @@ impl Daemon {
             configured: false,
             unjudged: BTreeSet::new(),
             signed: false,
+            routing_changed: false,
         };
         daemon.table.refresh();
         Ok(daemon)
@@ -221,7 +239,9 @@ impl Daemon {
     fn turn(&mut self) -> Result<Next, DaemonError> {
         let deadline = if self.backlog.is_empty() {
             let retry = self.table.refusals().deadline();
-            let timers = [self.router.poll_timeout(), self.bfd.poll_timeout(), retry];
+            let mend = self.routing.deadline();
+            let router = self.router.poll_timeout();
+            let timers = [router, self.bfd.poll_timeout(), retry, mend];
             timers.into_iter().flatten().min()
         } else {
             Some(self.clock.now())
@@ -235,6 +255,7 @@ impl Daemon {
                     }
                 }
                 KERNEL => self.backlog.kernel = true,
+                ROUTING => self.backlog.routing = true,
                 SIGNALS => self.backlog.signals = true,
                 CHECKERD => {
                     if self.siblings.serve_checkerd() {
@@ -260,6 +281,10 @@ impl Daemon {
             self.serve_kernel()?;
             self.serve_timer()?;
         }
+        if self.backlog.routing {
+            self.backlog.routing = self.routing.hear();
+        }
+        self.routing.mend(self.table.kernel(), self.clock.now());
         if self.backlog.signals && self.serve_signals()? == Next::Leave {
             return Ok(Next::Leave);
         }
@@ -325,7 +350,9 @@ impl Daemon {
 
     /// Tries again to set what the kernel refused, and whatever else of the wanted addresses is missing.
     fn set_refused(&mut self) -> Result<(), ChannelError> {
-        let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
+        let wanted = self
+            .host
+            .wanted(&self.instances, &self.present, self.table.kernel());
         let none = BTreeSet::new();
         let changes = reconcile(self.table.kernel(), &none, &wanted, &none);
         self.table.make_again(&changes, self.clock.now());
@@ -395,7 +422,7 @@ impl Daemon {
     /// Follows the kernel; after its last event, brings the router and the addresses up to date.
     fn serve_kernel(&mut self) -> Result<(), ChannelError> {
         let mut taken = BTreeSet::new();
-        let mut links_changed = false;
+        let (mut links_changed, mut addresses_changed) = (false, false);
         for _ in 0..EVENT_BUDGET {
             match self.kernel_events.next_event() {
                 Ok(None) => {
@@ -408,7 +435,8 @@ impl Daemon {
                         Event::AddressGone(address) => {
                             taken.insert(address.place);
                         }
-                        Event::Address(_) | Event::Forwarding { .. } => {}
+                        Event::Address(_) => addresses_changed = true,
+                        Event::Forwarding { .. } => {}
                     }
                     self.table.follow(event);
                 }
@@ -426,12 +454,17 @@ impl Daemon {
         }
         self.tell_kernel_news()?;
         self.repair(&taken, links_changed);
+        if links_changed || addresses_changed || !taken.is_empty() {
+            self.routing.surroundings_changed(self.clock.now());
+        }
         self.act()
     }
 
     /// Puts back what somebody else removed, and sets what could not be set before a link was there.
     fn repair(&mut self, taken: &BTreeSet<Place>, links_changed: bool) {
-        let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
+        let wanted = self
+            .host
+            .wanted(&self.instances, &self.present, self.table.kernel());
         let missing =
             |place: &&Place| wanted.contains_key(*place) && !self.table.kernel().holds(**place);
         let stolen: Vec<Place> = taken.iter().filter(missing).copied().collect();
@@ -441,13 +474,18 @@ impl Daemon {
         for place in &stolen {
             let mut owners = present(&self.instances, &self.present);
             let owner = owners.find(|one| locate([*one], self.table.kernel()).contains_key(place));
-            log::warn!(
-                "({}) {} was removed from {} by another program while this router is master; \
-                 putting it back",
-                owner.map_or("?", |instance| instance.name.as_str()),
-                place.local,
-                self.table.kernel().name(place.link),
-            );
+            let (local, link) = (place.local, self.table.kernel().name(place.link));
+            match owner {
+                Some(instance) => log::warn!(
+                    "({}) {local} was removed from {link} by another program while this router is \
+                     master; putting it back",
+                    instance.name,
+                ),
+                None => log::warn!(
+                    "the static address {local} was removed from {link} by another program; putting \
+                     it back"
+                ),
+            }
         }
         let changes = reconcile(
             self.table.kernel(),
@@ -491,10 +529,13 @@ impl Daemon {
             .instances
             .values()
             .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
+        let old_host = std::mem::replace(&mut self.host, new.host);
+        self.keep_at_exit = new.global.keep_addresses_at_exit;
         let mut managed: BTreeSet<Place> = locate(old.values(), self.table.kernel())
             .into_keys()
             .collect();
         managed.extend(locate(self.instances.values(), self.table.kernel()).into_keys());
+        managed.extend(locate_statics(&old_host.addresses, self.table.kernel()).into_keys());
         if first {
             managed.extend(self.leftovers());
         }
@@ -504,6 +545,10 @@ impl Daemon {
         let resumed = new.resume.values();
         let masters = resumed.filter(|snapshot| matches!(snapshot.role, Role::Master { .. }));
         self.present.extend(masters.map(|snapshot| snapshot.id));
+        self.set_statics(&old_host);
+        if first {
+            self.adopt_routing();
+        }
         // Instances that go still say priority 0, so their sockets stay until they have.
         let both = old.values().chain(self.instances.values());
         let needs = sockets::needs(both, self.table.kernel(), self.log_unknown_vrids);
@@ -527,6 +572,7 @@ impl Daemon {
         self.siblings.retain(|id| self.instances.contains_key(&id));
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
+        self.settle_routing();
         self.act()?;
         self.adjust_sockets();
         log::info!(
@@ -563,7 +609,9 @@ impl Daemon {
 
     /// Makes the kernel hold, of the managed places, those of present instances.
     fn settle(&mut self, managed: &BTreeSet<Place>, old: &BTreeMap<InstanceId, Instance>) {
-        let wanted = locate(present(&self.instances, &self.present), self.table.kernel());
+        let wanted = self
+            .host
+            .wanted(&self.instances, &self.present, self.table.kernel());
         let renewed = renewed(&locate(old.values(), self.table.kernel()), &wanted);
         let changes = reconcile(self.table.kernel(), managed, &wanted, &renewed);
         self.table.make(&changes, self.clock.now());
@@ -652,6 +700,9 @@ impl Daemon {
                 },
             }
         }
+        if std::mem::take(&mut self.routing_changed) {
+            self.settle_routing();
+        }
         Ok(())
     }
 
@@ -696,6 +747,7 @@ impl Daemon {
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
+        self.routing_changed = true;
         let located = locate([instance], self.table.kernel());
         let managed = located.keys().copied().collect();
         let wanted = if present { located } else { Located::new() };
@@ -724,6 +776,9 @@ impl Daemon {
         // The router's actions must be carried out also when the parent is gone and hears nothing.
         while self.act().is_err() {}
         self.bfd.shutdown(self.clock.now());
+        if !self.keep_at_exit {
+            self.remove_statics();
+        }
         let until = self.clock.now().saturating_add(FAREWELL);
         while self.channel.flush().is_ok() && self.channel.has_queued() && self.clock.now() < until
         {

@@ -8,8 +8,9 @@ use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::bfd;
 use kr_model::track::{Tracker, TrackerKind, TrackerState};
-use kr_model::vrrp::{Instance, Snapshot, VrrpGlobal};
+use kr_model::vrrp::{Instance, Snapshot, VirtualAddress, VrrpGlobal};
 use kr_model::{Generation, InstanceId, TrackerId};
+use kr_netlink::fib::Object;
 
 /// Instances of one configuration. Each needs a router id and an interface of its own; no host has so
 /// many, and a parent that sends more is out of its mind.
@@ -20,6 +21,8 @@ const MAX_TRACKERS: usize = 65_536;
 
 /// BFD sessions of one configuration: each has a socket, of which the process may have 8192.
 const MAX_SESSIONS: usize = 4_096;
+/// Routes, rules and static addresses of one configuration, which the reader of the file bounds.
+const MAX_OBJECTS: usize = 65_536;
 
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +39,19 @@ pub(crate) struct Configuration {
     pub(crate) resume_bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     /// All instances.
     pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    /// Static addresses, and all routes and rules.
+    pub(crate) host: HostObjects,
     /// What a predecessor of this process last published of them.
     pub(crate) resume: BTreeMap<InstanceId, Snapshot>,
+}
+
+/// What is put into the kernel, other than the addresses of instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HostObjects {
+    /// Static addresses.
+    pub(crate) addresses: Vec<VirtualAddress>,
+    /// Routes and rules with the instance that each is of, none for a static one.
+    pub(crate) routing: Vec<(Object, Option<InstanceId>)>,
 }
 
 /// What a message led to.
@@ -85,6 +99,10 @@ pub(crate) enum IntakeError {
     StrayTracker(TrackerId),
     /// A resume is of no instance of this configuration, or is the second of one.
     StrayResume(InstanceId),
+    /// A route or a rule is of an instance that is not configured.
+    StrayObject(InstanceId),
+    /// More than [`MAX_OBJECTS`].
+    TooManyObjects,
     /// More than [`MAX_INSTANCES`].
     TooMany,
     /// More than [`MAX_TRACKERS`].
@@ -111,6 +129,18 @@ impl fmt::Display for IntakeError {
             Self::StrayResume(id) => write!(f, "a state of instance {id}, which is not configured"),
             Self::SecondTracker(id) => write!(f, "tracked object {id} twice"),
             Self::StrayTracker(id) => write!(f, "tracked object {id}, which is not configured"),
+            Self::StrayObject(id) => {
+                write!(
+                    f,
+                    "a route or rule of instance {id}, which is not configured"
+                )
+            }
+            Self::TooManyObjects => {
+                write!(
+                    f,
+                    "more than {MAX_OBJECTS} routes, rules and static addresses"
+                )
+            }
             Self::TooMany => write!(f, "more than {MAX_INSTANCES} instances"),
             Self::TooManyTrackers => write!(f, "more than {MAX_TRACKERS} tracked objects"),
         }
@@ -136,6 +166,7 @@ struct Collected {
     bfd: BTreeMap<TrackerId, bfd::Session>,
     resume_bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     instances: BTreeMap<InstanceId, Instance>,
+    host: HostObjects,
     resume: BTreeMap<InstanceId, Snapshot>,
 }
 
@@ -147,6 +178,19 @@ impl Collected {
         match self.trackers.insert(tracker.id, tracker) {
             None => Ok(Order::Wait),
             Some(before) => Err(IntakeError::SecondTracker(before.id)),
+        }
+    }
+
+    fn make_room(&self) -> Result<(), IntakeError> {
+        let count = self
+            .host
+            .addresses
+            .len()
+            .saturating_add(self.host.routing.len());
+        if count < MAX_OBJECTS {
+            Ok(())
+        } else {
+            Err(IntakeError::TooManyObjects)
         }
     }
 }
@@ -216,6 +260,14 @@ impl Intake {
                 }
                 Ok(Order::Wait)
             }
+            ToVrrpd::StaticAddress(address) => {
+                let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+                open.make_room()?;
+                open.host.addresses.push(*address);
+                Ok(Order::Wait)
+            }
+            ToVrrpd::Route { instance, route } => self.object(instance, Object::Route(*route)),
+            ToVrrpd::Rule { instance, rule } => self.object(instance, Object::Rule(*rule)),
             ToVrrpd::Commit(generation) => self.commit(generation),
             ToVrrpd::TrackerState { tracker, state } => {
                 if self.trackers.contains(&tracker) {
@@ -229,6 +281,20 @@ impl Intake {
             ToVrrpd::Sibling(sibling) => Ok(Order::Meet(sibling)),
             ToVrrpd::Ping { nonce } => Ok(Order::Answer { nonce }),
         }
+    }
+
+    fn object(
+        &mut self,
+        instance: Option<InstanceId>,
+        object: Object,
+    ) -> Result<Order, IntakeError> {
+        let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
+        open.make_room()?;
+        if let Some(stray) = instance.filter(|id| !open.instances.contains_key(id)) {
+            return Err(IntakeError::StrayObject(stray));
+        }
+        open.host.routing.push((object, instance));
+        Ok(Order::Wait)
     }
 
     fn begin(&mut self, generation: Generation) -> Result<(), IntakeError> {
@@ -245,6 +311,7 @@ impl Intake {
             bfd: BTreeMap::new(),
             resume_bfd: BTreeMap::new(),
             instances: BTreeMap::new(),
+            host: HostObjects::default(),
             resume: BTreeMap::new(),
         });
         Ok(())
@@ -267,6 +334,7 @@ impl Intake {
             bfd: open.bfd,
             resume_bfd: open.resume_bfd,
             instances: open.instances,
+            host: open.host,
             resume: open.resume,
         })))
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use kr_model::diff::diff;
 use kr_model::net::{Cidr, Family};
 use kr_model::units::{IfIndex, IfName};
+use kr_netlink::fib::Names;
 use kr_netlink::route::{Address, Change, Event, Link, PROTOCOL, Place};
 use kr_vrrp::{Input, LinkState};
 
@@ -155,9 +156,13 @@ impl Kernel {
     }
 
     /// What packets of each family would be sent from on each link: the first IPv4 address, the first
-    /// link-local IPv6 address that is known to be nobody else's; none of ours, left over or not, and none
-    /// that `is_virtual`.
-    fn sources(&self, is_virtual: impl Fn(IpAddr) -> bool) -> BTreeMap<(IfName, Family), IpAddr> {
+    /// link-local IPv6 address that is known to be nobody else's; none of ours, left over or not, but the static
+    /// ones, and none that `is_virtual`.
+    fn sources(
+        &self,
+        statics: &BTreeSet<Place>,
+        is_virtual: impl Fn(IpAddr) -> bool,
+    ) -> BTreeMap<(IfName, Family), IpAddr> {
         let mut sources = BTreeMap::new();
         for (index, list) in &self.addresses {
             let Some(link) = self.links.get(index) else {
@@ -169,7 +174,8 @@ impl Kernel {
                     IpAddr::V4(_) => true,
                     IpAddr::V6(ip) => ip.is_unicast_link_local() && !address.is_doubtful(),
                 };
-                if usable && !address.is_ours() && !is_virtual(ip) {
+                let ours = address.is_ours() && !statics.contains(&address.place);
+                if usable && !ours && !is_virtual(ip) {
                     sources
                         .entry((link.name.clone(), Family::of(ip)))
                         .or_insert(ip);
@@ -180,6 +186,16 @@ impl Kernel {
     }
 }
 
+impl Names for Kernel {
+    fn index(&self, name: &IfName) -> Option<IfIndex> {
+        self.named(name).map(|link| link.index)
+    }
+
+    fn vrf_table(&self, name: &IfName) -> Option<u32> {
+        self.named(name)?.vrf_table
+    }
+}
+
 /// What the router has been told of the kernel, so that it is told of differences only.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
@@ -187,9 +203,16 @@ pub(crate) struct Told {
     sources: BTreeMap<(IfName, Family), IpAddr>,
     /// Source addresses that are tracked, and there.
     present: BTreeSet<(IfName, IpAddr)>,
+    /// Addresses of ours that may be sent from.
+    statics: BTreeSet<Place>,
 }
 
 impl Told {
+    /// These addresses of ours may be sent from.
+    pub(crate) fn set_statics(&mut self, statics: BTreeSet<Place>) {
+        self.statics = statics;
+    }
+
     /// The inputs that bring the router up to date with `kernel`. A link that gets worse says so before
     /// its source address goes, so that the cause is named; one that gets better says so after its
     /// source address came, so that it is whole when it comes up.
@@ -216,7 +239,7 @@ impl Told {
         }
         self.states = states;
 
-        let sources = kernel.sources(is_virtual);
+        let sources = kernel.sources(&self.statics, is_virtual);
         let changes = diff(&self.sources, &sources);
         for key in [changes.removed, changes.changed, changes.added].concat() {
             let address = sources.get(&key).copied();
@@ -269,6 +292,7 @@ mod tests {
             loopback: false,
             hardware: None,
             router: false,
+            vrf_table: None,
         }
     }
 

@@ -4,9 +4,11 @@
 mod addresses;
 mod bfd;
 mod daemon;
+mod fib;
 mod intake;
 mod kernel;
 mod refusals;
+mod routing;
 #[cfg(test)]
 mod samples;
 mod sandbox;

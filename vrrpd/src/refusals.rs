@@ -1,4 +1,4 @@
-//! Virtual addresses that the kernel did not take: why, when they are tried again, and when waiting is of no
+//! Virtual addresses, routes and rules that the kernel did not take: why, when they are tried again, and when waiting is of no
 //! use. Pure; the daemon feeds it from netlink.
 
 use std::collections::BTreeMap;
@@ -11,47 +11,74 @@ use nix::errno::Errno;
 
 /// From a refusal to the first further try; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// From a change of links or addresses to the next try: several come together.
+const SOON: Duration = Duration::from_millis(20);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Tries after which a refusal counts as lasting, though its reason could pass: with the pauses above, less than
 /// a second without addresses.
 const TRIES: u32 = 3;
 
-/// The refused addresses.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    known: BTreeMap<Place, Refused>,
+/// What the kernel refused, by what it is, with the reason.
+#[derive(Debug)]
+pub(crate) struct Refusals<K = Place, R = Errno> {
+    known: BTreeMap<K, Refused<R>>,
     retry_at: Option<Instant>,
     pause: Duration,
 }
 
 #[derive(Debug)]
-struct Refused {
-    errno: Errno,
+struct Refused<R> {
+    reason: R,
     tries: u32,
 }
 
-impl Refusals {
+impl<K, R> Default for Refusals<K, R> {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            retry_at: None,
+            pause: Duration::ZERO,
+        }
+    }
+}
+
+impl<K: Ord, R: PartialEq> Refusals<K, R> {
     /// Remembers a refusal. True when it is worth a log line: the first one, or one for another reason.
-    pub(crate) fn refused(&mut self, place: Place, errno: Errno, now: Instant) -> bool {
-        let Some(known) = self.known.get_mut(&place) else {
-            self.known.insert(place, Refused { errno, tries: 1 });
+    pub(crate) fn refused(&mut self, what: K, reason: R, now: Instant) -> bool {
+        let Some(known) = self.known.get_mut(&what) else {
+            self.known.insert(what, Refused { reason, tries: 1 });
             self.pause = FIRST_PAUSE;
             let at = now.saturating_add(FIRST_PAUSE);
             self.retry_at = Some(self.retry_at.map_or(at, |before| before.min(at)));
             return true;
         };
         known.tries = known.tries.saturating_add(1);
-        std::mem::replace(&mut known.errno, errno) != errno
+        let news = known.reason != reason;
+        known.reason = reason;
+        news
     }
 
-    /// Forgets an address: it is set, or not wanted any more. True when it had been refused.
-    pub(crate) fn forget(&mut self, place: Place) -> bool {
-        let forgotten = self.known.remove(&place).is_some();
+    /// Forgets an object: it is set, or not wanted any more. True when it had been refused.
+    pub(crate) fn forget(&mut self, what: &K) -> bool {
+        let forgotten = self.known.remove(what).is_some();
         if self.known.is_empty() {
             self.retry_at = None;
         }
         forgotten
+    }
+
+    /// Forgets every object that is not wanted any more.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&K) -> bool) {
+        self.known.retain(|what, _| wanted(what));
+        if self.known.is_empty() {
+            self.retry_at = None;
+        }
+    }
+
+    /// True for an object whose next try is not due yet.
+    pub(crate) fn is_waiting(&self, what: &K, now: Instant) -> bool {
+        self.known.contains_key(what) && self.retry_at.is_some_and(|at| at > now)
     }
 
     /// When to try again.
@@ -59,17 +86,28 @@ impl Refusals {
         self.retry_at
     }
 
+    /// Something changed that may have been the reason: tries again soon, and then with short pauses.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        let soon = now.saturating_add(SOON);
+        if self.retry_at.is_some_and(|at| at > soon) {
+            self.retry_at = Some(soon);
+            self.pause = FIRST_PAUSE;
+        }
+    }
+
     /// The time of a further try has come: sets the next one, for what is refused again.
     pub(crate) fn retrying(&mut self, now: Instant) {
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
         self.retry_at = Some(now.saturating_add(self.pause));
     }
+}
 
+impl Refusals {
     /// True for an address that the kernel will not take as things are.
     pub(crate) fn is_lasting(&self, place: Place) -> bool {
         self.known
             .get(&place)
-            .is_some_and(|known| known.tries >= TRIES || !may_pass(known.errno))
+            .is_some_and(|known| known.tries >= TRIES || !may_pass(known.reason))
     }
 }
 
@@ -124,8 +162,8 @@ mod tests {
         assert!(refusals.refused(one, Errno::ENOBUFS, at(0)));
         assert!(!refusals.refused(one, Errno::ENOBUFS, at(250)));
         assert!(refusals.refused(one, Errno::EINVAL, at(500)));
-        assert!(refusals.forget(one));
-        assert!(!refusals.forget(one));
+        assert!(refusals.forget(&one));
+        assert!(!refusals.forget(&one));
     }
 
     #[test]
@@ -155,7 +193,7 @@ mod tests {
         let mut refusals = Refusals::default();
         let one = place("10.0.0.1/24");
         refusals.refused(one, Errno::EINVAL, at(0));
-        refusals.forget(one);
+        refusals.forget(&one);
         assert_eq!(refusals.deadline(), None);
     }
 

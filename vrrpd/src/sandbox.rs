@@ -5,10 +5,12 @@ use std::io;
 
 use kr_child::{Role, StartError};
 use kr_event::EventLoop;
+use kr_netlink::fib;
 use kr_netlink::route::{Events, Requests};
 use nix::errno::Errno;
 
 use crate::daemon::{Daemon, FIRST_PORT_TOKEN};
+use crate::routing::Routing;
 use crate::sockets::Sockets;
 
 /// Why the process cannot start; the text names the step.
@@ -47,9 +49,13 @@ pub(crate) fn enter() -> Result<Daemon, SandboxError> {
     let events = EventLoop::new().map_err(SandboxError::Loop)?;
     let kernel_events = Events::open().map_err(SandboxError::Netlink)?;
     let requests = Requests::open().map_err(SandboxError::Netlink)?;
+    let routing = Routing::new(
+        fib::Requests::open().map_err(SandboxError::Netlink)?,
+        fib::Events::open().map_err(SandboxError::Netlink)?,
+    );
     let sockets = Sockets::open(FIRST_PORT_TOKEN).map_err(SandboxError::Packet)?;
     let sandbox = started.sandbox;
-    let daemon = Daemon::new(started, events, kernel_events, requests, sockets)
+    let daemon = Daemon::new(started, events, kernel_events, requests, routing, sockets)
         .map_err(SandboxError::Loop)?;
     sandbox.enter().map_err(SandboxError::Child)?;
     Ok(daemon)

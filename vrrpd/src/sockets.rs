@@ -201,6 +201,7 @@ mod tests {
             loopback: false,
             hardware: None,
             router: false,
+            vrf_table: None,
         }));
         let mut other_group = instance(9, "eth0", &[]);
         other_group.transport = Transport::Multicast {

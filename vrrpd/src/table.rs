@@ -51,7 +51,7 @@ impl Table {
 
     /// An address is not wanted any more.
     pub(crate) fn forget(&mut self, place: Place) {
-        self.refusals.forget(place);
+        self.refusals.forget(&place);
     }
 
     /// Makes the changes of a further try, whose time has come.
@@ -91,7 +91,7 @@ impl Table {
                     self.follow_addition(Place::of(link, address), outcome, now);
                 }
                 Change::Remove(place) => {
-                    self.refusals.forget(place);
+                    self.refusals.forget(&place);
                     if let Err(errno) = outcome {
                         let name = self.kernel.name(place.link);
                         log::error!("cannot remove {} from {name}: {errno}", place.local);
@@ -106,7 +106,7 @@ impl Table {
         let local = place.local;
         match outcome {
             Ok(()) => {
-                if self.refusals.forget(place) {
+                if self.refusals.forget(&place) {
                     log::info!("{local} is set on {name} now, which the kernel had refused");
                 }
             }

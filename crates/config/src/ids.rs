@@ -94,6 +94,7 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
         vrrp: new.vrrp,
         checker: new.checker,
         ipvs: new.ipvs,
+        statics: new.statics,
         instances: renumber(new.instances, &instances, |id, entry| {
             entry.instance.id = id;
             let group = entry.instance.group;

@@ -6,8 +6,10 @@ use kr_model::bfd;
 use kr_model::check::{Checker, CheckerGlobal};
 use kr_model::global::Global;
 use kr_model::lvs::{IpvsGlobal, RealServer, VirtualServer};
+use kr_model::route::Route;
+use kr_model::rule::Rule;
 use kr_model::script::Script;
-use kr_model::vrrp::{Instance, VrrpGlobal};
+use kr_model::vrrp::{Instance, VirtualAddress, VrrpGlobal};
 use kr_model::{
     CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
 };
@@ -23,6 +25,8 @@ pub struct Config {
     pub checker: CheckerGlobal,
     /// For the IPVS process.
     pub ipvs: IpvsGlobal,
+    /// `static_ipaddress`, `static_routes`, `static_rules`.
+    pub statics: Statics,
     /// `vrrp_instance` blocks.
     pub instances: BTreeMap<InstanceId, InstanceEntry>,
     /// `vrrp_sync_group` blocks with at least one member.
@@ -50,6 +54,29 @@ pub struct InstanceEntry {
     pub notify: InstanceNotify,
     /// `smtp_alert`, with the defaults worked out.
     pub mail: bool,
+    /// `virtual_routes`, for the VRRP process too, but each in a message of its own.
+    pub routes: Vec<Route>,
+    /// `virtual_rules`, likewise.
+    pub rules: Vec<Rule>,
+}
+
+/// What is there whatever the instances do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statics {
+    /// `static_ipaddress`; each names its interface.
+    pub addresses: Vec<VirtualAddress>,
+    /// `static_routes`.
+    pub routes: Vec<Route>,
+    /// `static_rules`.
+    pub rules: Vec<Rule>,
+}
+
+impl Statics {
+    /// Nothing is.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
+    }
 }
 
 /// A sync group with what only the parent may know of it. Its members name it themselves.

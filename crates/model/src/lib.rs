@@ -13,6 +13,8 @@ pub mod ipvs;
 pub mod lvs;
 pub mod net;
 pub mod rng;
+pub mod route;
+pub mod rule;
 pub mod script;
 pub mod signing;
 pub mod time;

@@ -1,7 +1,7 @@
 //! Address words.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,32 @@ impl Cidr {
     #[must_use]
     pub const fn family(self) -> Family {
         Family::of(self.address)
+    }
+
+    /// The prefix alone: host bits are zero.
+    #[must_use]
+    pub fn network(self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(address) => {
+                let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                IpAddr::V4((u32::from(address) & !host).into())
+            }
+            IpAddr::V6(address) => {
+                let host = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                IpAddr::V6((u128::from(address) & !host).into())
+            }
+        };
+        Self { address, ..self }
+    }
+
+    /// The prefix that holds every address of a family.
+    #[must_use]
+    pub const fn everything(family: Family) -> Self {
+        let address = match family {
+            Family::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self { address, prefix: 0 }
     }
 }
 

@@ -98,6 +98,11 @@ ranged!(
     Multiplier(u8), "BFD multiplier", 1..=255
 );
 
+ranged!(
+    /// `weight` of one way of a route with several.
+    HopWeight(u16), "weight of a nexthop", 1..=256
+);
+
 impl Priority {
     /// 255: the address owner.
     pub const OWNER: Self = Self(255);
@@ -116,6 +121,11 @@ impl Priority {
 impl Multiplier {
     /// 5: used when a configuration gives none.
     pub const DEFAULT: Self = Self(5);
+}
+
+impl HopWeight {
+    /// 1, the default.
+    pub const ONE: Self = Self(1);
 }
 
 impl Weight {

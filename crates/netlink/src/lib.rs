@@ -1,9 +1,11 @@
 //! Netlink on plain sockets with neli's message types (neli's router would start a thread): links and
-//! addresses through rtnetlink, services through the IPVS generic netlink family.
+//! addresses, routes and rules through rtnetlink, services through the IPVS generic netlink family.
 //!
-//! [`socket`] is common to both: it takes datagrams of the kernel only, and splits them into messages
+//! [`socket`] is common to all: it takes datagrams of the kernel only, and splits them into messages
 //! within their bounds before neli reads a body.
 
+mod exchange;
+pub mod fib;
 pub mod ipvs;
 pub mod route;
 pub mod socket;

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvmsg, send,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname,
+    recvmsg, send, setsockopt, socket, sockopt,
 };
 
 /// Room for one datagram in bytes: the kernel fills at most 32 KiB in a dump.
@@ -75,6 +75,8 @@ impl From<Errno> for NetlinkError {
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
+    /// Its address, which the kernel chose.
+    port: u32,
     buffer: Vec<u8>,
     sequence: u32,
 }
@@ -92,11 +94,21 @@ impl Socket {
             setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
         }
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+        let own: NetlinkAddr = getsockname(fd.as_raw_fd())?;
         Ok(Self {
             fd,
+            port: own.pid(),
             buffer: vec![0; DATAGRAM],
             sequence: 0,
         })
+    }
+
+    /// Follows the groups of the mask (bit 0 is group 1), and no others of the first 32.
+    ///
+    /// # Errors
+    /// When the kernel refuses the groups.
+    pub fn join(&self, groups: u32) -> Result<(), Errno> {
+        bind(self.fd.as_raw_fd(), &NetlinkAddr::new(self.port, groups))
     }
 
     /// A sequence number for the next request; never 0, which is that of events.

@@ -3,6 +3,7 @@
 pub mod capability;
 pub mod fd;
 pub mod local_time;
+pub mod netlink;
 pub mod packet;
 pub mod parent;
 pub mod privilege;

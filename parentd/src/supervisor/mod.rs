@@ -361,6 +361,7 @@ impl Supervisor {
             Role::Vrrpd => {
                 !config.instances.is_empty()
                     || !config.bfd.is_empty()
+                    || !config.statics.is_empty()
                     || self.options.all_children && self.options.vrrp
             }
             // Mail goes out through it, also without a checker.

@@ -12,6 +12,8 @@ use crate::tree::{Statement, Word};
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::names::Names;
+use super::route_line::Use;
 use super::value::MAX_U32;
 
 /// Options with a value that come after the address is known.
@@ -23,15 +25,17 @@ struct Options<'a> {
     peer: Option<&'a Word>,
     device: Option<&'a Word>,
     lifetime: Option<&'a Word>,
+    group: Option<&'a Word>,
 }
 
 impl Build<'_> {
-    /// Reads a line. `None` when the address cannot be set.
-    pub(super) fn virtual_address(
+    /// Reads a line, and the `track_group` of a static one. `None` when the address cannot be set.
+    pub(super) fn address_line(
         &mut self,
         globals: &Globals,
         line: &Statement,
-    ) -> Option<VirtualAddress> {
+        usage: Use,
+    ) -> Option<(VirtualAddress, Option<Word>)> {
         let (address, prefix) = self.with_prefix(&line.keyword)?;
         let family = Family::of(address);
         let mut flags = AddressFlags::default();
@@ -46,12 +50,10 @@ impl Build<'_> {
                 "label" => &mut options.label,
                 "peer" => &mut options.peer,
                 "preferred_lft" => &mut options.lifetime,
+                "track_group" => &mut options.group,
                 other => {
                     if !flag(&mut flags, &mut tracked, other) {
                         self.unknown_option(word);
-                        if other == "track_group" {
-                            words.next();
-                        }
                     }
                     continue;
                 }
@@ -74,7 +76,8 @@ impl Build<'_> {
             None => prefix.unwrap_or_else(|| family.max_prefix()),
         };
         let address = Cidr::new(address, prefix).ok()?;
-        Some(VirtualAddress {
+        let group = self.line_group(options.group, usage, "address");
+        let address = VirtualAddress {
             address,
             device: self.device(globals, options.device)?,
             scope: self.scope(options.scope, family),
@@ -84,7 +87,8 @@ impl Build<'_> {
             flags,
             tracked,
             preferred_lifetime: self.lifetime(options.lifetime, address),
-        })
+        };
+        Some((address, group))
     }
 
     fn with_prefix(&mut self, word: &Word) -> Option<(IpAddr, Option<u8>)> {
@@ -118,7 +122,7 @@ impl Build<'_> {
 
     fn unknown_option(&mut self, word: &Word) {
         let finding = match word.text.as_str() {
-            "use_vmac" | "track_group" => warning(
+            "use_vmac" => warning(
                 word.span,
                 format!(
                     "`{}` is known but not supported yet: it has no effect",
@@ -184,23 +188,18 @@ impl Build<'_> {
             ));
             return 0;
         }
-        match word.text.as_str() {
-            "global" | "universe" => 0,
-            "site" => 200,
-            "link" => 253,
-            "host" => 254,
-            "nowhere" => 255,
-            other => other.parse().unwrap_or_else(|_| {
-                self.report(
-                    error(
-                        word.span,
-                        format!("unknown scope `{other}`; global is used"),
-                    )
-                    .label("expected global, site, link, host, nowhere or a number from 0 to 255"),
-                );
-                0
-            }),
-        }
+        let number = self.look_up(Names::Scopes, &word.text);
+        let scope = number.and_then(|number| u8::try_from(number).ok());
+        scope.unwrap_or_else(|| {
+            self.report(
+                error(
+                    word.span,
+                    format!("unknown scope `{}`; global is used", word.text),
+                )
+                .label("expected global, site, link, host, nowhere, another name of rt_scopes, or a number from 0 to 255"),
+            );
+            0
+        })
     }
 
     /// `brd`: the outer `None` leaves the address out.

@@ -54,6 +54,8 @@ pub(super) struct Globals {
     no_fault_mail: bool,
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
+    /// `default_interface`.
+    pub(super) default_interface: Option<IfName>,
     startup_delay: Duration,
     delay_after_boot: Duration,
     log_unknown_vrids: bool,
@@ -294,6 +296,7 @@ impl Build<'_> {
     fn vrrp_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
         let vrrp = &mut globals.vrrp;
         match name {
+            "default_interface" => set(&mut globals.default_interface, self.interface(statement)),
             "dynamic_interfaces" => {
                 globals.dynamic_interfaces = true;
                 if let Some(word) = statement.arguments.first() {
@@ -441,6 +444,7 @@ impl Build<'_> {
                 timeouts: globals.timeouts,
                 announce_at_start: globals.announce_at_start,
             },
+            statics: Default::default(),
             groups: Default::default(),
             bfd: Default::default(),
             instances: Default::default(),

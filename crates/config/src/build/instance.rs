@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::ScriptId;
+use kr_model::route::Route;
+use kr_model::rule::Rule;
 use kr_model::units::{IfName, Priority, Vrid};
 use kr_model::vrrp::{
     Authentication, Peer, Secret, TrackedInterface, Version, VirtualAddress, WantedState,
@@ -17,6 +19,7 @@ use crate::typed::Deletion;
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::route_line::Use;
 use super::signing::SigningDraft;
 use super::value::{MAX_TEXT, MAX_TIMEOUT, MAX_U32, set};
 use super::walk::{Context, Seen};
@@ -29,6 +32,8 @@ const INSTANCE: Context = Context {
         "auth_hmac",
         "virtual_ipaddress",
         "virtual_ipaddress_excluded",
+        "virtual_routes",
+        "virtual_rules",
     ],
 };
 
@@ -78,6 +83,8 @@ pub(super) struct InstanceDraft {
     pub(super) addresses: Vec<(VirtualAddress, Span)>,
     pub(super) excluded: Vec<VirtualAddress>,
     pub(super) no_addresses: bool,
+    pub(super) routes: Vec<Route>,
+    pub(super) rules: Vec<Rule>,
     pub(super) nopreempt: Option<Span>,
     pub(super) preempt_delay: Option<(Duration, Span)>,
     pub(super) garp: Garp,
@@ -124,6 +131,8 @@ impl InstanceDraft {
             addresses: Vec::new(),
             excluded: Vec::new(),
             no_addresses: false,
+            routes: Vec::new(),
+            rules: Vec::new(),
             nopreempt: None,
             preempt_delay: None,
             garp: Garp::default(),
@@ -434,10 +443,18 @@ impl Build<'_> {
                 draft.no_addresses = true;
                 return true;
             }
+            "virtual_routes" => {
+                draft.routes.extend(self.virtual_routes(globals, line));
+                return true;
+            }
+            "virtual_rules" => {
+                draft.rules.extend(self.virtual_rules(globals, line));
+                return true;
+            }
             _ => return false,
         };
         for entry in line.block.iter().flat_map(|block| &block.statements) {
-            let Some(address) = self.virtual_address(globals, entry) else {
+            let Some((address, _)) = self.address_line(globals, entry, Use::Virtual) else {
                 continue;
             };
             if excluded {

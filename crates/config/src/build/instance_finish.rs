@@ -18,6 +18,7 @@ use crate::typed::InstanceEntry;
 use super::finding::{error, fatal, warning};
 use super::global::Globals;
 use super::instance::InstanceDraft;
+use super::statics::track_devices;
 use super::value::decimal;
 use super::{Build, next_id};
 
@@ -106,7 +107,7 @@ impl Build<'_> {
         let interval = self.interval(&draft, version);
         let transport = self.transport(globals, &draft, family);
         let preemption = self.preemption(&draft, priority, wanted);
-        let instance = Instance {
+        let mut instance = Instance {
             id,
             version,
             family,
@@ -149,9 +150,12 @@ impl Build<'_> {
             excluded: draft.excluded,
             name: draft.name,
         };
+        track_devices(&mut instance, &draft.routes, &draft.rules);
         Some(InstanceEntry {
             instance,
             strict,
+            routes: draft.routes,
+            rules: draft.rules,
             notify: draft.notify,
             mail: draft.alert.unwrap_or_else(|| globals.alert_of_instances()),
         })

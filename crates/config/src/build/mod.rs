@@ -17,21 +17,28 @@ mod global;
 mod group;
 mod instance;
 mod instance_finish;
+mod names;
 mod pattern;
 mod real_server;
+mod route_line;
+mod route_metric;
+mod rule_line;
 mod script;
 mod script_settings;
 mod server_finish;
 mod service_finish;
 mod signing;
+mod statics;
 mod strict;
 mod sync_group;
 mod timeouts;
 mod tls;
 mod track;
+mod track_group;
 mod value;
 mod virtual_server;
 mod walk;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -49,7 +56,10 @@ use crate::typed::Config;
 use finding::{Finding, insecure};
 use global::Globals;
 use group::Groups;
+use names::NameTables;
+use rule_line::Preferences;
 use script::Scripts;
+use statics::StaticDraft;
 use walk::{Context, Seen};
 
 /// What building gave.
@@ -130,6 +140,9 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
         patterns: BTreeSet::new(),
+        names: NameTables::default(),
+        preferences: Preferences::default(),
+        objects: 0,
     };
     let config = build.root(root);
     let fatal = build.diagnostics.iter().any(|d| d.class == Class::Fatal);
@@ -152,6 +165,10 @@ struct Build<'h> {
     instance_names: BTreeSet<String>,
     /// Patterns that can be used: thousands of servers may share one.
     patterns: BTreeSet<(String, PatternOptions)>,
+    names: NameTables,
+    preferences: Preferences,
+    /// Routes, rules and static addresses so far.
+    objects: usize,
 }
 
 const ROOT: Context = Context {
@@ -164,6 +181,10 @@ const ROOT: Context = Context {
         "vrrp_instance",
         "vrrp_sync_group",
         "bfd_instance",
+        "track_group",
+        "static_ipaddress",
+        "static_routes",
+        "static_rules",
         "virtual_server",
         "virtual_server_group",
     ],
@@ -180,6 +201,7 @@ impl Build<'_> {
         let mut blocks = Vec::new();
         let mut sync_groups = Vec::new();
         let mut bfd = Vec::new();
+        let (mut track_groups, mut static_blocks) = (Vec::new(), Vec::new());
         let mut seen = Seen::default();
         for statement in root {
             let Some(keyword) = self.accept(&ROOT, &mut seen, statement) else {
@@ -190,6 +212,10 @@ impl Build<'_> {
                 "virtual_server_group" => self.server_group(&mut groups, statement),
                 "vrrp_sync_group" => sync_groups.push(statement),
                 "bfd_instance" => bfd.push(statement),
+                "track_group" => track_groups.push(statement),
+                "static_ipaddress" | "static_routes" | "static_rules" => {
+                    static_blocks.push(statement);
+                }
                 name => {
                     if !self.root_setting(&mut globals, name, statement) {
                         self.unbuilt(keyword, statement);
@@ -200,6 +226,10 @@ impl Build<'_> {
         let mut config = self.global_config(&globals);
         for statement in bfd {
             self.bfd_instance(&mut config, statement);
+        }
+        let mut statics = StaticDraft::default();
+        for statement in static_blocks {
+            self.static_block(&globals, &mut statics, statement);
         }
         let mut drafts = Vec::new();
         for statement in blocks {
@@ -213,6 +243,8 @@ impl Build<'_> {
         for statement in sync_groups {
             self.sync_group(&globals, &mut config, statement);
         }
+        self.track_groups(&mut config, &track_groups, &statics.dependences);
+        config.statics = statics.objects;
         self.check_script_security(&globals);
         config.scripts = self.scripts.take();
         config

@@ -269,7 +269,7 @@ impl Build<'_> {
 }
 
 /// Seconds with a fraction; the second value is false when digits beyond microseconds were rounded.
-fn parse_seconds(text: &str) -> Option<(Duration, bool)> {
+pub(super) fn parse_seconds(text: &str) -> Option<(Duration, bool)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {

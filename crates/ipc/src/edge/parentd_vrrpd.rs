@@ -1,8 +1,10 @@
 //! Parent and VRRP process.
 
 use kr_model::bfd;
+use kr_model::route::Route;
+use kr_model::rule::Rule;
 use kr_model::track::{Tracker, TrackerState};
-use kr_model::vrrp::{Cause, Instance, Snapshot, State, VrrpGlobal};
+use kr_model::vrrp::{Cause, Instance, Snapshot, State, VirtualAddress, VrrpGlobal};
 use kr_model::{Generation, GroupId, InstanceId, TrackerId};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,22 @@ pub enum ToVrrpd {
     ResumeBfd(Box<bfd::Snapshot>),
     /// One instance.
     Instance(Box<Instance>),
+    /// A static address, which names its interface.
+    StaticAddress(Box<VirtualAddress>),
+    /// A route: of an instance that was sent before, or a static one. Their order is that of the file.
+    Route {
+        /// Whose it is.
+        instance: Option<InstanceId>,
+        /// The route.
+        route: Box<Route>,
+    },
+    /// A rule: of an instance that was sent before, or a static one.
+    Rule {
+        /// Whose it is.
+        instance: Option<InstanceId>,
+        /// The rule.
+        rule: Box<Rule>,
+    },
     /// What a predecessor of this process last published of an instance of this configuration.
     Resume(Box<Snapshot>),
     /// The configuration is complete.

@@ -54,12 +54,15 @@ fn link(body: &[u8]) -> Option<Link> {
     let mut name = None;
     let mut hardware = None;
     let mut router = false;
+    let mut vrf_table = None;
     for attribute in message.rtattrs().iter() {
         let value = attribute.rta_payload().as_ref();
         if *attribute.rta_type() == Ifla::Ifname {
             name = IfName::try_from(text(value)?).ok();
         } else if *attribute.rta_type() == Ifla::Address {
             hardware = <[u8; 6]>::try_from(value).ok();
+        } else if *attribute.rta_type() == Ifla::Linkinfo {
+            vrf_table = table_of_vrf(value);
         } else if *attribute.rta_type() == Ifla::AfSpec {
             let settings = find(value, INET6).and_then(|inet6| find(inet6, INET6_CONF));
             router = settings.and_then(first_number).is_some_and(|on| on > 0);
@@ -73,7 +76,20 @@ fn link(body: &[u8]) -> Option<Link> {
         loopback: flags.contains(Iff::LOOPBACK),
         hardware,
         router,
+        vrf_table,
     })
+}
+
+/// The table of a VRF device, from what a link says of its kind.
+fn table_of_vrf(info: &[u8]) -> Option<u32> {
+    const INFO_KIND: u16 = 1;
+    const INFO_DATA: u16 = 2;
+    const VRF_TABLE: u16 = 1;
+    if text(find(info, INFO_KIND)?)? != "vrf" {
+        return None;
+    }
+    let table = find(find(info, INFO_DATA)?, VRF_TABLE)?;
+    table.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// Reads the body of a message about settings of IPv6, as far as it is about forwarding on one link.
@@ -212,6 +228,7 @@ mod tests {
                     loopback: false,
                     hardware: Some([2, 0, 0, 0, 0, 9]),
                     router: false,
+                    vrf_table: None,
                 }))
             );
         }
@@ -248,6 +265,22 @@ mod tests {
         assert_eq!(change(10, 3), Some(Event::Forwarding { link, router }));
         assert_eq!(change(10, -1), None, "all links");
         assert_eq!(change(2, 3), None, "IPv4");
+    }
+
+    #[test]
+    fn a_vrf_device_tells_its_table() {
+        let info = |kind: &[u8]| {
+            let table = attribute(1, &7_u32.to_ne_bytes());
+            attribute(18, &[attribute(1, kind), attribute(2, &table)].concat())
+        };
+        for (kind, expected) in [(&b"vrf\0"[..], Some(7)), (b"macvlan\0", None)] {
+            let attributes = [attribute(3, b"red\0"), info(kind)].concat();
+            let Some(Event::Link(link)) = read(Rtm::Newlink, &[link_header(0, 1), attributes])
+            else {
+                panic!("no link");
+            };
+            assert_eq!(link.vrf_table, expected);
+        }
     }
 
     #[test]

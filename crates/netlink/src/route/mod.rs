@@ -46,6 +46,8 @@ pub struct Link {
     pub hardware: Option<[u8; 6]>,
     /// IPv6 packets of others are forwarded (`net.ipv6.conf.NAME.forwarding`).
     pub router: bool,
+    /// The routing table of a VRF device.
+    pub vrf_table: Option<u32>,
 }
 
 /// An address of a link as the kernel reports it.

@@ -1,6 +1,5 @@
 //! Reading the tables and changing addresses.
 
-use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use nix::errno::Errno;
@@ -8,14 +7,12 @@ use nix::sys::socket::SockProtocol;
 
 use super::encode::{self, Table};
 use super::{Address, Change, Event, Link, decode};
-use crate::socket::{Meaning, NetlinkError, Socket, messages};
+use crate::exchange;
+use crate::socket::{NetlinkError, Socket};
 
 /// Requests sent in one datagram. Their answers wait in the socket's buffer until they are read, which
 /// holds several times as many.
 const BATCH: usize = 128;
-
-/// How often a dump is begun anew because the table changed meanwhile.
-const DUMP_ATTEMPTS: usize = 5;
 
 /// Asks the kernel for links and addresses, and changes addresses.
 #[derive(Debug)]
@@ -91,7 +88,7 @@ impl Requests {
             asked.push((sequence, change));
         }
         self.socket.send(bytes.get_ref())?;
-        let mut answers = self.answers(batch.len())?;
+        let mut answers = exchange::answers(&mut self.socket, batch.len())?;
         for (sequence, change) in asked {
             let answer = answers.remove(&sequence);
             outcomes.push(forgive(change, answer.ok_or(NetlinkError::Unanswered)?));
@@ -99,71 +96,15 @@ impl Requests {
         Ok(())
     }
 
-    /// Reads until `count` answers are there, or nothing more is.
-    fn answers(&mut self, count: usize) -> Result<BTreeMap<u32, Result<(), Errno>>, NetlinkError> {
-        let mut answers = BTreeMap::new();
-        while answers.len() < count {
-            let Some(datagram) = self.socket.receive()? else {
-                break;
-            };
-            for message in messages(datagram) {
-                let message = message?;
-                if let Meaning::Answer(outcome) = message.meaning() {
-                    answers.insert(message.sequence, outcome);
-                }
-            }
-        }
-        Ok(answers)
-    }
-
     fn dump<T>(
         &mut self,
         table: Table,
         pick: impl Fn(Event) -> Option<T>,
     ) -> Result<Vec<T>, NetlinkError> {
-        for _ in 0..DUMP_ATTEMPTS {
-            let sequence = self.socket.next_sequence();
-            self.socket.send(&encode::dump(table, sequence)?)?;
-            let mut found = Vec::new();
-            if self.collect(sequence, |event| found.extend(pick(event)))? {
-                return Ok(found);
-            }
-        }
-        Err(NetlinkError::Unsteady)
-    }
-
-    /// Reads one dump to its end; false when the table changed meanwhile.
-    fn collect(
-        &mut self,
-        sequence: u32,
-        mut take: impl FnMut(Event),
-    ) -> Result<bool, NetlinkError> {
-        let mut steady = true;
-        loop {
-            let Some(datagram) = self.socket.receive()? else {
-                return Err(NetlinkError::Unanswered);
-            };
-            for message in messages(datagram) {
-                let message = message?;
-                // Rests of an exchange that failed half-way.
-                if message.sequence != sequence {
-                    continue;
-                }
-                steady &= !message.interrupted();
-                match message.meaning() {
-                    Meaning::Done(outcome) => {
-                        outcome?;
-                        return Ok(steady);
-                    }
-                    Meaning::Answer(outcome) => outcome?,
-                    Meaning::Object => {
-                        if let Some(event) = decode::event(&message) {
-                            take(event);
-                        }
-                    }
-                }
-            }
-        }
+        let ask = |sequence| encode::dump(table, sequence);
+        exchange::dump(&mut self.socket, ask, |message| {
+            pick(decode::event(message)?)
+        })
     }
 }
 

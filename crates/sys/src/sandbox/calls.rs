@@ -168,7 +168,7 @@ const VRRPD: &[Row] = &[
     ),
     permit!(
         SYS_bind,
-        "the ports of BFD, and a source port for each session"
+        "the ports of BFD, a source port for each session, and changes of routes while there are any"
     ),
     permit!(
         SYS_setsockopt,

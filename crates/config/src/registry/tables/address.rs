@@ -33,7 +33,7 @@ keywords! {
         "The instance neither tracks the interface of this address nor reacts when another program deletes it (otherwise a deleted address makes a master leave MASTER and take over again).";
     SUPPORTED (0, MANY) "preferred_lft" "preferred_lft SECONDS|forever" ["0 (so the address is deprecated) for an IPv6 /128, forever for other IPv6 addresses"] ["0..4294967295; IPv6 only"]
         "Preferred lifetime of an IPv6 address. The valid lifetime is always forever.";
-    PLANNED (0, MANY) "track_group" "track_group NAME" ["none"] ["static addresses with an interface only"]
+    SUPPORTED (0, MANY) "track_group" "track_group NAME" ["none"] ["static addresses with an interface only"]
         "Names the track_group block whose instances depend on this address.";
     PLANNED (0, MANY) "use_vmac" "use_vmac" ["off"] ["virtual and excluded addresses only"]
         "Puts the address on an extra VMAC interface of its own, unless the instance uses use_vmac and the address is on its interface (then the instance VMAC is used, with a warning) or use_vmac_addr already does so.";

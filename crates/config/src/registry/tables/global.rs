@@ -62,7 +62,7 @@ keywords! {
         "Accept instances whose interfaces do not exist yet; they are in FAULT until the interface appears.";
     SUPPORTED (0, 0) "no_email_faults" "no_email_faults" ["off"] [""]
         "Do not send mail when an object enters FAULT.";
-    PLANNED (0, MANY) "default_interface" "default_interface NAME" ["eth0"] [""]
+    SUPPORTED (1, 1) "default_interface" "default_interface NAME" ["eth0"] [""]
         "Interface used by static addresses that name no interface.";
     PLANNED (0, MANY) "disable_local_igmp" "disable_local_igmp" ["off"] [""]
         "Writes 0 to net.ipv4.igmp_link_local_mcast_reports at start (old value put back at stop), so the kernel sends no IGMP report for 224.0.0.x groups and the firewall rules that move IGMP of IPv4 VMACs are not made.";

@@ -21,13 +21,13 @@ keywords! {
         "Pid files are kept in a keepalived sub-directory of the run directory.";
     SUPPORTED (1, 1) "child_wait_time" "child_wait_time SECONDS" ["5"] ["0..4294967295"]
         "When stopping, how long the parent waits for its children before it kills them.";
-    PLANNED (0, MANY) "track_group" "track_group NAME { ... }" [""] [""]
+    SUPPORTED (1, 1) "track_group" "track_group NAME { ... }" [""] [""]
         "Set of VRRP instances that a static address, route or rule follows (see block track_group).";
-    PLANNED (0, MANY) "static_ipaddress" "static_ipaddress { ... }" [""] [""]
+    SUPPORTED (0, 0) "static_ipaddress" "static_ipaddress { ... }" [""] [""]
         "Addresses that are installed at start-up and removed at stop, independent of VRRP state.";
-    PLANNED (0, MANY) "static_routes" "static_routes { ... }" [""] [""]
+    SUPPORTED (0, 0) "static_routes" "static_routes { ... }" [""] [""]
         "Routes installed at start-up and removed at stop (block route-line).";
-    PLANNED (0, MANY) "static_rules" "static_rules { ... }" [""] [""]
+    SUPPORTED (0, 0) "static_rules" "static_rules { ... }" [""] [""]
         "Policy rules installed at start-up and removed at stop (block rule-line).";
     SUPPORTED (1, 1) "vrrp_sync_group" "vrrp_sync_group NAME { ... }" [""] [""]
         "Opens a group of instances that change state together.";
@@ -61,19 +61,19 @@ keywords! {
         "TLS material of every SSL_GET; a second block replaces the first.";
     }
     in TrackGroup {
-    PLANNED (0, MANY) "group" "group { INSTANCE... }" [""] ["existing instance names"]
-        "Instances that must be up for the static objects of the group to be installed, and that go to FAULT when such an object is lost.";
+    SUPPORTED (0, 0) "group" "group { INSTANCE... }" [""] ["existing instance names"]
+        "Instances that go to FAULT while an interface of the static objects of the group is down.";
     }
     in StaticAddress {
-    PLANNED (0, MANY) "(address line)" "ADDR[/LEN] [options of block address-line]" ["dev = default_interface (eth0)"] ["one per line"]
+    SUPPORTED (0, MANY) "(address line)" "ADDR[/LEN] [options of block address-line]" ["dev = default_interface (eth0)"] ["one per line"]
         "Address set at start-up and removed at stop or when a reload drops it.";
     }
     in StaticRoutes {
-    PLANNED (0, MANY) "(route line)" "route as in block route-line" ["table main"] ["one per line"]
+    SUPPORTED (0, MANY) "(route line)" "route as in block route-line" ["table main"] ["one per line"]
         "Route installed at start-up and removed at stop or when a reload drops it; unless no_track it is added again when it is deleted by another program.";
     }
     in StaticRules {
-    PLANNED (0, MANY) "(rule line)" "rule as in block rule-line" [""] ["one per line"]
+    SUPPORTED (0, MANY) "(rule line)" "rule as in block rule-line" [""] ["one per line"]
         "Policy rule installed at start-up and removed at stop or when a reload drops it.";
     }
     in GarpGroup {

@@ -1,75 +1,75 @@
 //! Rule lines.
 
-use super::{Block, Keyword, MANY, PLANNED, keywords};
+use super::{Block, Keyword, MANY, SUPPORTED, keywords};
 
 keywords! {
     RULE:
     in RuleLine {
-    PLANNED (0, MANY) "inet | inet6" "inet6 ..." ["IPv4"] [""]
+    SUPPORTED (0, MANY) "inet | inet6" "inet6 ..." ["IPv4"] [""]
         "Fixes the family.";
-    PLANNED (0, MANY) "from" "from ADDR[/LEN] | all" ["all"] [""]
+    SUPPORTED (0, MANY) "from" "from ADDR[/LEN] | all" ["all"] [""]
         "Source prefix.";
-    PLANNED (0, MANY) "to" "to ADDR[/LEN] | all" ["all"] [""]
+    SUPPORTED (0, MANY) "to" "to ADDR[/LEN] | all" ["all"] [""]
         "Destination prefix.";
-    PLANNED (0, MANY) "table" "table N|NAME" ["none, an action is required"] ["1..4294967295 or a name from rt_tables"]
+    SUPPORTED (0, MANY) "table" "table N|NAME" ["none, an action is required"] ["1..4294967295 or a name from rt_tables"]
         "Look up this table. lookup is the same word. 0 is refused.";
-    PLANNED (0, MANY) "lookup" "lookup N|NAME" [""] ["as table"]
+    SUPPORTED (0, MANY) "lookup" "lookup N|NAME" [""] ["as table"]
         "Same as table.";
-    PLANNED (0, MANY) "not" "not" ["off"] [""]
+    SUPPORTED (0, MANY) "not" "not" ["off"] [""]
         "Invert the match.";
-    PLANNED (0, MANY) "preference" "preference N" ["next number counting down from 16384 per family, with a warning"] ["0..4294967295, 0x and leading-0 forms accepted"]
+    SUPPORTED (0, MANY) "preference" "preference N" ["next number counting down from 16384 per family, with a warning"] ["0..4294967295, 0x and leading-0 forms accepted"]
         "Rule preference. order and priority are the same word.";
-    PLANNED (0, MANY) "order" "order N" [""] ["as preference"]
+    SUPPORTED (0, MANY) "order" "order N" [""] ["as preference"]
         "Same as preference.";
-    PLANNED (0, MANY) "priority" "priority N" [""] ["as preference"]
+    SUPPORTED (0, MANY) "priority" "priority N" [""] ["as preference"]
         "Same as preference.";
-    PLANNED (0, MANY) "tos" "tos N|NAME" ["0"] ["0..255 or a name from rt_dsfield"]
+    SUPPORTED (0, MANY) "tos" "tos N|NAME" ["0"] ["0..255 or a name from rt_dsfield"]
         "Type of service to match. dsfield is the same word.";
-    PLANNED (0, MANY) "dsfield" "dsfield N|NAME" ["0"] ["as tos"]
+    SUPPORTED (0, MANY) "dsfield" "dsfield N|NAME" ["0"] ["as tos"]
         "Same as tos.";
-    PLANNED (0, MANY) "fwmark" "fwmark N[/MASK]" ["none"] ["0..4294967295 each, 0x accepted"]
+    SUPPORTED (0, MANY) "fwmark" "fwmark N[/MASK]" ["none"] ["0..4294967295 each, 0x accepted"]
         "Match the packet mark.";
-    PLANNED (0, MANY) "realms" "realms [FROM/]TO" ["none"] ["IPv4 only; with table"]
+    SUPPORTED (0, MANY) "realms" "realms [FROM/]TO" ["none"] ["IPv4 only; with table"]
         "Realm of the rule.";
-    PLANNED (0, MANY) "suppress_prefixlength" "suppress_prefixlength N" ["off"] ["0..2147483647; with table"]
+    SUPPORTED (0, MANY) "suppress_prefixlength" "suppress_prefixlength N" ["off"] ["0..2147483647; with table"]
         "Skip routes from the table with this prefix length or shorter. sup_pl is the same word.";
-    PLANNED (0, MANY) "sup_pl" "sup_pl N" ["off"] ["as above"]
+    SUPPORTED (0, MANY) "sup_pl" "sup_pl N" ["off"] ["as above"]
         "Same as suppress_prefixlength.";
-    PLANNED (0, MANY) "suppress_ifgroup" "suppress_ifgroup N|NAME" ["off"] ["with table; a name from the iproute2 group file"]
+    SUPPORTED (0, MANY) "suppress_ifgroup" "suppress_ifgroup N|NAME" ["off"] ["with table; a name from the iproute2 group file"]
         "Skip routes whose output interface is in that group. sup_group is the same word.";
-    PLANNED (0, MANY) "sup_group" "sup_group N|NAME" ["off"] ["as above"]
+    SUPPORTED (0, MANY) "sup_group" "sup_group N|NAME" ["off"] ["as above"]
         "Same as suppress_ifgroup.";
-    PLANNED (0, MANY) "iif" "iif NAME" ["none"] [""]
+    SUPPORTED (0, MANY) "iif" "iif NAME" ["none"] [""]
         "Input interface to match. dev is the same word.";
-    PLANNED (0, MANY) "dev" "dev NAME" ["none"] [""]
+    SUPPORTED (0, MANY) "dev" "dev NAME" ["none"] [""]
         "Same as iif.";
-    PLANNED (0, MANY) "oif" "oif NAME" ["none"] [""]
+    SUPPORTED (0, MANY) "oif" "oif NAME" ["none"] [""]
         "Output interface to match.";
-    PLANNED (0, MANY) "tunnel-id" "tunnel-id N" ["none"] ["64 bit"]
+    SUPPORTED (0, MANY) "tunnel-id" "tunnel-id N" ["none"] ["64 bit"]
         "Match the tunnel key.";
-    PLANNED (0, MANY) "uidrange" "uidrange FIRST-LAST" ["none"] ["two 32-bit numbers"]
+    SUPPORTED (0, MANY) "uidrange" "uidrange FIRST-LAST" ["none"] ["two 32-bit numbers"]
         "Match the user of the socket.";
-    PLANNED (0, MANY) "l3mdev" "l3mdev" ["off"] ["not together with table or another action"]
+    SUPPORTED (0, MANY) "l3mdev" "l3mdev" ["off"] ["not together with table or another action"]
         "Look up the table of the VRF the packet belongs to.";
-    PLANNED (0, MANY) "protocol" "protocol N" ["18 when tracked"] ["0..255"]
+    SUPPORTED (0, MANY) "protocol" "protocol N" ["18 when tracked"] ["0..255"]
         "Protocol number of the rule itself, shown by ip rule; forced to 18 while the rule is tracked.";
-    PLANNED (0, MANY) "ipproto" "ipproto N|NAME" ["none"] ["0..255 or a name from /etc/protocols"]
+    SUPPORTED (0, MANY) "ipproto" "ipproto N|NAME" ["none"] ["0..255 or a name from /etc/protocols"]
         "Match the IP protocol. The manual page spells it ip_proto, which the reader does not know.";
-    PLANNED (0, MANY) "sport" "sport FIRST-LAST" ["none"] ["0..65535"]
+    SUPPORTED (0, MANY) "sport" "sport FIRST-LAST" ["none"] ["0..65535"]
         "Match the source port range. A single number is refused although the manual allows it.";
-    PLANNED (0, MANY) "dport" "dport FIRST-LAST" ["none"] ["0..65535"]
+    SUPPORTED (0, MANY) "dport" "dport FIRST-LAST" ["none"] ["0..65535"]
         "Match the destination port range. A single number is refused although the manual allows it.";
-    PLANNED (0, MANY) "type" "[type] blackhole|unreachable|prohibit" [""] ["one action only"]
+    SUPPORTED (0, MANY) "type" "[type] blackhole|unreachable|prohibit" [""] ["one action only"]
         "Action other than a table. The word type is optional.";
-    PLANNED (0, MANY) "nop" "nop" [""] ["one action only"]
+    SUPPORTED (0, MANY) "nop" "nop" [""] ["one action only"]
         "No operation.";
-    PLANNED (0, MANY) "goto" "goto N" [""] ["preference must be lower than N"]
+    SUPPORTED (0, MANY) "goto" "goto N" [""] ["preference must be lower than N"]
         "Continue at another rule.";
-    PLANNED (0, MANY) "no_track" "no_track" ["tracked"] [""]
+    SUPPORTED (0, MANY) "no_track" "no_track" ["tracked"] [""]
         "The rule is not watched and its protocol number is left alone; otherwise as for routes, with iif and oif tracked.";
-    PLANNED (0, MANY) "track_group" "track_group NAME" ["none"] ["static rules with iif only"]
+    SUPPORTED (0, MANY) "track_group" "track_group NAME" ["none"] ["static rules with iif only"]
         "Names the track_group block that depends on the rule.";
-    PLANNED (0, MANY) "(rejection)" "-" [""] [""]
+    SUPPORTED (0, MANY) "(rejection)" "-" [""] [""]
         "Mixed families, an unknown name, no action, two actions, a table option without a table action, or a bad goto reject the whole rule with an error.";
     }
 }

@@ -74,9 +74,9 @@ keywords! {
         "Deprecated: polls the link of the interface; use the linkbeat_interfaces block.";
     SUPPORTED (0, 1) "v3_checksum_as_v2" "v3_checksum_as_v2 [BOOL]" ["v3_checksum_as_v2 global value"] ["IPv4 VRRPv3 only"]
         "Leave the IPv4 pseudo header out of the VRRPv3 checksum, as some other vendors do.";
-    PLANNED (0, MANY) "virtual_routes" "virtual_routes { lines of block route-line }" ["none"] [""]
+    SUPPORTED (0, 0) "virtual_routes" "virtual_routes { lines of block route-line }" ["none"] [""]
         "Routes installed while master, removed before the addresses.";
-    PLANNED (0, MANY) "virtual_rules" "virtual_rules { lines of block rule-line }" ["none"] [""]
+    SUPPORTED (0, 0) "virtual_rules" "virtual_rules { lines of block rule-line }" ["none"] [""]
         "Policy rules installed while master, removed first.";
     SUPPORTED (0, 0) "accept" "accept" ["on"] [""]
         "The virtual addresses are used as local ones while master; always so, as no_accept is not built yet.";
