@@ -12,10 +12,11 @@ use kr_check::tls::TlsContext;
 use kr_check::{Action, Checks, Event, Rng};
 use kr_event::EventLoop;
 use kr_ipc::edge::checkerd_ipvsd::{SocketRefusal, SocketStep, SocketWanted};
+use kr_model::bfd::Reach;
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
 use kr_model::lvs::Verdict;
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Generation, Instant};
+use kr_model::{CheckerId, Generation, Instant, TrackerId};
 use socket2::Socket;
 
 use crate::probe_io::{Ended, Probes, Run, Sockets};
@@ -134,6 +135,11 @@ impl Engine {
         let answer = answer.map(Socket::from).map_err(fault);
         let ended = self.probes.answered(events, request, answer);
         self.finish(ended, now);
+    }
+
+    /// The neighbour of a BFD session is reached, or not.
+    pub(crate) fn reach(&mut self, session: TrackerId, reach: Reach, now: Instant) {
+        self.checks.handle(Input::Reach { session, reach }, now);
     }
 
     /// A program ended.
@@ -304,6 +310,7 @@ fn uses_tls(checker: &Checker) -> bool {
         | Probe::Dns { .. }
         | Probe::Udp(_)
         | Probe::Ping(_)
+        | Probe::Bfd { .. }
         | Probe::Misc { .. } => false,
     }
 }

@@ -94,6 +94,7 @@ pub(crate) fn to_checkerd(
         }
     }
     out.extend(config.instances.keys().copied().map(ToCheckerd::Instance));
+    out.extend(config.bfd.keys().copied().map(ToCheckerd::Session));
     let suspensions = suspensions(config).into_iter().map(Box::new);
     out.extend(suspensions.map(ToCheckerd::Suspension));
     out.push(ToCheckerd::Commit(generation));
@@ -250,6 +251,7 @@ mod tests {
             ToCheckerd::Global(_),
             ToCheckerd::Checker(checker),
             ToCheckerd::Instance(spoken_of),
+            ToCheckerd::Session(_),
             ToCheckerd::Commit(G),
         ] = to_checkerd.as_slice()
         else {

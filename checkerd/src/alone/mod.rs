@@ -19,6 +19,7 @@ use kr_config::ids::IdAllocator;
 use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Signals};
 use kr_log::{Detail, Settings};
+use kr_model::check::Probe;
 use kr_model::script::ScriptOutcome;
 use kr_model::{Generation, Instant};
 use mio::{Interest, Token};
@@ -288,6 +289,15 @@ impl<'o> Alone<'o> {
                     "{} has fwmark or a bind_port below 1024: that needs a privilege, for which keepalived-rs has its \
                      IPVS process; here this process must hold it itself",
                     checker.label()
+                );
+            }
+        }
+        for checker in &checkers {
+            if let Probe::Bfd { .. } = checker.probe {
+                log::warn!(
+                    "{} follows a BFD session, of which only keepalived-rs has a VRRP process: here it stays {}",
+                    checker.label(),
+                    if checker.alpha { "down" } else { "up" },
                 );
             }
         }

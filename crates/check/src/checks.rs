@@ -8,6 +8,7 @@
 //! * A fault of this host ([`Outcome::Unable`]) is no result: tried again after `delay_loop`.
 //! * At most `limit` attempts run at a time. Whoever is due first starts first, so overload makes every
 //!   check later by the same amount instead of starving some.
+//! * A `BFD_CHECK` never runs: it follows what is said of its session ([`Input::Reach`]).
 //! * A checker whose id is in the next configuration too keeps its health and its due time.
 
 mod entry;
@@ -16,11 +17,12 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use kr_model::bfd::Reach;
 use kr_model::check::{Checker, CheckerSnapshot, Probe};
 use kr_model::rng::Rng;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
-use kr_model::{CheckerId, Generation, Instant};
+use kr_model::{CheckerId, Generation, Instant, TrackerId};
 
 use crate::outcome::{Failure, LocalFault, Outcome};
 use entry::{Entry, Slot, delay, next_in_step, steps};
@@ -108,6 +110,7 @@ impl Checks {
             }
             Input::Announce => self.announce(),
             Input::Suspend(checkers) => self.suspend(&checkers, now),
+            Input::Reach { session, reach } => self.reach(session, reach, now),
             Input::Tick => {}
         }
         self.expire_answers(now);
@@ -166,7 +169,7 @@ impl Checks {
             })),
             Probe::Udp(probe) => Some(Attempt::Datagram(DatagramAttempt::Udp(probe))),
             Probe::Ping(connection) => Some(Attempt::Datagram(DatagramAttempt::Ping(connection))),
-            Probe::Misc { .. } => None,
+            Probe::Bfd { .. } | Probe::Misc { .. } => None,
         }
     }
 
@@ -175,7 +178,7 @@ impl Checks {
     pub fn host(&self, checker: CheckerId) -> u16 {
         match self.entries.get(&checker).map(|entry| entry.slot) {
             Some(Slot::Running { host, .. }) => host,
-            Some(Slot::Waiting(_) | Slot::Suspended) | None => 0,
+            Some(Slot::Waiting(_) | Slot::Suspended | Slot::Told) | None => 0,
         }
     }
 
@@ -238,7 +241,9 @@ impl Checks {
                         Some(snapshot) => Entry::resumed(config, snapshot, now, at),
                         None => Entry::new(config, at_start, at),
                     };
-                    self.due.insert((entry.due_at(now), id));
+                    if let Slot::Waiting(at) = entry.slot {
+                        self.due.insert((at, id));
+                    }
                     entry
                 }
             };
@@ -254,8 +259,10 @@ impl Checks {
     fn kept(&mut self, mut entry: Entry, config: Checker, now: Instant) -> Entry {
         if entry.config.probe != config.probe && entry.slot != Slot::Suspended {
             self.forget(config.id, entry.slot);
-            entry.slot = Slot::Waiting(now);
-            self.due.insert((now, config.id));
+            entry.slot = Slot::first(&config.probe, now);
+            if let Slot::Waiting(at) = entry.slot {
+                self.due.insert((at, config.id));
+            }
         }
         entry.health = entry
             .health
@@ -270,7 +277,7 @@ impl Checks {
             Slot::Waiting(at) => {
                 self.due.remove(&(at, id));
             }
-            Slot::Suspended => {}
+            Slot::Suspended | Slot::Told => {}
             Slot::Running { run, answer_by, .. } => {
                 self.running = self.running.saturating_sub(1);
                 if let Some(at) = answer_by {
@@ -286,6 +293,9 @@ impl Checks {
     fn suspend(&mut self, suspended: &BTreeSet<CheckerId>, now: Instant) {
         let mut stopped = Vec::new();
         for (id, entry) in &mut self.entries {
+            if entry.slot == Slot::Told {
+                continue;
+            }
             match (entry.slot == Slot::Suspended, suspended.contains(id)) {
                 (false, true) => {
                     stopped.push((*id, entry.slot));
@@ -302,6 +312,24 @@ impl Checks {
         }
         for (id, slot) in stopped {
             self.forget(id, slot);
+        }
+    }
+
+    /// Takes what the VRRP process says of a session: there are no retries.
+    fn reach(&mut self, session: TrackerId, reach: Reach, now: Instant) {
+        let followers = self.entries.iter_mut().filter_map(|(id, entry)| {
+            let Probe::Bfd { session: of, name } = &entry.config.probe else {
+                return None;
+            };
+            (*of == session).then(|| (*id, name.clone()))
+        });
+        for (id, name) in followers.collect::<Vec<_>>() {
+            match reach {
+                // Neither good nor bad yet.
+                Reach::Untried => {}
+                Reach::Up => self.result(id, Ok(None), now),
+                Reach::Down => self.result(id, Err(Failure::SessionDown(name)), now),
+            }
         }
     }
 
@@ -341,6 +369,7 @@ impl Checks {
                 | Probe::Smtp { .. }
                 | Probe::Dns { .. }
                 | Probe::Udp(_)
+                | Probe::Bfd { .. }
                 | Probe::Ping(_) => (Action::Start { checker: id, run }, None),
             };
             entry.slot = Slot::Running {

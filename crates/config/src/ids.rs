@@ -54,13 +54,20 @@ type ScriptKey = (PathBuf, Vec<String>, Option<ScriptUser>);
 /// (or its group); a real server by address and port within its virtual server; a checker by what it does
 /// within its real server, in whatever order; a script by command and account.
 #[must_use]
-pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config) -> Config {
+pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Config) -> Config {
     let scripts = script_ids(previous, allocator, &new);
     let script = |id: Option<ScriptId>| id.and_then(|id| scripts.get(&id).copied());
     let instances = instance_ids(previous, allocator, &new);
     let sessions = bfd_ids(previous, allocator, &new);
     let virtual_servers = virtual_server_ids(previous, allocator, &new);
     let real_servers = real_server_ids(previous, allocator, &new, &virtual_servers);
+    for entry in new.checkers.values_mut() {
+        if let Probe::Bfd { session, .. } = &mut entry.checker.probe
+            && let Some(id) = sessions.get(session)
+        {
+            *session = *id;
+        }
+    }
     let checkers = checker_ids(previous, allocator, &new, &real_servers, &scripts);
     // A group has the number of its first member.
     let groups: BTreeMap<GroupId, GroupId> = instances

@@ -1,3 +1,5 @@
+mod told;
+
 use std::net::SocketAddr;
 
 use kr_model::check::{Connection, HttpProbe, HttpVersion, StatusRange, Timing, Url};

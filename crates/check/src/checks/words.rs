@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use kr_model::bfd::Reach;
 use kr_model::check::{
     Checker, CheckerSnapshot, Connection, HttpVersion, TlsOptions, UdpProbe, Url,
 };
 use kr_model::lvs::Verdict;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
-use kr_model::{CheckerId, Generation};
+use kr_model::{CheckerId, Generation, TrackerId};
 
 use crate::outcome::{Failure, LocalFault, Outcome};
 
@@ -36,6 +37,13 @@ pub enum Input {
         run: u64,
         /// How.
         outcome: ScriptOutcome,
+    },
+    /// The neighbour of a BFD session is reached, or not.
+    Reach {
+        /// The session.
+        session: TrackerId,
+        /// Whether its neighbour is reached.
+        reach: Reach,
     },
     /// Say the verdict of every checker that has one: somebody new listens.
     Announce,

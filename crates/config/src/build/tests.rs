@@ -92,6 +92,7 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
         (Block::SslUrl, server_with("SSL_GET {\nurl {\n@\n}\n}")),
         (Block::SmtpCheck, server_with("SMTP_CHECK {\n@\n}")),
         (Block::MiscCheck, server_with("MISC_CHECK {\n@\n}")),
+        (Block::BfdCheck, server_with("BFD_CHECK {\n@\n}")),
     ];
     let mut tried = 0;
     for (block, template) in places {
