@@ -91,6 +91,10 @@ impl Engine {
         let patterns = Patterns::of(configuration.checkers.iter());
         self.probes.set_patterns(patterns);
         self.checks.handle(Input::Configure(configuration), now);
+        let sharing = self.checks.sharing();
+        if sharing > 0 {
+            log::info!("{sharing} of them share the runs of an identical one (checker_share)");
+        }
     }
 
     /// The checks, to look at.
@@ -258,7 +262,9 @@ impl Engine {
         };
         let label = checker.label();
         match event {
-            Event::Up { .. } | Event::Weight(_) => log::info!("{label} {event}"),
+            Event::Up { .. } | Event::Weight(_) | Event::Shares { .. } => {
+                log::info!("{label} {event}")
+            }
             Event::Down(_) | Event::Retrying { .. } | Event::StillDown(_) => {
                 log::warn!("{label} {event}");
             }

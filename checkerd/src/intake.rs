@@ -180,13 +180,15 @@ impl Intake {
         if partial.generation != generation {
             return Err(IntakeError::OtherGeneration);
         }
+        let global = partial.global.ok_or(IntakeError::Global)?;
         Ok(Complete {
-            global: partial.global.ok_or(IntakeError::Global)?,
             checks: Configuration {
                 generation,
+                share: global.share,
                 checkers: partial.checkers,
                 resume: partial.resume,
             },
+            global,
             instances: partial.instances,
             sessions: partial.sessions,
             suspensions: partial.suspensions,

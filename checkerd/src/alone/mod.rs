@@ -306,6 +306,7 @@ impl<'o> Alone<'o> {
         let configuration = Configuration {
             generation: Generation(self.generation),
             checkers,
+            share: config.checker.share,
             resume: Vec::new(),
         };
         self.engine

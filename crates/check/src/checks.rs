@@ -10,8 +10,10 @@
 //!   check later by the same amount instead of starving some.
 //! * A `BFD_CHECK` never runs: it follows what is said of its session ([`Input::Reach`]).
 //! * A checker whose id is in the next configuration too keeps its health and its due time.
+//! * With `checker_share`, identical checkers run once ([`share`]).
 
 mod entry;
+mod share;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +26,7 @@ use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, TrackerId};
 
+use crate::health::Health;
 use crate::outcome::{Failure, LocalFault, Outcome};
 use entry::{Entry, Slot, delay, next_in_step, steps};
 
@@ -61,6 +64,10 @@ pub struct Checks {
     rng: Rng,
     next_run: u64,
     configured: bool,
+    /// `checker_share`.
+    share: bool,
+    /// Who takes the results of whom.
+    sharers: BTreeMap<CheckerId, Vec<CheckerId>>,
     /// When lateness was reported last.
     complained: Option<Instant>,
     actions: VecDeque<Action>,
@@ -80,6 +87,8 @@ impl Checks {
             rng,
             next_run: 0,
             configured: false,
+            share: false,
+            sharers: BTreeMap::new(),
             complained: None,
             actions: VecDeque::new(),
         }
@@ -178,7 +187,9 @@ impl Checks {
     pub fn host(&self, checker: CheckerId) -> u16 {
         match self.entries.get(&checker).map(|entry| entry.slot) {
             Some(Slot::Running { host, .. }) => host,
-            Some(Slot::Waiting(_) | Slot::Suspended | Slot::Told) | None => 0,
+            Some(Slot::Waiting(_) | Slot::Suspended | Slot::Told | Slot::Sharing { .. }) | None => {
+                0
+            }
         }
     }
 
@@ -206,6 +217,7 @@ impl Checks {
             attempts: entry.attempts,
             failed_attempts: entry.failed_attempts,
             last_duration: entry.last_duration,
+            shared: matches!(entry.slot, Slot::Sharing { .. }),
         })
     }
 
@@ -224,6 +236,7 @@ impl Checks {
         let at_start = !self.configured;
         self.configured = true;
         self.generation = configuration.generation;
+        self.share = configuration.share;
         let resume: BTreeMap<CheckerId, CheckerSnapshot> = configuration
             .resume
             .into_iter()
@@ -252,6 +265,7 @@ impl Checks {
         for (id, entry) in old {
             self.forget(id, entry.slot);
         }
+        self.regroup(now);
     }
 
     /// Fits an entry to its new configuration. When it does something else now, what runs is dropped
@@ -277,7 +291,7 @@ impl Checks {
             Slot::Waiting(at) => {
                 self.due.remove(&(at, id));
             }
-            Slot::Suspended | Slot::Told => {}
+            Slot::Suspended | Slot::Told | Slot::Sharing { .. } => {}
             Slot::Running { run, answer_by, .. } => {
                 self.running = self.running.saturating_sub(1);
                 if let Some(at) = answer_by {
@@ -303,9 +317,9 @@ impl Checks {
                 }
                 (true, false) => {
                     let wait = self.rng.below(entry.config.timing.warmup);
-                    let at = now.saturating_add(wait);
-                    entry.slot = Slot::Waiting(at);
-                    self.due.insert((at, *id));
+                    // It runs then, unless an identical one does.
+                    let next = now.saturating_add(wait);
+                    entry.slot = Slot::Sharing { next };
                 }
                 (true, true) | (false, false) => {}
             }
@@ -313,6 +327,7 @@ impl Checks {
         for (id, slot) in stopped {
             self.forget(id, slot);
         }
+        self.regroup(now);
     }
 
     /// Takes what the VRRP process says of a session: there are no retries.
@@ -505,25 +520,11 @@ impl Checks {
         let weight_changed = weight != entry.weight;
         entry.weight = weight;
         let delay = delay(&entry.config, effect);
-        let log_all = entry.config.log_all_failures;
-        let left = entry
-            .config
-            .timing
-            .retry
-            .saturating_add(1)
-            .saturating_sub(entry.health.failures);
         let health = entry.health;
         let verdict = (effect.news || (weight_changed && health.has_run)).then(|| entry.verdict());
-        let event = match result {
-            Ok(_) if effect.news => Some(Event::Up {
-                recovered: !was.up && was.has_run,
-            }),
-            Ok(_) => weight_changed.then_some(Event::Weight(weight)),
-            Err(failure) if effect.news => Some(Event::Down(failure)),
-            Err(failure) if log_all && health.up => Some(Event::Retrying { failure, left }),
-            Err(failure) if log_all => Some(Event::StillDown(failure)),
-            Err(_) => None,
-        };
+        // Told once more to those who share it, which are few if any.
+        let shared = self.sharers.contains_key(&id).then(|| result.clone());
+        let event = news_of(entry, was, result, (effect.news, weight_changed));
         // The reason before its consequences, as it shall stand in the log.
         if let Some(event) = event {
             self.actions.push_back(Action::Log { checker: id, event });
@@ -536,6 +537,9 @@ impl Checks {
         }
         self.wait(id, delay, now);
         self.publish(id, now);
+        if let Some(result) = shared {
+            self.tell_sharers(id, &result, now);
+        }
     }
 
     /// Ends the current run and sets the next: `delay` from its end, or from its start for programs.
@@ -573,6 +577,36 @@ impl Checks {
             self.actions
                 .push_back(Action::Snapshot(entry.snapshot(now)));
         }
+    }
+}
+
+/// What the operator is told of a result that changed an entry, which `was` so before.
+fn news_of(
+    entry: &Entry,
+    was: Health,
+    result: Result<Option<Weight>, Failure>,
+    (news, weight_changed): (bool, bool),
+) -> Option<Event> {
+    let Entry {
+        config,
+        health,
+        weight,
+        ..
+    } = entry;
+    let log_all = config.log_all_failures;
+    match result {
+        Ok(_) if news => Some(Event::Up {
+            recovered: !was.up && was.has_run,
+        }),
+        Ok(_) => weight_changed.then_some(Event::Weight(*weight)),
+        Err(failure) if news => Some(Event::Down(failure)),
+        Err(failure) if log_all && health.up => {
+            let all = config.timing.retry.saturating_add(1);
+            let left = all.saturating_sub(health.failures);
+            Some(Event::Retrying { failure, left })
+        }
+        Err(failure) if log_all => Some(Event::StillDown(failure)),
+        Err(_) => None,
     }
 }
 

@@ -412,6 +412,8 @@ pub struct CheckerGlobal {
     /// `SSL { verify }`: without `ca`, certificates are verified against the authorities that Mozilla
     /// trusts.
     pub verify: bool,
+    /// `checker_share`: identical checks are run once.
+    pub share: bool,
     /// `metrics_listen`: where to serve metrics and status.
     pub metrics_listen: Option<SocketAddr>,
     /// `SSL { certificate, key }` as PEM text, shown to servers that ask.

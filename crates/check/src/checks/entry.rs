@@ -37,6 +37,11 @@ pub(super) enum Slot {
     Suspended,
     /// For ever: others say how its object is (`BFD_CHECK`).
     Told,
+    /// It takes the results of an identical one (`checker_share`).
+    Sharing {
+        /// When that one runs next, as far as is known.
+        next: Instant,
+    },
     Running {
         /// Tells the results of this run from those of others.
         run: u64,
@@ -154,7 +159,7 @@ impl Entry {
 
     pub(super) const fn due_at(&self, now: Instant) -> Instant {
         match self.slot {
-            Slot::Waiting(at) => at,
+            Slot::Waiting(at) | Slot::Sharing { next: at } => at,
             Slot::Running { .. } | Slot::Suspended | Slot::Told => now,
         }
     }

@@ -6,6 +6,8 @@ use kr_model::check::{Connection, HttpProbe, HttpVersion, StatusRange, Timing, U
 
 use super::*;
 
+mod share;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn at(millis: u64) -> Instant {
@@ -82,6 +84,7 @@ fn configuration(generation: u64, checkers: &[Checker], resume: &[CheckerSnapsho
     Input::Configure(Configuration {
         generation: Generation(generation),
         checkers: checkers.to_vec(),
+        share: false,
         resume: resume.to_vec(),
     })
 }

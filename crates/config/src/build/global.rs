@@ -51,6 +51,8 @@ pub(super) struct Globals {
     alert_checker: Option<bool>,
     pub(super) log_all_failures: bool,
     pub(super) metrics_listen: Option<SocketAddr>,
+    /// `checker_share`.
+    pub(super) share_checks: bool,
     no_fault_mail: bool,
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
@@ -267,6 +269,7 @@ impl Build<'_> {
             "checker_log_all_failures" => {
                 globals.log_all_failures = self.switch(statement).unwrap_or(false)
             }
+            "checker_share" => globals.share_checks = self.switch(statement).unwrap_or(false),
             "lvs_flush" => globals.flush_at_start = true,
             "lvs_timeouts" => globals.timeouts = self.timeouts(statement),
             "lvs_flush_on_stop" | "lvs_flush_onstop" => {

@@ -58,6 +58,8 @@ keywords! {
         "Serves /metrics (Prometheus), /status (JSON) and /healthz of the health checks there, see checkerd(8). keepalived has no such keyword.";
     SUPPORTED (0, 1) "checker_log_all_failures" "checker_log_all_failures [BOOL]" ["false"] [""]
         "Log every checker failure and not only the change.";
+    SUPPORTED (0, 1) "checker_share" "checker_share [BOOL]" ["false"] [""]
+        "Runs identical checks once and tells the result to every real server that has one: those with the same target, parameters, times, retries and alpha, in whatever virtual servers. MISC_CHECK is not shared. keepalived has no such keyword.";
     SUPPORTED (0, 1) "dynamic_interfaces" "dynamic_interfaces [allow_if_changes]" ["off"] [""]
         "Accept instances whose interfaces do not exist yet; they are in FAULT until the interface appears.";
     SUPPORTED (0, 0) "no_email_faults" "no_email_faults" ["off"] [""]
