@@ -215,6 +215,7 @@ fn resume_ipvsd(config: &Config, published: &Published, out: &mut Vec<ToIpvsd>) 
     let former = published.services.difference(&present);
     out.extend(former.copied().map(ToIpvsd::Former));
     out.extend(published.timeouts.map(ToIpvsd::OriginalTimeouts));
+    out.extend(published.sync.then_some(ToIpvsd::FormerSync));
 }
 
 #[cfg(test)]

@@ -96,11 +96,15 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Co
     for fifo in &mut global.fifos {
         fifo.reader = script(fifo.reader);
     }
+    let mut ipvs = new.ipvs;
+    if let Some(sync) = &mut ipvs.sync {
+        sync.instance = sync.instance.and_then(|id| instances.get(&id).copied());
+    }
     Config {
         global,
         vrrp: new.vrrp,
         checker: new.checker,
-        ipvs: new.ipvs,
+        ipvs,
         statics: new.statics,
         instances: renumber(new.instances, &instances, |id, entry| {
             entry.instance.id = id;

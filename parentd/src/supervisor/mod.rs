@@ -374,6 +374,8 @@ impl Supervisor {
                 // Also while services of a former configuration may be in the kernel, which only it removes.
                 !config.virtual_servers.is_empty()
                     || !self.published.services.is_empty()
+                    || config.ipvs.sync.is_some()
+                    || self.published.sync
                     || self.options.all_children && self.options.checkers
             }
         }

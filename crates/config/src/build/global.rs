@@ -18,6 +18,7 @@ use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
 use super::script_settings::ScriptSettings;
+use super::sync_daemon::SyncDraft;
 use super::tls::TlsFiles;
 use super::value::{MAX_TIMEOUT, set};
 use super::walk::{Context, Seen};
@@ -65,6 +66,7 @@ pub(super) struct Globals {
     flush_at_start: bool,
     removal: Option<Removal>,
     timeouts: TimeoutSettings,
+    pub(super) sync: Option<SyncDraft>,
     announce_at_start: bool,
     pub(super) scripts: ScriptSettings,
     accounts: Accounts,
@@ -271,6 +273,7 @@ impl Build<'_> {
             }
             "checker_share" => globals.share_checks = self.switch(statement).unwrap_or(false),
             "lvs_flush" => globals.flush_at_start = true,
+            "lvs_sync_daemon" => set(&mut globals.sync, self.sync_daemon(statement)),
             "lvs_timeouts" => globals.timeouts = self.timeouts(statement),
             "lvs_flush_on_stop" | "lvs_flush_onstop" => {
                 if name == "lvs_flush_onstop" {
@@ -445,6 +448,7 @@ impl Build<'_> {
                 keep_at_exit: false,
                 removal: globals.removal.unwrap_or(Removal::OneByOne),
                 timeouts: globals.timeouts,
+                sync: None,
                 announce_at_start: globals.announce_at_start,
             },
             statics: Default::default(),

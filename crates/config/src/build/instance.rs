@@ -74,6 +74,7 @@ pub(super) struct InstanceDraft {
     pub(super) at: Span,
     pub(super) state: Option<WantedState>,
     pub(super) interface: Option<(IfName, Span)>,
+    pub(super) sync_interface: Option<(IfName, Span)>,
     pub(super) vrid: Option<(Vrid, Span)>,
     pub(super) priority: Option<Priority>,
     pub(super) interval: Option<(Duration, Span)>,
@@ -122,6 +123,7 @@ impl InstanceDraft {
             at: name.span,
             state: None,
             interface: None,
+            sync_interface: None,
             vrid: None,
             priority: None,
             interval: None,
@@ -249,6 +251,13 @@ impl Build<'_> {
                 self.interface(line)
                     .map(|name| (name, line.arguments.first().map_or(at, |w| w.span))),
             ),
+            "lvs_sync_daemon_interface" => {
+                self.renamed(line, "lvs_sync_daemon");
+                set(
+                    &mut draft.sync_interface,
+                    self.interface(line).map(|name| (name, at)),
+                );
+            }
             "virtual_router_id" => {
                 let vrid = self
                     .number(line, 1, 255)

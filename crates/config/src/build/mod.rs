@@ -30,6 +30,7 @@ mod service_finish;
 mod signing;
 mod statics;
 mod strict;
+mod sync_daemon;
 mod sync_group;
 mod timeouts;
 mod tls;
@@ -60,6 +61,7 @@ use names::NameTables;
 use rule_line::Preferences;
 use script::Scripts;
 use statics::StaticDraft;
+use sync_daemon::SyncDraft;
 use walk::{Context, Seen};
 
 /// What building gave.
@@ -239,7 +241,13 @@ impl Build<'_> {
                 self.virtual_server(&globals, &mut groups, &mut config, statement);
             }
         }
+        let of_instance = drafts.iter().find_map(|draft| {
+            let (interface, at) = draft.sync_interface.clone()?;
+            Some(SyncDraft::of_instance(interface, &draft.name, at))
+        });
         config.instances = self.finish_instances(&globals, drafts);
+        let sync = globals.sync.clone().or(of_instance);
+        config.ipvs.sync = sync.and_then(|draft| self.finish_sync(draft, &config));
         for statement in sync_groups {
             self.sync_group(&globals, &mut config, statement);
         }

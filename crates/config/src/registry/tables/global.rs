@@ -78,8 +78,8 @@ keywords! {
         "Empties the whole IPVS table at stop; with VS only removes own services, not destination by destination.";
     SUPPORTED (0, 1) "lvs_flush_onstop" "lvs_flush_onstop [VS]" ["off"] [""]
         "Old spelling of lvs_flush_on_stop.";
-    PLANNED (0, MANY) "lvs_sync_daemon" "lvs_sync_daemon IFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDR]" ["kernel values"] ["id 0..255, maxlen 1..65507, port 1..65535, ttl 1..255"]
-        "Runs the IPVS connection synchronisation daemon: as master while INSTANCE is master, as backup otherwise (both without INSTANCE).";
+    SUPPORTED (1, 13) "lvs_sync_daemon" "lvs_sync_daemon IFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDR]" ["kernel values"] ["id 0..255, maxlen 1..65507, port 1..65535, ttl 1..255"]
+        "Has the kernel synchronise connections with another director over IFACE: as master while INSTANCE is master, as backup otherwise (both without INSTANCE).";
     SUPPORTED (1, 1) "vrrp_mcast_group4" "vrrp_mcast_group4 ADDR" ["224.0.0.18"] ["IPv4 multicast"]
         "Multicast group of IPv4 adverts.";
     SUPPORTED (1, 1) "vrrp_mcast_group6" "vrrp_mcast_group6 ADDR" ["ff02::12"] ["IPv6 multicast"]
@@ -302,17 +302,17 @@ keywords! {
         "Account that the IPVS process runs under. A keyword of keepalived-rs alone.";
     }
     in SyncDaemon {
-    PLANNED (0, MANY) "inst" "inst VRRP_INSTANCE" ["none"] ["existing instance"]
+    SUPPORTED (0, MANY) "inst" "inst VRRP_INSTANCE" ["none"] ["existing instance"]
         "Ties the sync threads to that VRRP instance; unknown name cancels the whole setting.";
-    PLANNED (0, MANY) "id" "id N" ["VRID of the instance, 0 without instance"] ["0..255"]
+    SUPPORTED (0, MANY) "id" "id N" ["VRID of the instance, 0 without instance"] ["0..255"]
         "Sync id of the threads. A bare third word is the same (old syntax, reported).";
-    PLANNED (0, MANY) "maxlen" "maxlen BYTES" ["kernel default"] ["1..65507"]
+    SUPPORTED (0, MANY) "maxlen" "maxlen BYTES" ["kernel default"] ["1..65507"]
         "Maximum UDP payload of sync messages (Linux 4.3+).";
-    PLANNED (0, MANY) "port" "port N" ["kernel default 8848"] ["1..65535"]
+    SUPPORTED (0, MANY) "port" "port N" ["kernel default 8848"] ["1..65535"]
         "UDP port (Linux 4.3+).";
-    PLANNED (0, MANY) "ttl" "ttl N" ["kernel default 1"] ["1..255"]
+    SUPPORTED (0, MANY) "ttl" "ttl N" ["kernel default 1"] ["1..255"]
         "Multicast TTL (Linux 4.3+).";
-    PLANNED (0, MANY) "group" "group MCAST" ["kernel default 224.0.0.81"] ["IPv4 or IPv6 multicast"]
+    SUPPORTED (0, MANY) "group" "group MCAST" ["kernel default 224.0.0.81"] ["IPv4 or IPv6 multicast"]
         "Multicast group (Linux 4.3+).";
     }
     in LvsTimeouts {

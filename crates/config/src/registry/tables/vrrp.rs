@@ -112,7 +112,7 @@ keywords! {
         "Mail state changes.";
     SUPPORTED (0, 1) "notify_priority_changes" "notify_priority_changes [BOOL]" ["sync group value, else vrrp_notify_priority_changes"] [""]
         "Also notify every change of the effective priority.";
-    PLANNED (0, MANY) "lvs_sync_daemon_interface" "lvs_sync_daemon_interface IFNAME" ["none"] [""]
+    SUPPORTED (1, 1) "lvs_sync_daemon_interface" "lvs_sync_daemon_interface IFNAME" ["none"] [""]
         "Deprecated after 1.2.19: IPVS synchronisation on this instance; use lvs_sync_daemon.";
     SUPPORTED (1, 1) "garp_master_delay" "garp_master_delay SECONDS" ["vrrp_garp_master_delay"] ["0..4294"]
         "Delay of the second gratuitous ARP/NA set.";
