@@ -9,6 +9,7 @@ mod dump;
 mod fifos;
 mod load;
 mod log_file;
+mod namespace;
 mod pidfile;
 mod published;
 #[cfg(test)]

@@ -22,7 +22,7 @@ use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Signals};
 use kr_model::check::Mail;
 use kr_model::{Generation, Instant};
-use kr_sys::parent::RootScripts;
+use kr_sys::parent::{RootScripts, Tunes};
 use kr_sys::privilege::{Duty, Role};
 use kr_sys::signals;
 use kr_sys::spawn::{Ended, Identity};
@@ -39,7 +39,7 @@ use crate::load::Settings;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
 use crate::scripts::{STOP_GRACE, STOP_LIMIT, Scripts};
-use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
+use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd, tuning};
 use crate::supervisor::heartbeat::Pace;
 use crate::supervisor::watchdog::Watchdog;
 use crate::told::Told;
@@ -98,6 +98,8 @@ pub(crate) struct Parts {
     pub(crate) root_scripts: RootScripts,
     /// Capabilities that this process holds, as a bit mask.
     pub(crate) held: u64,
+    /// What was kept for priorities.
+    pub(crate) tunes: Tunes,
     /// What [`answered_signals`] gave; some may have come already.
     pub(crate) signals: Signals,
 }
@@ -154,6 +156,7 @@ pub(crate) struct Supervisor {
     started_at: Instant,
     root_scripts: RootScripts,
     held: u64,
+    tunes: Tunes,
     pace: Pace,
     watchdog: Watchdog,
 }
@@ -198,6 +201,7 @@ impl Supervisor {
             started_at: clock.now(),
             root_scripts: parts.root_scripts,
             held: parts.held,
+            tunes: parts.tunes,
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
         };
@@ -323,7 +327,7 @@ impl Supervisor {
     }
 
     fn write_statistics(&self) {
-        dump::write_statistics(&self.config, &self.published, &self.zero);
+        self.with_data(|data| dump::write_statistics(data, &self.zero));
     }
 
     fn with_data(&self, show: impl FnOnce(&dump::Data<'_>)) {
@@ -334,6 +338,7 @@ impl Supervisor {
         ];
         show(&dump::Data {
             config: &self.config,
+            label: &self.launcher.label,
             generation: self.generation,
             published: &self.published,
             children: &children,
@@ -444,18 +449,19 @@ impl Supervisor {
             return false;
         };
         let (launcher, events, now) = (&self.launcher, &self.events, self.now);
+        let (tuning, identity) = (tuning(role, &self.config.global), &identity);
         let started = match role {
             Role::Vrrpd => {
-                let how = (&identity, Duty::Usual);
-                self.vrrpd.start(launcher, how, events, now)
+                let how = (identity, Duty::Usual);
+                self.vrrpd.start(launcher, how, tuning, events, now)
             }
             Role::Checkerd => {
-                let how = (&identity, Duty::Usual);
-                self.checkerd.start(launcher, how, events, now)
+                let how = (identity, Duty::Usual);
+                self.checkerd.start(launcher, how, tuning, events, now)
             }
             Role::Ipvsd => {
-                let how = (&identity, self.duty_of_ipvsd());
-                self.ipvsd.start(launcher, how, events, now)
+                let how = (identity, self.duty_of_ipvsd());
+                self.ipvsd.start(launcher, how, tuning, events, now)
             }
         };
         match started {

@@ -19,6 +19,7 @@ mod instance;
 mod instance_finish;
 mod names;
 mod pattern;
+mod process;
 mod real_server;
 mod route_line;
 mod route_metric;

@@ -9,8 +9,8 @@ keywords! {
         "Opens the block of daemon-wide settings. May occur several times.";
     LINK_EVENTS (0, MANY) "linkbeat_use_polling" "linkbeat_use_polling" ["netlink events only"] [""]
         "Every interface without its own linkbeat_interfaces type is checked each second by MII, ETHTOOL or ioctl flags instead of by netlink link state.";
-    PLANNED (0, MANY) "net_namespace" "net_namespace NAME" ["default namespace"] [""]
-        "All processes enter /run/netns/NAME before they start work.";
+    SUPPORTED (1, 1) "net_namespace" "net_namespace NAME" ["default namespace"] [""]
+        "All processes enter the network namespace NAME of ip-netns(8) before they start work, with /run/keepalived/NAME as their /run/keepalived; a reload cannot change it.";
     PLANNED (0, MANY) "net_namespace_ipvs" "net_namespace_ipvs [NAME]" ["same as net_namespace"] [""]
         "The health-checker process uses NAME instead; without an argument it uses the namespace keepalived was started in.";
     NO_IPTABLES (0, MANY) "namespace_with_ipsets" "namespace_with_ipsets" ["off"] [""]
