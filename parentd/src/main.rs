@@ -18,6 +18,7 @@ mod scripts;
 mod start;
 mod supervisor;
 mod told;
+mod tracking;
 mod transfer;
 
 use std::ffi::CString;

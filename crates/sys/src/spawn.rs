@@ -454,7 +454,12 @@ fn park(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(PARKING)).map(adopt)
 }
 
-fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+/// A descriptor of a process, which becomes readable when the process ends. It is of whatever process has the
+/// number now: look at that again afterwards.
+///
+/// # Errors
+/// `ESRCH` when there is none, and as the kernel says.
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let number = Errno::result(result)?;

@@ -67,6 +67,7 @@ impl Supervisor {
         self.tune_children();
         set_umask(&self.options, &self.config.global);
         self.open_fifos();
+        self.follow_tracked();
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
         // One that is replaced gets it at its start.
@@ -150,7 +151,8 @@ impl Supervisor {
 
     pub(super) fn transfer_to_vrrpd(&mut self, resume: bool) {
         let resume = resume.then_some(&self.published);
-        for message in transfer::to_vrrpd(&self.config, self.generation, resume) {
+        let state = |id, source: &_| self.tracking.state(id, source);
+        for message in transfer::to_vrrpd(&self.config, self.generation, resume, state) {
             self.vrrpd.send(&message);
         }
     }

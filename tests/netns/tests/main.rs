@@ -19,5 +19,6 @@ mod overlap;
 mod real_servers;
 mod signatures;
 mod stage;
+mod tracked;
 mod tracking;
 mod transports;

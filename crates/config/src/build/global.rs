@@ -487,6 +487,7 @@ impl Build<'_> {
             virtual_servers: Default::default(),
             real_servers: Default::default(),
             checkers: Default::default(),
+            trackers: Default::default(),
             scripts: Default::default(),
         }
     }

@@ -37,6 +37,7 @@ mod timeouts;
 mod tls;
 mod track;
 mod track_group;
+mod tracker;
 mod value;
 mod virtual_server;
 mod walk;
@@ -63,6 +64,7 @@ use rule_line::Preferences;
 use script::Scripts;
 use statics::StaticDraft;
 use sync_daemon::SyncDraft;
+use tracker::Trackers;
 use walk::{Context, Seen};
 
 /// What building gave.
@@ -140,6 +142,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         host,
         diagnostics: Vec::new(),
         scripts: Scripts::default(),
+        trackers: Trackers::default(),
         services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
         patterns: BTreeSet::new(),
@@ -161,6 +164,7 @@ struct Build<'h> {
     host: &'h dyn Host,
     diagnostics: Vec<Diagnostic>,
     scripts: Scripts,
+    trackers: Trackers,
     /// Keys of the services so far, with the group that each is of. None may be there twice, but for marks that
     /// the users of one group share.
     services: BTreeMap<ServiceKey, Option<String>>,
@@ -190,6 +194,10 @@ const ROOT: Context = Context {
         "static_rules",
         "virtual_server",
         "virtual_server_group",
+        "vrrp_script",
+        "track_file",
+        "vrrp_track_file",
+        "vrrp_track_process",
     ],
 };
 
@@ -213,6 +221,10 @@ impl Build<'_> {
             match keyword.name {
                 "vrrp_instance" | "virtual_server" => blocks.push(statement),
                 "virtual_server_group" => self.server_group(&mut groups, statement),
+                name
+                @ ("vrrp_script" | "track_file" | "vrrp_track_file" | "vrrp_track_process") => {
+                    self.tracker(name, statement);
+                }
                 "vrrp_sync_group" => sync_groups.push(statement),
                 "bfd_instance" => bfd.push(statement),
                 "track_group" => track_groups.push(statement),
@@ -254,6 +266,7 @@ impl Build<'_> {
         }
         self.track_groups(&mut config, &track_groups, &statics.dependences);
         config.statics = statics.objects;
+        config.trackers = self.finish_trackers();
         self.check_script_security(&globals);
         config.scripts = self.scripts.take();
         config

@@ -6,6 +6,7 @@ mod notify;
 mod routes;
 mod signing;
 mod strict;
+mod track;
 mod vrrp;
 
 use std::time::Duration;
@@ -82,6 +83,9 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
             instance_with("authentication {\n@\n}"),
         ),
         (Block::BfdInstance, "bfd_instance B {\n@\n}".to_owned()),
+        (Block::VrrpScript, track::block("vrrp_script", "@")),
+        (Block::TrackFile, track::block("track_file", "@")),
+        (Block::TrackProcess, track::block("vrrp_track_process", "@")),
         (Block::VirtualServer, service_with("@")),
         (Block::RealServer, server_with("@")),
         (Block::Connection, server_with("TCP_CHECK {\n@\n}")),

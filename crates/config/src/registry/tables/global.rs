@@ -1,8 +1,8 @@
 //! `global_defs`.
 
 use super::{
-    Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_DBUS, NO_IPTABLES, NO_OWN_PRIORITY,
-    NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, PLANNED, SUPPORTED, keywords,
+    Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_CONNECTOR, NO_DBUS, NO_IPTABLES,
+    NO_OWN_PRIORITY, NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, PLANNED, SUPPORTED, keywords,
 };
 
 keywords! {
@@ -230,9 +230,9 @@ keywords! {
         "Receive buffer of the netlink socket that reports link, address and route changes.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_monitor_rcv_bufs_force" "vrrp_netlink_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
         "Use SO_RCVBUFFORCE for it.";
-    FIXED_BUFFERS (0, MANY) "process_monitor_rcv_bufs" "process_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+    NO_CONNECTOR (0, MANY) "process_monitor_rcv_bufs" "process_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Receive buffer of the process event connector; it doubles by itself when the kernel reports lost events.";
-    FIXED_BUFFERS (0, MANY) "process_monitor_rcv_bufs_force" "process_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
+    NO_CONNECTOR (0, MANY) "process_monitor_rcv_bufs_force" "process_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
         "Use SO_RCVBUFFORCE for it.";
     FIXED_BUFFERS (0, MANY) "lvs_netlink_cmd_rcv_bufs" "lvs_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Checker netlink command socket buffer.";

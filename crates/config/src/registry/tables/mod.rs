@@ -70,6 +70,9 @@ const NO_OWN_PRIORITY: Status = Status::Ignored(
 );
 const NEVER_HAD_EFFECT: Status =
     Status::Ignored("it has no effect in keepalived either; remove the line");
+const NO_CONNECTOR: Status = Status::Ignored(
+    "processes are followed through /proc and process descriptors, so there is no event connector; remove the line",
+);
 const FIXED_BUFFERS: Status = Status::Ignored(
     "socket buffers are sized by the programs, and a lost event is made good by reading anew; remove the line",
 );

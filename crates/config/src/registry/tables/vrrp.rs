@@ -36,11 +36,11 @@ keywords! {
         "The instance keeps running when its own interface goes down, and its addresses do not count as tracked on that interface.";
     SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked besides the own one; the own interface there is ignored with an error.";
-    PLANNED (0, MANY) "track_script" "track_script { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_script" "track_script { lines of block track-line }" ["none"] [""]
         "Scripts tracked.";
-    PLANNED (0, MANY) "track_file" "track_file { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_file" "track_file { lines of block track-line }" ["none"] [""]
         "Files tracked.";
-    PLANNED (0, MANY) "track_process" "track_process { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_process" "track_process { lines of block track-line }" ["none"] [""]
         "Processes tracked.";
     PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked.";
@@ -206,11 +206,11 @@ keywords! {
         "Members of the group.";
     SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked for every member.";
-    PLANNED (0, MANY) "track_script" "track_script { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_script" "track_script { lines of block track-line }" ["none"] [""]
         "Scripts tracked for every member.";
-    PLANNED (0, MANY) "track_file" "track_file { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_file" "track_file { lines of block track-line }" ["none"] [""]
         "Files tracked for every member.";
-    PLANNED (0, MANY) "track_process" "track_process { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_process" "track_process { lines of block track-line }" ["none"] [""]
         "Processes tracked for every member.";
     PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked for every member.";
@@ -226,7 +226,7 @@ keywords! {
         "Run after the state script, with arguments GROUP NAME STATE 0.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["value of smtp_alert_vrrp, then smtp_alert"] [""]
         "Mail the state changes of the group.";
-    PLANNED (0, MANY) "global_tracking" "global_tracking" ["off"] [""]
+    SUPPORTED (0, 0) "global_tracking" "global_tracking" ["off"] [""]
         "Deprecated: reported and treated as sync_group_tracking_weight.";
     SUPPORTED (0, 0) "sync_group_tracking_weight" "sync_group_tracking_weight" ["off"] [""]
         "Keep the weights of tracked objects of the members.";
