@@ -369,6 +369,14 @@ bitflags::bitflags! {
         const UNGREEDY = 128;
         /// Pattern and body are UTF-8, not bytes.
         const UTF = 256;
+        /// `[]` matches nothing and `[^]` anything.
+        const ALLOW_EMPTY_CLASS = 512;
+        /// `\u`, `\U` and `\x` mean what they mean in JavaScript.
+        const ALT_BSUX = 1024;
+        /// Groups may share a name.
+        const DUPNAMES = 2048;
+        /// A reference to a group that took no part matches the empty text.
+        const MATCH_UNSET_BACKREF = 4096;
     }
 }
 

@@ -6,6 +6,9 @@ use kr_model::check::PatternOptions;
 
 use crate::PatternError;
 
+const NAME_OF_SEVERAL: &str = "a name of a group with the option dupnames";
+const NUMBER_INSTEAD: &str = "write the number of the group";
+
 /// For whom is translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
@@ -208,21 +211,60 @@ impl Translator<'_> {
             return self.back_reference(')');
         }
         if self.eat("<") || self.eat("P<") {
-            let name = self.until('>').unwrap_or_default();
-            return self.enter(&format!("(?P<{name}>"));
+            return self.named_group('>');
         }
         if self.eat("'") {
-            let name = self.until('\'').unwrap_or_default();
-            return self.enter(&format!("(?P<{name}>"));
+            return self.named_group('\'');
         }
         let mut next = self.rest.trim_start_matches(['-', '+']).chars();
         match next.next() {
             Some('0'..='9' | 'R' | '&' | 'P') => self.refuse(2, "a call of a group", CALL),
-            Some('(') => self.refuse(2, "a condition", "write both cases as alternatives"),
+            Some('(') => self.condition(),
             Some('|') => self.refuse(2, "a branch reset", "write `(?:`"),
             Some('C') => self.refuse(2, "a callout", "remove it"),
             Some(_) | None => self.inline_flags(),
         }
+    }
+
+    /// `(?(1)yes|no)`, also with the name of a group.
+    fn condition(&mut self) -> Done {
+        let inside = self
+            .rest
+            .strip_prefix('(')
+            .and_then(|rest| rest.split_once(')'));
+        let Some((group, rest)) = inside else {
+            return Err(PatternError::Syntax("a condition is not closed".to_owned()));
+        };
+        let name = group
+            .trim_start_matches(['<', '\''])
+            .trim_end_matches(['>', '\'']);
+        let number = !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
+        if !number && name == group {
+            return self.refuse(
+                2,
+                "a condition",
+                "write both cases as alternatives, or the number or name of a group",
+            );
+        }
+        if !number && self.options.contains(PatternOptions::DUPNAMES) {
+            return self.refuse(2, NAME_OF_SEVERAL, NUMBER_INSTEAD);
+        }
+        self.backtracking = true;
+        self.rest = rest;
+        if number {
+            self.enter(&format!("(?({group})"))
+        } else {
+            self.enter(&format!("(?(<{name}>)"))
+        }
+    }
+
+    /// A named group. With `dupnames` only its number is left of it.
+    fn named_group(&mut self, end: char) -> Done {
+        let name = self.until(end).unwrap_or_default();
+        if self.options.contains(PatternOptions::DUPNAMES) {
+            return self.enter("(");
+        }
+        self.enter(&format!("(?P<{name}>"))
     }
 
     fn enter(&mut self, opening: &str) -> Done {
@@ -277,13 +319,23 @@ impl Translator<'_> {
                 "write the number of the group",
             );
         }
-        self.out
-            .push_str(&if group.bytes().all(|byte| byte.is_ascii_digit()) {
-                format!("\\{group}")
-            } else {
-                format!("\\k<{group}>")
-            });
+        if group.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.reference(&format!("\\{group}"), &group);
+        } else if self.options.contains(PatternOptions::DUPNAMES) {
+            return self.refuse(1, NAME_OF_SEVERAL, NUMBER_INSTEAD);
+        } else {
+            self.reference(&format!("\\k<{group}>"), &format!("<{group}>"));
+        }
         Ok(())
+    }
+
+    /// What a group matched; `group` is how a condition calls it.
+    fn reference(&mut self, reference: &str, group: &str) {
+        if self.options.contains(PatternOptions::MATCH_UNSET_BACKREF) {
+            self.out.push_str(&format!("(?({group}){reference}|)"));
+        } else {
+            self.out.push_str(reference);
+        }
     }
 
     fn escape(&mut self) -> Done {
@@ -317,11 +369,9 @@ impl Translator<'_> {
             }
             '1'..='9' => {
                 self.backtracking = true;
-                self.out.extend(['\\', character]);
-                while let Some(digit @ '0'..='9') = self.rest.chars().next() {
-                    self.next();
-                    self.out.push(digit);
-                }
+                let mut number = String::from(character);
+                number.push_str(&self.digits(10, 2));
+                self.reference(&format!("\\{number}"), &number);
             }
             'G' => {
                 return self.refuse(
@@ -381,6 +431,9 @@ impl Translator<'_> {
                     );
                 }
             },
+            'x' | 'u' | 'U' if self.options.contains(PatternOptions::ALT_BSUX) => {
+                self.javascript(character);
+            }
             'x' => self.hexadecimal(),
             '0' => {
                 let digits = self.digits(8, 2);
@@ -441,6 +494,20 @@ impl Translator<'_> {
         }
     }
 
+    /// `\x4A` and `\u20AC`; without exactly so many digits, and for `\U`, the letter itself.
+    fn javascript(&mut self, letter: char) {
+        let rest = self.rest;
+        let count = if letter == 'x' { 2 } else { 4 };
+        let digits = self.digits(16, count);
+        match u32::from_str_radix(&digits, 16) {
+            Ok(number) if letter != 'U' && digits.len() == count => self.number(number),
+            Ok(_) | Err(_) => {
+                self.rest = rest;
+                self.out.push(letter);
+            }
+        }
+    }
+
     fn digits(&mut self, radix: u32, most: usize) -> String {
         let digits: String = self
             .rest
@@ -453,6 +520,16 @@ impl Translator<'_> {
     }
 
     fn class(&mut self) -> Done {
+        if self.options.contains(PatternOptions::ALLOW_EMPTY_CLASS) {
+            if self.eat("]") {
+                self.out.push_str("[a&&b]");
+                return Ok(());
+            }
+            if self.eat("^]") {
+                self.out.push_str("[\\s\\S]");
+                return Ok(());
+            }
+        }
         self.out.push('[');
         if self.eat("^") {
             self.out.push('^');

@@ -4,7 +4,7 @@
 use kr_model::check::{BodyPattern, PatternOptions};
 use kr_pattern::Pattern;
 
-use crate::registry::{self, Block, Hint, Status};
+use crate::registry::{self, Block, Hint};
 use crate::source::Span;
 use crate::tree::{Statement, Word};
 
@@ -81,7 +81,7 @@ impl Build<'_> {
 
     fn pattern_option(&mut self, word: &Word) -> Option<PatternOptions> {
         let name = word.text.as_str();
-        let Some(known) = registry::find(Block::RegexOption, name) else {
+        if registry::find(Block::RegexOption, name).is_none() {
             let finding = error(word.span, format!("`{name}` is not an option of PCRE2"));
             self.report(match registry::hint(name, &[Block::RegexOption]) {
                 Some(Hint::Spelling(name)) => finding.help(format!("did you mean `{name}`?")),
@@ -90,17 +90,17 @@ impl Build<'_> {
                 ),
             });
             return None;
-        };
-        if let Status::Refused(why) = known.status {
-            self.report(error(word.span, format!("`{name}` is not accepted")).help(why));
-            return None;
         }
         Some(match name {
+            "allow_empty_class" => PatternOptions::ALLOW_EMPTY_CLASS,
+            "alt_bsux" => PatternOptions::ALT_BSUX,
             "caseless" => PatternOptions::CASELESS,
             "dollar_endonly" => PatternOptions::DOLLAR_ENDONLY,
             "dotall" => PatternOptions::DOTALL,
+            "dupnames" => PatternOptions::DUPNAMES,
             "extended" => PatternOptions::EXTENDED,
             "firstline" => PatternOptions::FIRSTLINE,
+            "match_unset_backref" => PatternOptions::MATCH_UNSET_BACKREF,
             "multiline" => PatternOptions::MULTILINE,
             "ucp" => PatternOptions::UCP,
             "ungreedy" => PatternOptions::UNGREEDY,

@@ -1,9 +1,6 @@
 //! Health checkers.
 
-use super::{
-    Block, Keyword, MANY, NO_DUPLICATE_NAMES, NO_EMPTY_CLASS, NO_JAVASCRIPT_ESCAPES, NO_PASSWORD,
-    NO_PATTERN_STACK, NO_UNSET_GROUPS, PLANNED, SUPPORTED, keywords,
-};
+use super::{Block, Keyword, MANY, NO_PASSWORD, NO_PATTERN_STACK, PLANNED, SUPPORTED, keywords};
 
 keywords! {
     CHECK:
@@ -66,7 +63,7 @@ keywords! {
         "Accepted status codes; several lines accumulate.";
     SUPPORTED (1, 1) "virtualhost" "virtualhost NAME" ["checker, real server, virtual server"] [""]
         "Host header (sent as is, no port appended) and SNI candidate for this url.";
-    SUPPORTED (1, 1) "regex" "regex PATTERN" ["none"] ["quoted when it has spaces; PCRE2 syntax without calls of groups, conditions and verbs"]
+    SUPPORTED (1, 1) "regex" "regex PATTERN" ["none"] ["quoted when it has spaces; PCRE2 syntax without calls of groups and verbs"]
         "Pattern that the body must match. The header is not searched. With look-around or back references the body may have 32 KiB, else a match may.";
     SUPPORTED (0, 0) "regex_no_match" "regex_no_match" ["off"] ["needs regex"]
         "Inverts the test: a match is a failure.";
@@ -84,10 +81,10 @@ keywords! {
         "Ends the TLS session of this url with a close_notify.";
     }
     in RegexOption {
-    NO_EMPTY_CLASS (0, MANY) "allow_empty_class" "allow_empty_class" ["off"] [""]
-        "A class without a character matches nothing.";
-    NO_JAVASCRIPT_ESCAPES (0, MANY) "alt_bsux" "alt_bsux" ["off"] [""]
-        "Some escapes mean what they mean in JavaScript.";
+    SUPPORTED (0, MANY) "allow_empty_class" "allow_empty_class" ["off"] [""]
+        "`[]` matches nothing, and `[^]` any character.";
+    SUPPORTED (0, MANY) "alt_bsux" "alt_bsux" ["off"] [""]
+        "`\\u20AC` is the character with this number; `\\u`, `\\U` and `\\x` without their digits are letters.";
     SUPPORTED (0, MANY) "auto_callout" "auto_callout" ["off"] [""]
         "Changes nothing: there are no callouts.";
     SUPPORTED (0, MANY) "caseless" "caseless" ["off"] [""]
@@ -96,13 +93,13 @@ keywords! {
         "`$` matches only at the very end, not also before a last line end.";
     SUPPORTED (0, MANY) "dotall" "dotall" ["off"] [""]
         "`.` matches a line end too.";
-    NO_DUPLICATE_NAMES (0, MANY) "dupnames" "dupnames" ["off"] [""]
-        "Several groups may have the same name.";
+    SUPPORTED (0, MANY) "dupnames" "dupnames" ["off"] [""]
+        "Several groups may have the same name, which no reference may use then.";
     SUPPORTED (0, MANY) "extended" "extended" ["off"] [""]
         "White space and comments in the pattern do not count.";
     SUPPORTED (0, MANY) "firstline" "firstline" ["off"] [""]
         "A match begins in the first line of what is searched.";
-    NO_UNSET_GROUPS (0, MANY) "match_unset_backref" "match_unset_backref" ["off"] [""]
+    SUPPORTED (0, MANY) "match_unset_backref" "match_unset_backref" ["off"] [""]
         "A reference to a group that took no part matches the empty text.";
     SUPPORTED (0, MANY) "multiline" "multiline" ["off"] [""]
         "`^` and `$` match at every line.";

@@ -44,18 +44,6 @@ const NO_PASSWORD: Status = Status::Refused(
 const NO_PATTERN_STACK: Status = Status::Ignored(
     "the engines that search here need no stack of their own; time and memory are bounded without it",
 );
-const NO_EMPTY_CLASS: Status = Status::Refused(
-    "the engine reads `]` after `[` as a character; write `[^\\s\\S]` for a class that matches nothing",
-);
-const NO_JAVASCRIPT_ESCAPES: Status = Status::Refused(
-    "the escapes `\\u` and `\\x` of JavaScript are not known; write the number of a character as `\\x{20AC}`",
-);
-const NO_DUPLICATE_NAMES: Status = Status::Refused(
-    "every group needs a name of its own; write `(?:` for groups that nothing refers to",
-);
-const NO_UNSET_GROUPS: Status = Status::Refused(
-    "a reference to a group that took no part never matches; write `(?:\\1)?` where it may be empty",
-);
 const NO_IPTABLES: Status =
     Status::Ignored("iptables and ipsets are never touched; write such rules yourself");
 const OWN_NAMES: Status = Status::Ignored(
