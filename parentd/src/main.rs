@@ -9,7 +9,6 @@ mod dump;
 mod fifos;
 mod load;
 mod log_file;
-mod namespace;
 mod pidfile;
 mod published;
 #[cfg(test)]
@@ -18,7 +17,6 @@ mod scripts;
 mod start;
 mod supervisor;
 mod told;
-mod tracking;
 mod transfer;
 
 use std::ffi::CString;

@@ -14,18 +14,16 @@ use kr_model::check::Suspension;
 use kr_model::lvs::{ServiceKey, Verdict};
 use kr_model::route::Route;
 use kr_model::rule::Rule;
-use kr_model::track::{Tracker, TrackerSource, TrackerState};
-use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
+use kr_model::{CheckerId, Generation, InstanceId, VirtualServerId};
 use kr_sys::privilege::Duty;
 
 use crate::published::{Published, services};
 
-/// The slice of the VRRP process: tracked objects with their states, then the instances.
+/// The slice of the VRRP process.
 pub(crate) fn to_vrrpd(
     config: &Config,
     generation: Generation,
     resume: Option<&Published>,
-    state: impl Fn(TrackerId, &TrackerSource) -> TrackerState,
 ) -> Vec<ToVrrpd> {
     let mut out = vec![
         ToVrrpd::Begin(generation),
@@ -36,14 +34,6 @@ pub(crate) fn to_vrrpd(
         if let Some(snapshot) = resume.and_then(|published| published.bfd.get(id)) {
             out.push(ToVrrpd::ResumeBfd(Box::new(snapshot.clone())));
         }
-    }
-    for (id, entry) in &config.trackers {
-        out.push(ToVrrpd::Tracker(Tracker {
-            id: *id,
-            kind: entry.source.kind(),
-            name: entry.name.clone(),
-            state: state(*id, &entry.source),
-        }));
     }
     for (id, entry) in &config.instances {
         out.push(ToVrrpd::Instance(Box::new(entry.instance.clone())));
@@ -104,7 +94,6 @@ pub(crate) fn to_checkerd(
         }
     }
     out.extend(config.instances.keys().copied().map(ToCheckerd::Instance));
-    out.extend(config.bfd.keys().copied().map(ToCheckerd::Session));
     let suspensions = suspensions(config).into_iter().map(Box::new);
     out.extend(suspensions.map(ToCheckerd::Suspension));
     out.push(ToCheckerd::Commit(generation));
@@ -225,7 +214,6 @@ fn resume_ipvsd(config: &Config, published: &Published, out: &mut Vec<ToIpvsd>) 
     let former = published.services.difference(&present);
     out.extend(former.copied().map(ToIpvsd::Former));
     out.extend(published.timeouts.map(ToIpvsd::OriginalTimeouts));
-    out.extend(published.sync.then_some(ToIpvsd::FormerSync));
 }
 
 #[cfg(test)]
@@ -235,19 +223,20 @@ mod tests {
     use kr_model::net::Family;
     use kr_model::units::Port;
 
+    use std::path::Path;
+
+    use kr_config::memory::MemoryHost;
+    use kr_config::parse::ParseOptions;
+
     use super::*;
     use crate::sample::{config, config_with, published};
 
     const G: Generation = Generation(3);
 
-    fn pending(_: TrackerId, _: &TrackerSource) -> TrackerState {
-        TrackerState::Pending
-    }
-
     #[test]
     fn each_child_gets_its_own_slice_between_begin_and_commit() {
         let config = config();
-        let to_vrrpd = to_vrrpd(&config, G, None, pending);
+        let to_vrrpd = to_vrrpd(&config, G, None);
         let [
             ToVrrpd::Begin(G),
             ToVrrpd::Global(_),
@@ -266,7 +255,6 @@ mod tests {
             ToCheckerd::Global(_),
             ToCheckerd::Checker(checker),
             ToCheckerd::Instance(spoken_of),
-            ToCheckerd::Session(_),
             ToCheckerd::Commit(G),
         ] = to_checkerd.as_slice()
         else {
@@ -290,11 +278,41 @@ mod tests {
     }
 
     #[test]
+    fn routes_and_rules_follow_the_instances_and_the_static_ones_come_first() {
+        let text = "static_ipaddress {\n 10.0.0.1/24\n}\nstatic_routes {\n 10.1.0.0/16 via 10.0.0.9\n}\n\
+                    vrrp_instance VI_1 {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.2\n }\n\
+                    virtual_routes {\n 10.2.0.0/16 dev eth0\n 10.1.0.0/16 dev eth0\n }\n\
+                    virtual_rules {\n from 10.2.0.0/16 table 9 preference 5\n }\n}\n";
+        let host = MemoryHost::with_file("/k.conf", text);
+        let loaded = kr_config::load(&host, Path::new("/k.conf"), &ParseOptions::default());
+        let told = to_vrrpd(&loaded.config.unwrap(), G, None);
+        let objects: Vec<String> = told
+            .iter()
+            .filter_map(|message| match message {
+                ToVrrpd::StaticAddress(address) => Some(address.address.to_string()),
+                ToVrrpd::Route { instance, route } => Some(format!("{instance:?} {route}")),
+                ToVrrpd::Rule { instance, rule } => Some(format!("{instance:?} {rule}")),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            objects,
+            [
+                "10.0.0.1/24",
+                "None 10.1.0.0/16 via 10.0.0.9",
+                "Some(InstanceId(0)) 10.2.0.0/16 dev eth0",
+                "Some(InstanceId(0)) 10.1.0.0/16 dev eth0",
+                "Some(InstanceId(0)) from 10.2.0.0/16 preference 5 table 9",
+            ]
+        );
+    }
+
+    #[test]
     fn a_successor_gets_what_was_published_of_objects_that_still_exist() {
         let mut config = config();
         let published = published(&config);
         let resumed = |config: &Config| {
-            let vrrpd = to_vrrpd(config, G, Some(&published), pending);
+            let vrrpd = to_vrrpd(config, G, Some(&published));
             let checkerd = to_checkerd(config, G, Some(&published));
             let ipvsd = to_ipvsd(config, G, Some(&published));
             (

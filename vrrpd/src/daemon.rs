@@ -20,9 +20,9 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
-use kr_model::InstanceId;
 use kr_model::units::IfName;
 use kr_model::vrrp::{Authentication, Instance, Role, Transport};
+use kr_model::{InstanceId, Instant};
 use kr_netlink::route::{Event, Events, Place, Requests};
 use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
@@ -165,6 +165,10 @@ pub(crate) struct Daemon {
     signed: bool,
     /// Instances came or went whose routes and rules are not followed yet.
     routing_changed: bool,
+    /// When lifetimes of addresses begin anew.
+    renew_at: Option<Instant>,
+    /// Interfaces that the configuration names; `None` when it leaves some to the kernel.
+    named: Option<BTreeSet<IfName>>,
 }
 
 impl Daemon {
@@ -210,6 +214,8 @@ impl Daemon {
             unjudged: BTreeSet::new(),
             signed: false,
             routing_changed: false,
+            renew_at: None,
+            named: None,
         };
         daemon.table.refresh();
         Ok(daemon)
@@ -241,7 +247,7 @@ impl Daemon {
             let retry = self.table.refusals().deadline();
             let mend = self.routing.deadline();
             let router = self.router.poll_timeout();
-            let timers = [router, self.bfd.poll_timeout(), retry, mend];
+            let timers = [router, self.bfd.poll_timeout(), retry, mend, self.renew_at];
             timers.into_iter().flatten().min()
         } else {
             Some(self.clock.now())
@@ -342,6 +348,9 @@ impl Daemon {
             self.router.handle(Input::Timer, now);
             self.act()?;
         }
+        if self.renew_at.is_some_and(|at| at <= now) {
+            self.renew(&BTreeMap::new());
+        }
         if self.table.refusals().deadline().is_some_and(|at| at <= now) {
             self.set_refused()?;
         }
@@ -422,7 +431,7 @@ impl Daemon {
     /// Follows the kernel; after its last event, brings the router and the addresses up to date.
     fn serve_kernel(&mut self) -> Result<(), ChannelError> {
         let mut taken = BTreeSet::new();
-        let (mut links_changed, mut addresses_changed) = (false, false);
+        let (mut concerned, mut links_changed, mut addresses_changed) = (false, false, false);
         for _ in 0..EVENT_BUDGET {
             match self.kernel_events.next_event() {
                 Ok(None) => {
@@ -430,13 +439,16 @@ impl Daemon {
                     break;
                 }
                 Ok(Some(event)) => {
-                    match &event {
-                        Event::Link(_) | Event::LinkGone(_) => links_changed = true,
-                        Event::AddressGone(address) => {
-                            taken.insert(address.place);
+                    if self.concerns_us(&event) {
+                        concerned = true;
+                        match &event {
+                            Event::Link(_) | Event::LinkGone(_) => links_changed = true,
+                            Event::AddressGone(address) => {
+                                taken.insert(address.place);
+                            }
+                            Event::Address(address) => addresses_changed |= !address.is_ours(),
+                            Event::Forwarding { .. } => {}
                         }
-                        Event::Address(_) => addresses_changed = true,
-                        Event::Forwarding { .. } => {}
                     }
                     self.table.follow(event);
                 }
@@ -444,10 +456,13 @@ impl Daemon {
                     log::warn!("{error}; reading links and addresses anew");
                     self.kernel_events.discard();
                     self.table.refresh();
-                    links_changed = true;
+                    (concerned, links_changed) = (true, true);
                     break;
                 }
             }
+        }
+        if !concerned {
+            return Ok(());
         }
         if links_changed {
             self.adjust_sockets();
@@ -531,6 +546,7 @@ impl Daemon {
             .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
         let old_host = std::mem::replace(&mut self.host, new.host);
         self.keep_at_exit = new.global.keep_addresses_at_exit;
+        self.named = self.host.named(self.instances.values());
         let mut managed: BTreeSet<Place> = locate(old.values(), self.table.kernel())
             .into_keys()
             .collect();
@@ -570,11 +586,10 @@ impl Daemon {
         self.act()?;
         self.pass_on(news)?;
         self.siblings.retain(|id| self.instances.contains_key(&id));
-        self.siblings
-            .retain_sessions(|id| self.bfd.reach(id).is_some());
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
         self.settle_routing();
+        self.renew(&Self::lifetimes(&old, self.table.kernel()));
         self.act()?;
         self.adjust_sockets();
         log::info!(

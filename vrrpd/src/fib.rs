@@ -118,12 +118,6 @@ impl Fib {
         self.wanted.keys()
     }
 
-    /// True when the kernel's object is one that is held.
-    pub(crate) fn holds(&self, found: &Entry) -> bool {
-        let mut held = self.held.values();
-        held.any(|held| held.entry.is_held_by(found))
-    }
-
     /// The steps after which the kernel holds what is wanted, as far as it is not waiting for a further try.
     /// Rules go before the tables that they lead to, and come after them.
     pub(crate) fn changes(&self, now: Instant) -> Vec<Step> {
@@ -345,9 +339,9 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Which of the objects with our mark a killed predecessor of this process left: those that `configured` names,
-/// which may not be wanted now; routes that lead only out of interfaces of the configuration; rules that lead
-/// into a table of the configuration. Others may belong to another daemon.
+/// Which of the objects with our mark a killed predecessor of this process left that are not `configured` any
+/// more: routes that lead only out of interfaces of the configuration, and rules that lead into a table of it.
+/// Others may belong to another daemon.
 pub(crate) fn leftovers<'a>(
     found: &'a [Found],
     configured: &[&Object],
@@ -367,8 +361,8 @@ pub(crate) fn leftovers<'a>(
         .collect();
     let ours = |found: &&Found| {
         let known = entries.iter().any(|entry| entry.is_held_by(&found.entry));
-        known
-            || match &found.entry {
+        !known
+            && match &found.entry {
                 Entry::Route(route) => {
                     route.links().next().is_some() && route.links().all(&is_configured_link)
                 }

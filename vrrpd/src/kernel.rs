@@ -71,13 +71,15 @@ impl Kernel {
     /// Follows a change that this process made, before the kernel tells of it.
     pub(crate) fn made(&mut self, change: Change<'_>) {
         match change {
-            Change::Add { link, address } => self.apply(Event::Address(Address {
-                place: Place::of(link, address),
-                scope: address.scope,
-                label: address.label.clone().map(String::from),
-                protocol: Some(PROTOCOL),
-                flags: 0,
-            })),
+            Change::Add { link, address } | Change::Renew { link, address } => {
+                self.apply(Event::Address(Address {
+                    place: Place::of(link, address),
+                    scope: address.scope,
+                    label: address.label.clone().map(String::from),
+                    protocol: Some(PROTOCOL),
+                    flags: 0,
+                }))
+            }
             Change::Remove(place) => self.forget(place),
         }
     }

@@ -60,12 +60,11 @@ impl Routing {
         self.make(kernel, now);
     }
 
-    /// Takes over what a predecessor of this process left, and removes what of it is not wanted: before the
-    /// first [`Routing::want`] that changes something. `configured` is everything that may be wanted now or later.
+    /// Finds what a predecessor of this process left: before the first [`Routing::want`], which then removes what
+    /// of it is not wanted. What the configuration, `configured`, does not know any more goes here.
     pub(crate) fn adopt(
         &mut self,
-        wishes: Wishes,
-        configured: &[&Object],
+        configured: Wishes,
         is_configured_link: impl Fn(u32) -> bool,
         kernel: &Kernel,
         now: Instant,
@@ -73,17 +72,21 @@ impl Routing {
         if configured.is_empty() {
             return;
         }
-        let tables = Tables::of(configured.iter().copied());
+        let objects: Vec<&Object> = configured.iter().map(|(object, _)| object).collect();
+        let tables = Tables::of(objects.iter().copied());
         let Some(found) = self.read(&tables, now) else {
             return;
         };
-        self.fib.want(wishes);
+        self.discard(
+            &leftovers(&found, &objects, kernel, is_configured_link),
+            kernel,
+        );
+        self.fib.want(configured);
         self.fib.observe(&found, kernel);
-        let left: Vec<&Found> = leftovers(&found, configured, kernel, is_configured_link)
-            .into_iter()
-            .filter(|found| !self.fib.holds(&found.entry))
-            .collect();
-        let changes: Vec<Change<'_>> = left.into_iter().map(Change::Discard).collect();
+    }
+
+    fn discard(&mut self, left: &[&Found], kernel: &Kernel) {
+        let changes: Vec<Change<'_>> = left.iter().copied().map(Change::Discard).collect();
         if changes.is_empty() {
             return;
         }

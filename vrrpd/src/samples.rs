@@ -38,6 +38,7 @@ pub(crate) fn virtual_address(text: &str) -> VirtualAddress {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        lifetime: None,
     }
 }
 

@@ -73,7 +73,9 @@ impl Table {
                 log::error!("cannot change addresses: {error}; trying again");
                 self.refresh();
                 let additions = changes.iter().filter_map(|change| match *change {
-                    Change::Add { link, address } => Some(Place::of(link, address)),
+                    Change::Add { link, address } | Change::Renew { link, address } => {
+                        Some(Place::of(link, address))
+                    }
                     Change::Remove(_) => None,
                 });
                 for place in additions.filter(|place| !self.kernel.holds(*place)) {
@@ -87,7 +89,7 @@ impl Table {
                 self.kernel.made(*change);
             }
             match *change {
-                Change::Add { link, address } => {
+                Change::Add { link, address } | Change::Renew { link, address } => {
                     self.follow_addition(Place::of(link, address), outcome, now);
                 }
                 Change::Remove(place) => {

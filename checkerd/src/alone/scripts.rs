@@ -90,8 +90,7 @@ impl Scripts {
                 Purpose::Abandoned
                 | Purpose::Daemon
                 | Purpose::Notify { .. }
-                | Purpose::Reader { .. }
-                | Purpose::Track { .. },
+                | Purpose::Reader { .. },
                 _,
             ) => None,
         }

@@ -8,9 +8,9 @@ pub mod channel;
 pub mod codec;
 mod early;
 pub mod edge;
-mod words;
+mod instances;
 
 pub use channel::{Channel, ChannelError};
 pub use codec::{CodecError, MAX_FRAME};
 pub use early::{Early, Judgement};
-pub use words::{Instances, Sessions, Subject, Unknown, Words};
+pub use instances::{Instances, UnknownInstance};

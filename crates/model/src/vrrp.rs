@@ -212,6 +212,9 @@ pub struct VirtualAddress {
     pub tracked: bool,
     /// `preferred_lft` of an IPv6 address; `None` is forever.
     pub preferred_lifetime: Option<Duration>,
+    /// `vip_lifetime`: how long the kernel keeps it unless the process renews it, at least a second; `None` is
+    /// forever.
+    pub lifetime: Option<Duration>,
 }
 
 /// Flags of an address line.

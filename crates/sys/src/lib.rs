@@ -10,4 +10,3 @@ pub mod privilege;
 pub mod sandbox;
 pub mod signals;
 pub mod spawn;
-pub mod tuning;

@@ -26,7 +26,6 @@ use nix::unistd::{
 use crate::capability;
 use crate::fd::adopt;
 use crate::privilege::{Duty, Role};
-use crate::tuning::Tuning;
 
 /// Descriptors are moved here before the fork, so that none of them is in the way of the numbers that
 /// the program expects.
@@ -100,13 +99,11 @@ pub fn spawn_child(
     (role, duty): (Role, Duty),
     program: &Program,
     identity: &Identity,
-    tuning: &Tuning,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
 ) -> io::Result<Process> {
     let confinement = Confinement::Child {
         capabilities: role.mask() | duty.mask(),
-        tuning,
     };
     spawn(
         program,
@@ -258,8 +255,6 @@ pub enum Step {
     Session,
     /// Standard and handed descriptors.
     Descriptors,
-    /// Priority, CPUs, limits.
-    Tuning,
     /// Capability bounding set.
     BoundingSet,
     /// Groups and user.
@@ -277,11 +272,10 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 10] = [
         Self::Signals,
         Self::Session,
         Self::Descriptors,
-        Self::Tuning,
         Self::BoundingSet,
         Self::Account,
         Self::Capabilities,
@@ -303,7 +297,6 @@ impl Step {
             Self::ParentDeath => 7,
             Self::Directory => 8,
             Self::Execute => 9,
-            Self::Tuning => 10,
         }
     }
 
@@ -312,9 +305,6 @@ impl Step {
             Self::Signals => "signals cannot be reset",
             Self::Session => "no new session",
             Self::Descriptors => "descriptors cannot be arranged",
-            Self::Tuning => {
-                "its priority, CPUs or limits cannot be set (CAP_SYS_NICE and CAP_SYS_RESOURCE are needed)"
-            }
             Self::BoundingSet => {
                 "the capability bounding set cannot be reduced (CAP_SETPCAP is needed)"
             }
@@ -332,17 +322,12 @@ impl Step {
 const REPORT: usize = 5;
 
 #[derive(Debug, Clone, Copy)]
-enum Confinement<'a> {
-    Child {
-        capabilities: u64,
-        tuning: &'a Tuning,
-    },
-    Script {
-        no_new_privileges: bool,
-    },
+enum Confinement {
+    Child { capabilities: u64 },
+    Script { no_new_privileges: bool },
 }
 
-impl Confinement<'_> {
+impl Confinement {
     const fn forbids_new_privileges(self) -> bool {
         match self {
             Self::Child { .. } => true,
@@ -354,7 +339,7 @@ impl Confinement<'_> {
 /// Everything that is needed after the fork, made before it.
 struct Plan<'a> {
     identity: Option<&'a Identity>,
-    confinement: Confinement<'a>,
+    confinement: Confinement,
     null: OwnedFd,
     handed: Vec<OwnedFd>,
     stderr: Stderr,
@@ -373,7 +358,7 @@ fn spawn(
     identity: Option<&Identity>,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
-    confinement: Confinement<'_>,
+    confinement: Confinement,
 ) -> io::Result<Process> {
     let (failure, report) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     let null = OpenOptions::new()
@@ -454,12 +439,7 @@ fn park(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(PARKING)).map(adopt)
 }
 
-/// A descriptor of a process, which becomes readable when the process ends. It is of whatever process has the
-/// number now: look at that again afterwards.
-///
-/// # Errors
-/// `ESRCH` when there is none, and as the kernel says.
-pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let number = Errno::result(result)?;
@@ -488,16 +468,7 @@ impl Plan<'_> {
         reset_signals().map_err(at(Step::Signals))?;
         setsid().map_err(at(Step::Session))?;
         self.arrange_descriptors().map_err(at(Step::Descriptors))?;
-        if let Confinement::Child {
-            capabilities,
-            tuning,
-        } = self.confinement
-        {
-            tuning
-                .apply(&Tuning::default(), None)
-                .map_err(at(Step::Tuning))?;
-            // At the soft limit of its CPU time; the hard one says enough.
-            ignore(Signal::SIGXCPU).map_err(at(Step::Tuning))?;
+        if let Confinement::Child { capabilities } = self.confinement {
             capability::limit_bounding(capabilities).map_err(at(Step::BoundingSet))?;
             // Without this the change of the user would empty the permitted set.
             prctl::set_keepcaps(true).map_err(at(Step::Capabilities))?;
@@ -505,7 +476,7 @@ impl Plan<'_> {
         if let Some(identity) = self.identity {
             change_account(identity).map_err(at(Step::Account))?;
         }
-        if let Confinement::Child { capabilities, .. } = self.confinement {
+        if let Confinement::Child { capabilities } = self.confinement {
             capability::set(capabilities, capabilities).map_err(at(Step::Capabilities))?;
             capability::raise_ambient(capabilities).map_err(at(Step::Capabilities))?;
         }
@@ -560,15 +531,6 @@ fn reset_signals() -> Result<(), Errno> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-}
-
-fn ignore(signal: Signal) -> Result<(), Errno> {
-    // SAFETY: the disposition runs no code of this process.
-    let before = unsafe { libc::signal(signal as libc::c_int, libc::SIG_IGN) };
-    if before == libc::SIG_ERR {
-        return Err(Errno::last());
-    }
-    Ok(())
 }
 
 fn change_account(identity: &Identity) -> Result<(), Errno> {

@@ -36,6 +36,7 @@ pub(crate) fn address(last: u8) -> VirtualAddress {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        lifetime: None,
     }
 }
 

@@ -55,7 +55,6 @@ fn global() -> ToIpvsd {
         removal: Removal::OneByOne,
         announce_at_start: false,
         timeouts: TimeoutSettings::NONE,
-        sync: None,
     })
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use kr_config::typed::{Config, InstanceEntry};
 use kr_model::ScriptId;
-use kr_model::global::JsonVersion;
 use kr_model::vrrp::{
     Authentication, Counters, Instance, Preemption, Role, Snapshot, State, Version, WantedState,
 };
@@ -30,11 +29,7 @@ pub(super) fn text(data: &Data<'_>) -> String {
             })
         })
         .collect();
-    match data.config.global.dumps.json {
-        JsonVersion::One => Value::from(instances),
-        JsonVersion::Two => json!({"vrrp": instances, "track_process": []}),
-    }
-    .to_string()
+    Value::from(instances).to_string()
 }
 
 fn instance_data(
@@ -48,6 +43,8 @@ fn instance_data(
         fields.extend(state(&entry.instance, snapshot, moment));
         fields.insert("smtp_alert".to_owned(), Value::from(entry.mail));
         fields.insert("strict_mode".to_owned(), Value::from(entry.strict));
+        fields.insert("vroutes".to_owned(), lines(&entry.routes));
+        fields.insert("vrules".to_owned(), lines(&entry.rules));
         let notify = &entry.notify;
         let deletion = notify.deleted;
         fields.insert("notify_deleted".to_owned(), deletion.is_some().into());
@@ -67,6 +64,11 @@ fn instance_data(
         }
     }
     data
+}
+
+/// Each in the words of `ip`.
+fn lines<T: ToString>(objects: &[T]) -> Value {
+    objects.iter().map(T::to_string).collect()
 }
 
 fn script_field(config: &Config, name: &str, script: Option<ScriptId>) -> Option<(String, Value)> {
@@ -118,8 +120,6 @@ fn settings(instance: &Instance) -> Value {
         },
         "vips": lines(&instance.addresses),
         "evips": lines(&instance.excluded),
-        "vroutes": [],
-        "vrules": [],
         "track_ifp": [],
         "track_script": [],
         "track_process": [],

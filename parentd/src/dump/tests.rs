@@ -17,7 +17,6 @@ fn data<'a>(
 ) -> Data<'a> {
     Data {
         config,
-        label: "",
         generation: Generation(3),
         published,
         children,
@@ -31,6 +30,40 @@ fn assert_lines(text: &str, expected: &[&str]) {
     for line in expected {
         assert!(lines.any(|found| found == *line), "no `{line}` in:\n{text}");
     }
+}
+
+#[test]
+fn routes_and_rules_are_shown_in_the_words_of_ip() {
+    let config = config_with(
+        "vrrp_instance VI_1 {",
+        "static_ipaddress {\n10.0.0.1/24\n}\nstatic_routes {\n10.1.0.0/16 via 10.0.0.9\n}\n\
+         static_rules {\nfrom 10.1.0.0/16 table 9 preference 5\n}\nvrrp_instance VI_1 {\n\
+         virtual_routes {\n10.2.0.0/16 dev eth0\n}\nvirtual_rules {\nto 10.2.0.0/16 blackhole preference 6\n}",
+    );
+    let published = published(&config);
+    let data = data(&config, &published, &[]);
+    assert_lines(
+        &vrrp::topology(&data).into_string(),
+        &[
+            "------< Static Addresses >------",
+            " Address = 10.0.0.1/24 dev eth0 scope global",
+            "------< Static Routes >------",
+            " 10.1.0.0/16 via 10.0.0.9",
+            "------< Static Rules >------",
+            " from 10.1.0.0/16 preference 5 table 9",
+            "------< VRRP Topology >------",
+            "   Virtual Routes = 1",
+            "     10.2.0.0/16 dev eth0",
+            "   Virtual Rules = 1",
+            "     from all to 10.2.0.0/16 preference 6 blackhole",
+        ],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json::text(&data)).unwrap();
+    assert_eq!(json[0]["data"]["vroutes"][0], "10.2.0.0/16 dev eth0");
+    assert_eq!(
+        json[0]["data"]["vrules"][0],
+        "from all to 10.2.0.0/16 preference 6 blackhole"
+    );
 }
 
 #[test]

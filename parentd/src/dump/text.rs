@@ -36,6 +36,12 @@ impl Text {
         self.raw(format_args!(" {:indent$}{label} = {value}", ""));
     }
 
+    /// A line without a label.
+    pub(super) fn line(&mut self, value: impl fmt::Display) {
+        let indent = self.indent;
+        self.raw(format_args!(" {:indent$}{value}", ""));
+    }
+
     pub(super) fn flag(&mut self, label: &str, value: bool) {
         self.value(label, if value { "yes" } else { "no" });
     }

@@ -1,8 +1,11 @@
 //! `keepalived.data`: the instances, and `keepalived.stats`: their counters.
 
-use kr_config::typed::{Config, InstanceEntry};
+use std::fmt::Display;
+
+use kr_config::typed::{Config, InstanceEntry, Statics};
 use kr_model::ScriptId;
 use kr_model::signing::{AntiReplay, Signing};
+use kr_model::units::IfName;
 use kr_model::vrrp::{
     Announce, Authentication, Counters, Instance, Preemption, Role, Snapshot, Transport, Version,
     VirtualAddress, WantedState,
@@ -20,6 +23,7 @@ pub(super) fn topology(data: &Data<'_>) -> Text {
     text.value("Startup delay", Seconds(global.startup_delay));
     text.flag("Keep addresses at exit", global.keep_addresses_at_exit);
     text.flag("Dynamic interfaces", global.dynamic_interfaces);
+    statics(&mut text, &data.config.statics);
     text.title("VRRP Topology");
     for (id, entry) in &data.config.instances {
         text.value("VRRP Instance", &entry.instance.name);
@@ -29,6 +33,8 @@ pub(super) fn topology(data: &Data<'_>) -> Text {
                 None => text.value("State", "not known yet"),
             }
             settings(text, &entry.instance);
+            objects(text, "Virtual Routes", &entry.routes);
+            objects(text, "Virtual Rules", &entry.rules);
             scripts(text, data.config, entry);
             if let Some(snapshot) = data.published.instances.get(id) {
                 text.value("Counters", "");
@@ -38,6 +44,40 @@ pub(super) fn topology(data: &Data<'_>) -> Text {
     }
     sync_groups(&mut text, data);
     text
+}
+
+/// What is there whatever the instances do, under the titles that keepalived has.
+fn statics(text: &mut Text, statics: &Statics) {
+    if !statics.addresses.is_empty() {
+        text.title("Static Addresses");
+        for address in &statics.addresses {
+            let device = address.device.as_ref().map_or("?", IfName::as_str);
+            text.value("Address", address_on(device, address));
+        }
+    }
+    if !statics.routes.is_empty() {
+        text.title("Static Routes");
+        lines(text, &statics.routes);
+    }
+    if !statics.rules.is_empty() {
+        text.title("Static Rules");
+        lines(text, &statics.rules);
+    }
+}
+
+/// Routes or rules of an instance.
+fn objects<T: Display>(text: &mut Text, label: &str, objects: &[T]) {
+    if !objects.is_empty() {
+        text.value(label, objects.len());
+        text.under(|text| lines(text, objects));
+    }
+}
+
+/// Each in the words of `ip`.
+fn lines<T: Display>(text: &mut Text, objects: &[T]) {
+    for object in objects {
+        text.line(object);
+    }
 }
 
 fn sync_groups(text: &mut Text, data: &Data<'_>) {
@@ -172,6 +212,10 @@ fn addresses(text: &mut Text, label: &str, instance: &Instance, addresses: &[Vir
 /// An address in the form of its configuration line.
 pub(super) fn address_line(instance: &Instance, address: &VirtualAddress) -> String {
     let device = address.device.as_ref().unwrap_or(&instance.interface);
+    address_on(device.as_str(), address)
+}
+
+fn address_on(device: &str, address: &VirtualAddress) -> String {
     let scope = match address.scope {
         0 => "global".to_owned(),
         200 => "site".to_owned(),

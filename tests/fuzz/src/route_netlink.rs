@@ -34,6 +34,7 @@ fn same_again(address: &Address) {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        lifetime: None,
     };
     let link = address.place.link;
     assert_eq!(Place::of(link, &wanted), address.place);

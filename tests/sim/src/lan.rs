@@ -502,6 +502,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             flags: AddressFlags::default(),
             tracked: true,
             preferred_lifetime: None,
+            lifetime: None,
         }],
         excluded: Vec::new(),
         announce: Announce {

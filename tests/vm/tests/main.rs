@@ -27,6 +27,5 @@ mod draining;
 mod forms;
 mod pools;
 mod resilience;
-mod sync;
 mod table;
 mod traffic;

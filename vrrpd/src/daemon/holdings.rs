@@ -2,9 +2,14 @@
 //! and rules, static and of instances.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kr_model::InstanceId;
-use kr_model::vrrp::Instance;
+use kr_model::route::{Hop, Table};
+use kr_model::units::IfName;
+use kr_model::vrrp::{Instance, VirtualAddress};
+use kr_netlink::fib::Object;
+use kr_netlink::route::{Change, Event, Place};
 
 use super::{Daemon, present};
 use crate::addresses::{Located, device, locate, locate_statics, reconcile, renewed};
@@ -12,7 +17,44 @@ use crate::fib::{Owner, Wishes};
 use crate::intake::HostObjects;
 use crate::kernel::Kernel;
 
+/// How often an address is renewed within its lifetime: two renewals may fail.
+const RENEWALS: u32 = 3;
+
 impl HostObjects {
+    /// Every interface that the instances and these objects name; `None` when a route leaves it to the kernel to
+    /// find its interface.
+    pub(super) fn named<'a>(
+        &self,
+        instances: impl Iterator<Item = &'a Instance>,
+    ) -> Option<BTreeSet<IfName>> {
+        let mut named = BTreeSet::new();
+        for instance in instances {
+            let all = instance.addresses.iter().chain(&instance.excluded);
+            named.extend(all.map(|address| device(instance, address).clone()));
+            let tracked = instance.tracked_interfaces.iter();
+            named.extend(tracked.map(|tracked| tracked.interface.clone()));
+            named.insert(instance.interface.clone());
+        }
+        named.extend(
+            self.addresses
+                .iter()
+                .filter_map(|address| address.device.clone()),
+        );
+        for (object, _) in &self.routing {
+            if let Object::Route(route) = object {
+                let open = |hop: &Hop| hop.gateway.is_some() && hop.device.is_none();
+                if route.path.hops().any(open) {
+                    return None;
+                }
+                if let Table::Vrf(name) = &route.table {
+                    named.insert(name.clone());
+                }
+            }
+            named.extend(object.devices().cloned());
+        }
+        Some(named)
+    }
+
     /// Every address that shall be set now.
     pub(super) fn wanted<'a>(
         &'a self,
@@ -27,6 +69,59 @@ impl HostObjects {
 }
 
 impl Daemon {
+    /// False for an event of a link that the configuration does not name: on a host with thousands of those, their
+    /// coming and going costs no more than the reading.
+    pub(super) fn concerns_us(&self, event: &Event) -> bool {
+        let Some(named) = &self.named else {
+            return true;
+        };
+        let kernel = self.table.kernel();
+        let known = |link| {
+            kernel
+                .link(link)
+                .is_some_and(|link| named.contains(&link.name))
+        };
+        match event {
+            Event::Link(link) => named.contains(&link.name) || known(link.index),
+            Event::LinkGone(link) | Event::Forwarding { link, .. } => known(*link),
+            Event::Address(address) | Event::AddressGone(address) => known(address.place.link),
+        }
+    }
+
+    /// Begins the lifetimes of all addresses anew that have one, and of those of which it changed with a reload.
+    pub(super) fn renew(&mut self, changed: &BTreeMap<Place, Option<Duration>>) {
+        let kernel = self.table.kernel();
+        let wanted = self.host.wanted(&self.instances, &self.present, kernel);
+        let lapses = |place: &Place, address: &VirtualAddress| {
+            let before = changed.get(place);
+            address.lifetime.is_some() || before.is_some_and(|before| *before != address.lifetime)
+        };
+        let held = wanted.iter().filter(|(place, _)| kernel.holds(**place));
+        let changes: Vec<Change<'_>> = held
+            .filter(|(place, address)| lapses(place, address))
+            .map(|(place, address)| Change::Renew {
+                link: place.link,
+                address,
+            })
+            .collect();
+        self.table.make(&changes, self.clock.now());
+        let all = self.instances.values();
+        let all = all.flat_map(|one| one.addresses.iter().chain(&one.excluded));
+        let shortest = all.filter_map(|address| address.lifetime).min();
+        self.renew_at = shortest.map(|time| self.clock.now().saturating_add(time / RENEWALS));
+    }
+
+    /// Lifetimes of the addresses of a configuration, to be compared after a reload.
+    pub(super) fn lifetimes(
+        instances: &BTreeMap<InstanceId, Instance>,
+        kernel: &Kernel,
+    ) -> BTreeMap<Place, Option<Duration>> {
+        let located = locate(instances.values(), kernel).into_iter();
+        located
+            .map(|(place, address)| (place, address.lifetime))
+            .collect()
+    }
+
     /// Sets the static addresses before the instances start, which may send from them. Those that go leave with
     /// the other addresses.
     pub(super) fn set_statics(&mut self, old: &HostObjects) {
@@ -49,14 +144,14 @@ impl Daemon {
         self.table.make(&changes, self.clock.now());
     }
 
-    /// Routes and rules that shall be set now.
-    fn wishes(&self) -> Wishes {
+    /// Routes and rules that shall be set when these instances hold what is theirs.
+    fn wishes(&self, is_present: impl Fn(InstanceId) -> bool) -> Wishes {
         let objects = self.host.routing.iter();
         objects
             .filter_map(|(object, instance)| {
                 let owner = match instance {
                     None => Owner::Static,
-                    Some(id) if self.present.contains(id) => {
+                    Some(id) if is_present(*id) => {
                         Owner::Instance(self.instances.get(id)?.name.clone())
                     }
                     Some(_) => return None,
@@ -68,30 +163,28 @@ impl Daemon {
 
     /// Makes the kernel hold the routes and rules of present instances.
     pub(super) fn settle_routing(&mut self) {
-        let wishes = self.wishes();
+        let wishes = self.wishes(|id| self.present.contains(&id));
         self.routing
             .want(wishes, self.table.kernel(), self.clock.now());
     }
 
     /// Finds routes and rules of a predecessor.
     pub(super) fn adopt_routing(&mut self) {
-        let configured: Vec<_> = self.host.routing.iter().map(|(object, _)| object).collect();
+        let configured = self.wishes(|_| true);
         let kernel = self.table.kernel();
         let own = self.instances.values().flat_map(|instance| {
             let all = instance.addresses.iter().chain(&instance.excluded);
             all.map(|address| device(instance, address))
                 .chain([&instance.interface])
         });
-        let named = configured.iter().flat_map(|object| object.devices());
+        let named = configured.iter().flat_map(|(object, _)| object.devices());
         let links: BTreeSet<u32> = own
             .chain(named)
             .filter_map(|name| kernel.named(name))
             .map(|link| link.index.get())
             .collect();
-        let wishes = self.wishes();
         self.routing.adopt(
-            wishes,
-            &configured,
+            configured,
             |link| links.contains(&link),
             kernel,
             self.clock.now(),

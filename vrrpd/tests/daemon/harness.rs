@@ -79,6 +79,7 @@ pub(crate) fn address(text: &str) -> VirtualAddress {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        lifetime: None,
     }
 }
 

@@ -1,12 +1,8 @@
-mod told;
-
 use std::net::SocketAddr;
 
 use kr_model::check::{Connection, HttpProbe, HttpVersion, StatusRange, Timing, Url};
 
 use super::*;
-
-mod share;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -84,7 +80,6 @@ fn configuration(generation: u64, checkers: &[Checker], resume: &[CheckerSnapsho
     Input::Configure(Configuration {
         generation: Generation(generation),
         checkers: checkers.to_vec(),
-        share: false,
         resume: resume.to_vec(),
     })
 }

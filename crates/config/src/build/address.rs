@@ -87,6 +87,10 @@ impl Build<'_> {
             flags,
             tracked,
             preferred_lifetime: self.lifetime(options.lifetime, address),
+            lifetime: match usage {
+                Use::Virtual => globals.vip_lifetime,
+                Use::Static => None,
+            },
         };
         Some((address, group))
     }

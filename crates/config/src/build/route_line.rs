@@ -417,7 +417,7 @@ impl Build<'_> {
         })
     }
 
-    /// Some kinds of route exist only in some scopes; `ip` has the same defaults for them.
+    /// Some kinds of route exist only in some scopes: there the default is the widest of them.
     fn route_scope(&mut self, word: Option<&Word>, family: Family, kind: RouteKind) -> Option<u8> {
         match (word, family) {
             (Some(word), Family::Inet) => {
@@ -434,8 +434,9 @@ impl Build<'_> {
             (None, Family::Inet6) => Some(0),
             (None, Family::Inet) => Some(match kind {
                 RouteKind::Local | RouteKind::Nat => 254,
-                RouteKind::Broadcast | RouteKind::Multicast | RouteKind::Anycast => 253,
+                RouteKind::Broadcast | RouteKind::Anycast => 253,
                 RouteKind::Unicast
+                | RouteKind::Multicast
                 | RouteKind::Blackhole
                 | RouteKind::Unreachable
                 | RouteKind::Prohibit

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use kr_model::net::Family;
 use kr_model::units::IfIndex;
@@ -76,8 +77,13 @@ pub(super) fn change(
                 Rtm::Newaddr,
                 flags,
                 sequence,
-                addition(link, address)?,
+                addition(link, address, false)?,
             )
+        }
+        Change::Renew { link, address } => {
+            let flags = NlmF::REQUEST | NlmF::ACK | NlmF::CREATE | NlmF::REPLACE;
+            let body = addition(link, address, true)?;
+            write(bytes, Rtm::Newaddr, flags, sequence, body)
         }
         Change::Remove(place) => {
             let flags = NlmF::REQUEST | NlmF::ACK;
@@ -100,7 +106,11 @@ fn attributes(place: Place) -> Result<RtBuffer<Ifa, Buffer>, NetlinkError> {
     Ok(attributes)
 }
 
-fn addition(link: IfIndex, address: &VirtualAddress) -> Result<Ifaddrmsg, NetlinkError> {
+fn addition(
+    link: IfIndex,
+    address: &VirtualAddress,
+    renewed: bool,
+) -> Result<Ifaddrmsg, NetlinkError> {
     let place = Place::of(link, address);
     let mut attributes = attributes(place)?;
     if let Some(broadcast) = address.broadcast {
@@ -112,10 +122,15 @@ fn addition(link: IfIndex, address: &VirtualAddress) -> Result<Ifaddrmsg, Netlin
         push(&mut attributes, Ifa::Label, &text)?;
     }
     push(&mut attributes, Ifa::Flags, &flags(address).to_ne_bytes())?;
-    if let Some(preferred) = address.preferred_lifetime {
-        let seconds = u32::try_from(preferred.as_secs()).unwrap_or(FOREVER);
+    let seconds = |time: Option<Duration>| {
+        time.and_then(|time| u32::try_from(time.as_secs()).ok())
+            .unwrap_or(FOREVER)
+    };
+    let valid = seconds(address.lifetime);
+    let preferred = seconds(address.preferred_lifetime).min(valid);
+    if preferred != FOREVER || renewed {
         // `struct ifa_cacheinfo`: preferred and valid lifetime; the two times are the kernel's to fill.
-        let info = [seconds, FOREVER, 0, 0].map(u32::to_ne_bytes).concat();
+        let info = [preferred, valid, 0, 0].map(u32::to_ne_bytes).concat();
         push(&mut attributes, Ifa::Cacheinfo, &info)?;
     }
     push(&mut attributes, Ifa::from(IFA_PROTO), &[PROTOCOL])?;
@@ -199,7 +214,6 @@ fn octets(address: IpAddr) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use kr_model::net::Cidr;
     use kr_model::units::IfName;
@@ -221,6 +235,7 @@ mod tests {
             flags: AddressFlags::default(),
             tracked: true,
             preferred_lifetime: None,
+            lifetime: None,
         }
     }
 
@@ -262,6 +277,30 @@ mod tests {
                 5, 0, 11, 0, 112, 0, 0, 0,                        // IFA_PROTO
             ][..]
         );
+    }
+
+    #[test]
+    fn a_lifetime_is_sent_with_the_address_and_again_when_it_is_renewed() {
+        let link = IfIndex::try_from(3).unwrap();
+        let limited = VirtualAddress {
+            lifetime: Some(Duration::from_secs(60)),
+            ..virtual_address("10.0.0.1", 24)
+        };
+        let unlimited = virtual_address("10.0.0.1", 24);
+        let lifetimes = |wanted: Change<'_>| {
+            let bytes = wanted.request(1).unwrap();
+            // IFA_CACHEINFO has 20 bytes.
+            let start = bytes.windows(4).position(|head| head == [20, 0, 6, 0])?;
+            let number = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+            Some((number(start + 4), number(start + 8)))
+        };
+        let add = |address| lifetimes(Change::Add { link, address });
+        let renew = |address| lifetimes(Change::Renew { link, address });
+        assert_eq!(add(&limited), Some((60, 60)));
+        assert_eq!(renew(&limited), Some((60, 60)));
+        assert_eq!(add(&unlimited), None);
+        // A lifetime that was set before ends.
+        assert_eq!(renew(&unlimited), Some((FOREVER, FOREVER)));
     }
 
     #[test]

@@ -133,6 +133,13 @@ pub enum Change<'a> {
         /// The address with its attributes.
         address: &'a VirtualAddress,
     },
+    /// Begin the lifetime of an address anew, or set the address.
+    Renew {
+        /// The link.
+        link: IfIndex,
+        /// The address with its attributes.
+        address: &'a VirtualAddress,
+    },
     /// Remove an address.
     Remove(Place),
 }

@@ -113,7 +113,7 @@ const fn forgive(change: &Change<'_>, outcome: Result<(), Errno>) -> Result<(), 
     match (change, outcome) {
         (Change::Add { .. }, Err(Errno::EEXIST))
         | (Change::Remove(_), Err(Errno::EADDRNOTAVAIL | Errno::ENOENT | Errno::ENODEV)) => Ok(()),
-        (Change::Add { .. } | Change::Remove(_), outcome) => outcome,
+        (Change::Add { .. } | Change::Renew { .. } | Change::Remove(_), outcome) => outcome,
     }
 }
 
