@@ -180,7 +180,10 @@ impl Daemon {
     /// One wake-up. False: the process is done.
     fn turn(&mut self) -> Result<bool, DaemonError> {
         let deadline = self.deadline();
-        let ready = self.events.wait(deadline).map_err(DaemonError::Loop)?;
+        let ready = self
+            .events
+            .wait_coarsely(deadline, self.clock.now())
+            .map_err(DaemonError::Loop)?;
         let now = self.clock.now();
         for ready in ready {
             match ready.token {
@@ -197,12 +200,12 @@ impl Daemon {
                     let suspended = self.holder.addresses_changed();
                     self.suspend(suspended, now);
                 }
-                MAIL => self.mailer.ready(&self.events, now),
+                MAIL => self.mailer.ready(ready, &self.events, now),
                 METRICS => self.metrics.listener.iter_mut().for_each(Listener::knocked),
                 Token(token) => {
                     let listener = self.metrics.listener.as_mut();
                     if !listener.is_some_and(|listener| listener.ready(token)) {
-                        self.engine.ready(token, now);
+                        self.engine.ready(ready, now);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use kr_check::http::Patterns;
 use kr_check::outcome::{LocalFault, LocalStep, Seconds};
 use kr_check::tls::TlsContext;
 use kr_check::{Action, Checks, Event, Rng};
-use kr_event::EventLoop;
+use kr_event::{EventLoop, Ready};
 use kr_ipc::edge::checkerd_ipvsd::{SocketRefusal, SocketStep, SocketWanted};
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
 use kr_model::lvs::Verdict;
@@ -153,8 +153,8 @@ impl Engine {
     }
 
     /// Serves the connection of an event.
-    pub(crate) fn ready(&mut self, token: usize, now: Instant) {
-        let ended = self.probes.ready(token, now);
+    pub(crate) fn ready(&mut self, ready: Ready, now: Instant) {
+        let ended = self.probes.ready(ready, now);
         self.finish(ended, now);
     }
 

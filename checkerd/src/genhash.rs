@@ -187,15 +187,15 @@ fn run<C: Conversation<Output = Answer>>(
     events.register(link.as_fd(), Token(0))?;
     let mut block = vec![0; BLOCK];
     loop {
-        let ready = !events.wait(Some(link.poll_timeout()))?.is_empty();
+        let ready = events.wait(Some(link.poll_timeout()))?;
+        let ready = ready.first().copied();
         let now = clock.now();
-        let mut served = if ready {
-            link.serve(now, &mut block)
-        } else {
-            link.expire(now)
+        let mut served = match ready {
+            Some(ready) => link.serve(ready, now, &mut block),
+            None => link.expire(now),
         };
-        while matches!(served, Served::Again) {
-            served = link.serve(clock.now(), &mut block);
+        while let (Served::Again, Some(ready)) = (&served, ready) {
+            served = link.serve(ready, clock.now(), &mut block);
         }
         if let Served::Done(result) = served {
             return result.map_err(Error::Fetch);

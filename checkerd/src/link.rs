@@ -2,7 +2,9 @@
 //! its inputs. Used by checks, mail and `genhash`.
 //!
 //! A connection costs few system calls: socket (non-blocking and close-on-exec from the start), connect,
-//! one registration, one look at the pending error, then reads and writes until they would block, close.
+//! one registration, then no write or read that is sure to find nothing, close. What an event says is taken
+//! at its word: a connection that is writable and has no error stands; a read that does not fill its block
+//! has taken all there was, and behind it is the end if the event said so (epoll(7)).
 
 use std::io::{self, Read as _, Write as _};
 use std::ops::ControlFlow;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use kr_check::conversation::{Conversation, Input, Timed};
 use kr_check::outcome::{LocalFault, LocalStep};
 use kr_check::{Failure, Outcome};
+use kr_event::Ready;
 use kr_model::Instant;
 use kr_model::check::Connection;
 use nix::errno::Errno;
@@ -33,7 +36,7 @@ const PING_GROUPS: &str = "net.ipv4.ping_group_range does not hold the group of 
 pub enum Served<T> {
     /// The next event or deadline will tell.
     Wait,
-    /// There is more to read; to be served again before the next wait.
+    /// There is more to read; to be served again, with the same event, before the next wait.
     Again,
     /// Over.
     Done(Result<T, Failure>),
@@ -81,9 +84,9 @@ impl<C: Conversation> Link<C> {
         })
     }
 
-    /// Serves the connection after an event, or again.
-    pub fn serve(&mut self, now: Instant, block: &mut [u8]) -> Served<C::Output> {
-        match self.advance(now, block) {
+    /// Serves the connection after an event.
+    pub fn serve(&mut self, ready: Ready, now: Instant, block: &mut [u8]) -> Served<C::Output> {
+        match self.advance(ready, now, block) {
             Ok(true) => Served::Again,
             Ok(false) => Served::Wait,
             Err(result) => {
@@ -112,18 +115,29 @@ impl<C: Conversation> Link<C> {
     /// over.
     fn advance(
         &mut self,
+        ready: Ready,
         now: Instant,
         block: &mut [u8],
     ) -> Result<bool, Result<C::Output, Failure>> {
         if !self.open {
-            match self.socket.take_error() {
-                Ok(None) => self.open = true,
-                Ok(Some(error)) | Err(error) => return Err(Err(connection_failure(&error))),
+            if ready.failed {
+                let error = match self.socket.take_error() {
+                    Ok(Some(error)) | Err(error) => error,
+                    Ok(None) => io::ErrorKind::ConnectionAborted.into(),
+                };
+                return Err(Err(connection_failure(&error)));
             }
+            if !ready.writable {
+                return Ok(false);
+            }
+            self.open = true;
             go_on(self.talk.handle(Input::Opened, now))?;
         }
         self.send()
             .map_err(|error| Err(connection_failure(&error)))?;
+        if !ready.readable {
+            return Ok(false);
+        }
         for _ in 0..READ_BUDGET {
             match (&self.socket).read(block) {
                 Ok(0) => return go_on(self.talk.handle(Input::Ended, now)).map(|()| false),
@@ -132,6 +146,12 @@ impl<C: Conversation> Link<C> {
                     go_on(self.talk.handle(Input::Received(bytes), now))?;
                     self.send()
                         .map_err(|error| Err(connection_failure(&error)))?;
+                    if count < block.len() {
+                        if ready.ended {
+                            go_on(self.talk.handle(Input::Ended, now))?;
+                        }
+                        return Ok(false);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -9,7 +9,7 @@ use kr_check::outbox::{Fate, Outbox};
 use kr_check::outcome::Seconds;
 use kr_check::resolve::{Lookup, Question, Search, from_hosts};
 use kr_check::{Failure, Outcome, Rng, Timed};
-use kr_event::{Clock, EventLoop};
+use kr_event::{Clock, EventLoop, Ready};
 use kr_model::Instant;
 use kr_model::check::{Connection, Mail, MailSettings};
 use mio::Token;
@@ -90,7 +90,7 @@ impl Mailer {
     }
 
     /// Goes on after an event of this mailer's token.
-    pub(crate) fn ready(&mut self, events: &EventLoop, now: Instant) {
+    pub(crate) fn ready(&mut self, ready: Ready, events: &EventLoop, now: Instant) {
         match &mut self.stage {
             Stage::Idle => {}
             Stage::Resolving {
@@ -113,7 +113,7 @@ impl Mailer {
             Stage::Resolving { socket: None, .. } => {}
             Stage::Delivering(link) => loop {
                 // A mail server says little: no budget is needed beyond the bound on a reply.
-                match link.serve(now, &mut self.block) {
+                match link.serve(ready, now, &mut self.block) {
                     Served::Again => {}
                     Served::Wait => break,
                     Served::Done(result) => {

@@ -6,17 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 
+use kr_check::checks::StreamAttempt;
 use kr_check::datagram::DatagramCheck;
 use kr_check::http::Patterns;
 use kr_check::outcome::{LocalFault, LocalStep, Seconds};
 use kr_check::talk::Talk;
 use kr_check::tls::{TlsConfigError, TlsContext};
 use kr_check::{Attempt, Failure, Outcome, Rng, Timed};
-use kr_event::EventLoop;
+use kr_event::{EventLoop, Ready};
 use kr_model::check::Connection;
 use kr_model::{CheckerId, Instant};
 use mio::Token;
-use socket2::{Protocol, Socket};
+use socket2::Socket;
 
 use crate::datagram::{DatagramLink, question};
 use crate::link::{BLOCK, Link, Served};
@@ -70,35 +71,28 @@ enum Line {
 #[derive(Debug)]
 enum Prepared {
     Stream(Connection, Box<Timed<Talk>>),
-    Datagram(DatagramCheck, Protocol),
+    Datagram(DatagramCheck),
 }
 
 impl Prepared {
     fn connection(&self) -> &Connection {
         match self {
             Self::Stream(connection, _) => connection,
-            Self::Datagram(check, _) => check.connection(),
+            Self::Datagram(check) => check.connection(),
         }
-    }
-
-    fn open(self) -> Result<Line, Outcome> {
-        Ok(match self {
-            Self::Stream(connection, talk) => Line::stream(Link::open(&connection, *talk)?),
-            Self::Datagram(check, protocol) => Line::Datagram(DatagramLink::open(check, protocol)?),
-        })
     }
 
     fn over(self, socket: Socket) -> Result<Line, Outcome> {
         Ok(match self {
             Self::Stream(connection, talk) => Line::stream(Link::over(socket, &connection, *talk)?),
-            Self::Datagram(check, _) => Line::Datagram(DatagramLink::over(socket, check)?),
+            Self::Datagram(check) => Line::Datagram(DatagramLink::over(socket, check)?),
         })
     }
 
     const fn poll_timeout(&self) -> Instant {
         match self {
             Self::Stream(_, talk) => talk.poll_timeout(),
-            Self::Datagram(check, _) => check.poll_timeout(),
+            Self::Datagram(check) => check.poll_timeout(),
         }
     }
 
@@ -118,10 +112,12 @@ impl Line {
         Self::Stream(Box::new(link))
     }
 
-    fn serve(&mut self, now: Instant, block: &mut [u8]) -> Served<()> {
+    fn serve(&mut self, ready: Ready, now: Instant, block: &mut [u8]) -> Served<()> {
         match self {
             Self::Asked(_) => Served::Wait,
-            Self::Stream(link) => link.serve(now, block.get_mut(..BLOCK).unwrap_or_default()),
+            Self::Stream(link) => {
+                link.serve(ready, now, block.get_mut(..BLOCK).unwrap_or_default())
+            }
             Self::Datagram(link) => link.serve(block),
         }
     }
@@ -149,8 +145,8 @@ impl Line {
 pub(crate) struct Probes {
     running: BTreeMap<usize, Probe>,
     deadlines: BTreeSet<(Instant, usize)>,
-    /// Connections with something left to read.
-    backlog: BTreeSet<usize>,
+    /// Connections with something left to read, with the event that told so.
+    backlog: BTreeMap<usize, Ready>,
     sockets: Sockets,
     /// Attempts that wait for a socket, by their run.
     asked: BTreeMap<u64, usize>,
@@ -179,7 +175,7 @@ impl Probes {
             unasked: BTreeSet::new(),
             running: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            backlog: BTreeSet::new(),
+            backlog: BTreeMap::new(),
             first_token,
             next_token: first_token,
             tls,
@@ -207,23 +203,23 @@ impl Probes {
         attempt: &Attempt<'_>,
         now: Instant,
     ) -> Option<Outcome> {
-        let prepared = match self.prepare(attempt, now) {
-            Ok(prepared) => prepared,
-            Err(outcome) => return Some(outcome),
-        };
         let token = self.next_token;
         self.next_token = token.checked_add(1).unwrap_or(self.first_token);
-        let privileged = prepared.connection().needs_privilege();
+        let privileged = attempt.connection().needs_privilege();
         let line = if privileged && self.sockets == Sockets::OfSibling {
             self.asked.insert(of.run, token);
             self.unasked.insert(of.run);
-            Ok(Line::Asked(Box::new(prepared)))
+            self.prepare(attempt, now)
         } else {
-            prepared.open().and_then(|line| watch(events, line, token))
+            self.open(attempt, now)
+                .and_then(|line| watch(events, line, token))
         };
         let line = match line {
             Ok(line) => line,
-            Err(outcome) => return Some(outcome),
+            Err(outcome) => {
+                self.asked.remove(&of.run);
+                return Some(outcome);
+            }
         };
         let deadline = line.poll_timeout();
         self.deadlines.insert((deadline, token));
@@ -231,25 +227,41 @@ impl Probes {
         None
     }
 
-    fn prepare(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<Prepared, Outcome> {
-        match attempt {
+    fn open(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<Line, Outcome> {
+        Ok(match attempt {
             Attempt::Stream(attempt) => {
-                let context = self.tls.as_ref().map_err(|error| {
-                    Outcome::Unable(LocalFault {
-                        step: LocalStep::Tls,
-                        error: error.to_string(),
-                    })
-                })?;
-                let talk = Talk::new(attempt, context, &self.patterns).map_err(Outcome::Failed)?;
-                let connection = attempt.connection().clone();
-                let talk = Timed::new(talk, connection.timeout, now);
-                Ok(Prepared::Stream(connection, Box::new(talk)))
+                Line::stream(Link::open(attempt.connection(), self.talk(attempt, now)?)?)
             }
             Attempt::Datagram(attempt) => {
                 let (check, protocol) = question(attempt, self.rng.next(), now);
-                Ok(Prepared::Datagram(check, protocol))
+                Line::Datagram(DatagramLink::open(check, protocol)?)
             }
-        }
+        })
+    }
+
+    fn prepare(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<Line, Outcome> {
+        let prepared = match attempt {
+            Attempt::Stream(attempt) => {
+                let talk = Box::new(self.talk(attempt, now)?);
+                Prepared::Stream(attempt.connection().clone(), talk)
+            }
+            Attempt::Datagram(attempt) => {
+                Prepared::Datagram(question(attempt, self.rng.next(), now).0)
+            }
+        };
+        Ok(Line::Asked(Box::new(prepared)))
+    }
+
+    /// What is said over a connection; its time runs from now on.
+    fn talk(&self, attempt: &StreamAttempt<'_>, now: Instant) -> Result<Timed<Talk>, Outcome> {
+        let context = self.tls.as_ref().map_err(|error| {
+            Outcome::Unable(LocalFault {
+                step: LocalStep::Tls,
+                error: error.to_string(),
+            })
+        })?;
+        let talk = Talk::new(attempt, context, &self.patterns).map_err(Outcome::Failed)?;
+        Ok(Timed::new(talk, attempt.connection().timeout, now))
     }
 
     /// The next attempt for which the IPVS process is to be asked for a socket.
@@ -324,11 +336,12 @@ impl Probes {
     }
 
     /// Serves the connection of an event.
-    pub(crate) fn ready(&mut self, token: usize, now: Instant) -> Option<Ended> {
+    pub(crate) fn ready(&mut self, ready: Ready, now: Instant) -> Option<Ended> {
+        let Token(token) = ready.token;
         let probe = self.running.get_mut(&token)?;
-        let served = probe.line.serve(now, &mut self.block);
+        let served = probe.line.serve(ready, now, &mut self.block);
         if matches!(served, Served::Again) {
-            self.backlog.insert(token);
+            self.backlog.insert(token, ready);
         } else {
             self.backlog.remove(&token);
         }
@@ -337,10 +350,10 @@ impl Probes {
 
     /// Serves every connection with something left to read once.
     pub(crate) fn serve_backlog(&mut self, now: Instant) -> Vec<Ended> {
-        let tokens: Vec<usize> = self.backlog.iter().copied().collect();
-        tokens
+        let events: Vec<Ready> = self.backlog.values().copied().collect();
+        events
             .into_iter()
-            .filter_map(|token| self.ready(token, now))
+            .filter_map(|ready| self.ready(ready, now))
             .collect()
     }
 

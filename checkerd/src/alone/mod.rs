@@ -17,7 +17,7 @@ use kr_check::exporter::Directory;
 use kr_check::{Configuration, Rng};
 use kr_config::ids::IdAllocator;
 use kr_config::typed::Config;
-use kr_event::{Clock, EventLoop, Signals};
+use kr_event::{Clock, EventLoop, Ready, Signals};
 use kr_log::{Detail, Settings};
 use kr_model::script::ScriptOutcome;
 use kr_model::{Generation, Instant};
@@ -193,7 +193,10 @@ impl<'o> Alone<'o> {
     /// One wake-up. False: told to end.
     fn turn(&mut self) -> Result<bool, AloneError> {
         let deadline = self.deadline();
-        let ready = self.events.wait(deadline).map_err(AloneError::Loop)?;
+        let ready = self
+            .events
+            .wait_coarsely(deadline, self.clock.now())
+            .map_err(AloneError::Loop)?;
         let now = self.clock.now();
         for ready in ready {
             match ready.token {
@@ -204,7 +207,7 @@ impl<'o> Alone<'o> {
                     }
                 }
                 LISTENER => self.listener.iter_mut().for_each(Listener::knocked),
-                Token(token) => self.ready(token, now),
+                Token(token) => self.ready(token, ready, now),
             }
         }
         self.engine.pass(now);
@@ -226,14 +229,14 @@ impl<'o> Alone<'o> {
         all.into_iter().flatten().min()
     }
 
-    fn ready(&mut self, token: usize, now: Instant) {
+    fn ready(&mut self, token: usize, ready: Ready, now: Instant) {
         if let Some(listener) = &mut self.listener
             && listener.ready(token)
         {
             return;
         }
         if token < FIRST_SCRIPT_TOKEN {
-            self.engine.ready(token, now);
+            self.engine.ready(ready, now);
         } else if let Some((checker, run, outcome)) = self.scripts.collect(Token(token)) {
             self.engine.script_ended(checker, run, outcome, now);
         }

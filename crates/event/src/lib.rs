@@ -9,11 +9,11 @@ pub mod signals;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use kr_model::Instant;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use nix::errno::Errno;
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -35,6 +35,10 @@ pub struct Ready {
     pub readable: bool,
     /// There is room to write, or a connection ended in success or failure.
     pub writable: bool,
+    /// The other end sends no more: behind what there is to read comes the end.
+    pub ended: bool,
+    /// The descriptor has an error to tell.
+    pub failed: bool,
 }
 
 /// A mio poll with a precise deadline.
@@ -108,7 +112,24 @@ impl EventLoop {
     /// When polling fails, which is a fault of this program.
     pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<Ready>> {
         self.arm(deadline)?;
-        match self.poll.poll(&mut self.events, None) {
+        self.poll(None)
+    }
+
+    /// As [`wait`](Self::wait), with `now` as the current time: the sleep is rounded up to a whole millisecond,
+    /// and setting it costs no system call. For loops that do not mind that millisecond.
+    ///
+    /// # Errors
+    /// When polling fails, which is a fault of this program.
+    pub fn wait_coarsely(
+        &mut self,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> io::Result<Vec<Ready>> {
+        self.poll(deadline.map(|at| at.since(now)))
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
+        match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -124,10 +145,13 @@ impl EventLoop {
                 token: event.token(),
                 readable: event.is_readable() || event.is_read_closed() || event.is_error(),
                 writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+                ended: event.is_read_closed(),
+                failed: event.is_error(),
             });
         }
         if expired {
-            self.disarm_after_expiry()?;
+            // Its count of expiries is not read: setting it anew clears that, and the watch is for edges.
+            self.armed = None;
         }
         Ok(ready)
     }
@@ -151,15 +175,6 @@ impl EventLoop {
         self.armed = deadline;
         Ok(())
     }
-
-    fn disarm_after_expiry(&mut self) -> io::Result<()> {
-        self.armed = None;
-        // The timer is non-blocking and readable: this only clears its count.
-        match self.timer.wait() {
-            Ok(()) | Err(Errno::EAGAIN) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -179,6 +194,42 @@ mod tests {
         assert!(clock.now() >= at);
         // The same deadline again, now in the past, must not sleep for ever.
         assert_eq!(events.wait(Some(at)).unwrap(), []);
+    }
+
+    #[test]
+    fn deadlines_one_after_the_other_each_wake_the_loop() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        for _ in 0..20 {
+            let at = clock.now().saturating_add(Duration::from_micros(700));
+            assert_eq!(events.wait(Some(at)).unwrap(), []);
+            assert!(clock.now() >= at);
+        }
+    }
+
+    #[test]
+    fn a_coarse_wait_is_never_too_short() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        let now = clock.now();
+        let at = now.saturating_add(Duration::from_micros(2_100));
+        assert_eq!(events.wait_coarsely(Some(at), now).unwrap(), []);
+        assert!(clock.now() >= at);
+        let past = events.wait_coarsely(Some(now), clock.now());
+        assert_eq!(past.unwrap(), []);
+    }
+
+    #[test]
+    fn the_end_of_the_other_side_is_told_with_what_it_said_last() {
+        let mut events = EventLoop::new().unwrap();
+        let (mut a, b) = UnixStream::pair().unwrap();
+        events.register(b.as_fd(), Token(7)).unwrap();
+        let first = events.wait(None).unwrap();
+        assert!(first[0].writable && !first[0].readable && !first[0].ended);
+        a.write_all(b"x").unwrap();
+        drop(a);
+        let last = events.wait(None).unwrap();
+        assert!(last[0].readable && last[0].ended && !last[0].failed);
     }
 
     #[test]

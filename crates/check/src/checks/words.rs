@@ -218,6 +218,28 @@ pub enum DatagramAttempt<'a> {
     Ping(&'a Connection),
 }
 
+impl<'a> Attempt<'a> {
+    /// How to reach the server.
+    #[must_use]
+    pub const fn connection(&self) -> &'a Connection {
+        match self {
+            Self::Stream(attempt) => attempt.connection(),
+            Self::Datagram(attempt) => attempt.connection(),
+        }
+    }
+}
+
+impl<'a> DatagramAttempt<'a> {
+    /// How to reach the server.
+    #[must_use]
+    pub const fn connection(&self) -> &'a Connection {
+        match self {
+            Self::Dns { connection, .. } | Self::Ping(connection) => connection,
+            Self::Udp(probe) => &probe.connection,
+        }
+    }
+}
+
 impl<'a> StreamAttempt<'a> {
     /// How to reach the server.
     #[must_use]
