@@ -288,11 +288,16 @@ mod tests {
         let told = to_vrrpd(&loaded.config.unwrap(), G, None);
         let objects: Vec<String> = told
             .iter()
-            .filter_map(|message| match message {
-                ToVrrpd::StaticAddress(address) => Some(address.address.to_string()),
-                ToVrrpd::Route { instance, route } => Some(format!("{instance:?} {route}")),
-                ToVrrpd::Rule { instance, rule } => Some(format!("{instance:?} {rule}")),
-                _ => None,
+            .filter_map(|message| {
+                if let ToVrrpd::StaticAddress(address) = message {
+                    Some(address.address.to_string())
+                } else if let ToVrrpd::Route { instance, route } = message {
+                    Some(format!("{instance:?} {route}"))
+                } else if let ToVrrpd::Rule { instance, rule } = message {
+                    Some(format!("{instance:?} {rule}"))
+                } else {
+                    None
+                }
             })
             .collect();
         assert_eq!(

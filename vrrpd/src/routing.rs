@@ -6,6 +6,7 @@ use std::time::Duration;
 use kr_model::Instant;
 use kr_netlink::fib::{Change, Events, Found, Object, Refusal, Requests};
 use kr_netlink::socket::NetlinkError;
+use nix::errno::Errno;
 
 use crate::fib::{Described, Fib, News, Step, Tables, Wishes, leftovers};
 use crate::kernel::Kernel;
@@ -235,16 +236,14 @@ impl AsFd for Routing {
 
 /// What an operator can do about a refusal, where the kernel's word does not say it.
 fn advice(refusal: &Refusal) -> &'static str {
-    use nix::errno::Errno;
-    let Refusal::Kernel(errno) = refusal else {
-        return "";
-    };
-    match *errno {
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
-            " (no route leads to its gateway; an address of the gateway's network is missing, or add `onlink`)"
-        }
-        Errno::EINVAL => " (the kernel does not take such an object: correct its line)",
-        Errno::EOPNOTSUPP => " (this kernel is built without what it needs)",
-        _ => "",
+    let is = |all: &[Errno]| all.iter().any(|errno| *refusal == Refusal::Kernel(*errno));
+    if is(&[Errno::ENETUNREACH, Errno::EHOSTUNREACH]) {
+        " (no route leads to its gateway; an address of the gateway's network is missing, or add `onlink`)"
+    } else if is(&[Errno::EINVAL]) {
+        " (the kernel does not take such an object: correct its line)"
+    } else if is(&[Errno::EOPNOTSUPP]) {
+        " (this kernel is built without what it needs)"
+    } else {
+        ""
     }
 }

@@ -444,3 +444,52 @@ fn addresses_with_a_lifetime_leave_a_host_whose_whole_daemon_was_killed() {
     })
     .unwrap();
 }
+
+/// Processor time of a process so far, in hundredths of a second.
+fn ticks(pid: nix::unistd::Pid) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
+    fields[12].parse::<u64>().unwrap() + fields[13].parse::<u64>().unwrap()
+}
+
+#[test]
+fn routes_and_addresses_of_others_cost_little() {
+    const ROUTES: usize = 20_000;
+    const ADDRESSES: usize = 5_000;
+    let pair = Pair::new().unwrap();
+    let objects = block("virtual_routes", &["10.90.0.0/16 dev eth0"]);
+    let daemon = start(Ours, &pair.a, &router(255, &objects));
+    pair.wait_holder('a', ELECTION).unwrap();
+    eventually(SOON, "the route", || has_route(&pair.a, "10.90.0.0/16")).unwrap();
+    pair.a
+        .ip("link add other type veth peer name rehto\nlink set other up")
+        .unwrap();
+    let vrrpd = daemon.child(Role::Vrrp).unwrap();
+    let batch = |count: usize, line: &dyn Fn(usize) -> String| {
+        let lines: Vec<String> = (0..count).map(line).collect();
+        lines.join("\n")
+    };
+    let cost = |count: usize, line: &dyn Fn(&str, usize) -> String| {
+        let before = ticks(vrrpd);
+        for verb in ["add", "del"] {
+            pair.a.ip(&batch(count, &|n| line(verb, n))).unwrap();
+        }
+        ticks(vrrpd) - before
+    };
+    let routes = cost(ROUTES, &|verb, n| {
+        format!(
+            "route {verb} 10.{}.{}.{}/32 dev eth0 proto static",
+            100 + n / 65_536,
+            n / 256 % 256,
+            n % 256
+        )
+    });
+    let addresses = cost(ADDRESSES, &|verb, n| {
+        format!("address {verb} 172.16.{}.{}/32 dev other", n / 256, n % 256)
+    });
+    // The kernel's filter lets none of the routes through: this is the time of the adverts. The addresses are
+    // read, and no more; this bound is for a program that is not optimised.
+    assert!(routes <= 10, "{routes} hundredths of a second");
+    assert!(addresses <= 150, "{addresses} hundredths of a second");
+    assert!(pair.a.has_address(VIP) && has_route(&pair.a, "10.90.0.0/16"));
+}

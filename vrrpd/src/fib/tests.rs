@@ -152,7 +152,7 @@ fn a_reload_changes_only_what_differs() {
 fn what_two_instances_want_stays_until_neither_does() {
     let both = route("10.1.0.0/16");
     let mut fib = holding(&[both.clone(), both.clone()]);
-    fib.want(wishes(&[both.clone()]));
+    fib.want(wishes(std::slice::from_ref(&both)));
     assert_eq!(fib.changes(at(0)), []);
     fib.want(Vec::new());
     assert_eq!(fib.changes(at(0)), [Step::Remove(both)]);
@@ -167,7 +167,7 @@ fn what_somebody_removed_is_set_again() {
     };
     assert!(fib.is_touched(&Event::Route(gone.key().clone())));
     let lost = fib.observe(&[shown(&stays), shown(&rule(5, 7))], &Links);
-    assert_eq!(lost, [goes.clone()]);
+    assert_eq!(lost, std::slice::from_ref(&goes));
     assert_eq!(fib.changes(at(0)), [Step::Add(goes)]);
     assert!(!fib.is_touched(&Event::Route(gone.key().clone())));
 }
@@ -249,7 +249,7 @@ fn a_change_of_links_brings_the_next_try_near() {
 fn an_object_that_is_there_already_counts_as_set_even_when_it_is_not_seen() {
     let mut fib = Fib::default();
     let object = route("10.1.0.0/16");
-    fib.want(wishes(&[object.clone()]));
+    fib.want(wishes(std::slice::from_ref(&object)));
     let there = Err(Refusal::Kernel(Errno::EEXIST));
     let step = Step::Add(object.clone());
     assert_eq!(fib.made(&step, there.clone(), &Links, at(0)), News::None);
@@ -264,7 +264,7 @@ fn an_object_that_is_there_already_counts_as_set_even_when_it_is_not_seen() {
         placement: Placement::Alone,
         ..route
     });
-    fib.want(wishes(&[alone.clone()]));
+    fib.want(wishes(std::slice::from_ref(&alone)));
     let news = fib.made(&Step::Add(alone), there, &Links, at(0));
     assert_eq!(news, News::Refused(Refusal::Kernel(Errno::EEXIST)));
 }
