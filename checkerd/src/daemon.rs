@@ -14,7 +14,7 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::checkerd_ipvsd::ToIpvsd;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::{Sibling, vrrpd_checkerd};
-use kr_ipc::{Channel, ChannelError, Instances};
+use kr_ipc::{Channel, ChannelError, Instances, Sessions};
 use kr_model::{CheckerId, Generation, Instant};
 use mio::Token;
 use nix::errno::Errno;
@@ -107,6 +107,7 @@ pub struct Daemon {
     ipvsd: Ipvsd,
     vrrpd: Link<vrrpd_checkerd::FromCheckerd, vrrpd_checkerd::ToCheckerd>,
     instances: Instances,
+    sessions: Sessions,
     holder: Holder,
     intake: Intake,
     engine: Engine,
@@ -150,6 +151,7 @@ impl Daemon {
             ipvsd: Ipvsd::new(IPVSD),
             vrrpd: Link::new(Sibling::Vrrpd, VRRPD),
             instances: Instances::default(),
+            sessions: Sessions::default(),
             holder,
             intake: Intake::default(),
             engine: Engine::new(running, rng, FIRST_PROBE_TOKEN, Sockets::OfSibling),
@@ -324,6 +326,7 @@ impl Daemon {
             // With their descriptors they never come here.
             ToCheckerd::Sibling(_) | ToCheckerd::LogFile => return Err(DaemonError::Descriptor),
             ToCheckerd::Instance(id) => self.intake.instance(id)?,
+            ToCheckerd::Session(id) => self.intake.session(id)?,
             ToCheckerd::Suspension(suspension) => self.intake.suspension(*suspension)?,
             ToCheckerd::ScriptEnded {
                 checker,
@@ -351,9 +354,11 @@ impl Daemon {
             global,
             checks,
             instances,
+            sessions,
             suspensions,
         } = complete;
         self.instances.configure(generation, instances);
+        self.sessions.configure(generation, sessions);
         let suspended = self.holder.configure(suspensions, &self.instances);
         self.mailer.configure(global.mail.clone());
         self.listen(global.metrics_listen);
@@ -361,6 +366,9 @@ impl Daemon {
             self.metrics.directory = Directory::new(&checks.checkers);
         }
         self.engine.configure(global, checks, now);
+        for (session, reach) in self.sessions.all() {
+            self.engine.reach(session, reach, now);
+        }
         self.suspend(Some(suspended), now);
         self.parent.send(&FromCheckerd::Ready(generation))?;
         Ok(())
@@ -433,6 +441,18 @@ impl Daemon {
                     }
                     let suspended = self.holder.instances_changed(&self.instances);
                     self.suspend(suspended, now);
+                }
+                Heard::Message(vrrpd_checkerd::ToCheckerd::Bfd {
+                    generation,
+                    session,
+                    reach,
+                }) => {
+                    if let Err(unknown) = self.sessions.heard(generation, session, reach) {
+                        self.vrrpd.cut(&unknown);
+                        self.accuse(Sibling::Vrrpd)?;
+                    } else if self.phase == Phase::Working {
+                        self.engine.reach(session, reach, now);
+                    }
                 }
                 Heard::Nothing => {}
                 Heard::Gone => {

@@ -12,10 +12,11 @@ use kr_check::tls::TlsContext;
 use kr_check::{Action, Checks, Event, Rng};
 use kr_event::{EventLoop, Ready};
 use kr_ipc::edge::checkerd_ipvsd::{SocketRefusal, SocketStep, SocketWanted};
+use kr_model::bfd::Reach;
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe};
 use kr_model::lvs::Verdict;
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Generation, Instant};
+use kr_model::{CheckerId, Generation, Instant, TrackerId};
 use socket2::Socket;
 
 use crate::probe_io::{Ended, Probes, Run, Sockets};
@@ -90,6 +91,10 @@ impl Engine {
         let patterns = Patterns::of(configuration.checkers.iter());
         self.probes.set_patterns(patterns);
         self.checks.handle(Input::Configure(configuration), now);
+        let sharing = self.checks.sharing();
+        if sharing > 0 {
+            log::info!("{sharing} of them share the runs of an identical one (checker_share)");
+        }
     }
 
     /// The checks, to look at.
@@ -134,6 +139,11 @@ impl Engine {
         let answer = answer.map(Socket::from).map_err(fault);
         let ended = self.probes.answered(events, request, answer);
         self.finish(ended, now);
+    }
+
+    /// The neighbour of a BFD session is reached, or not.
+    pub(crate) fn reach(&mut self, session: TrackerId, reach: Reach, now: Instant) {
+        self.checks.handle(Input::Reach { session, reach }, now);
     }
 
     /// A program ended.
@@ -252,7 +262,9 @@ impl Engine {
         };
         let label = checker.label();
         match event {
-            Event::Up { .. } | Event::Weight(_) => log::info!("{label} {event}"),
+            Event::Up { .. } | Event::Weight(_) | Event::Shares { .. } => {
+                log::info!("{label} {event}")
+            }
             Event::Down(_) | Event::Retrying { .. } | Event::StillDown(_) => {
                 log::warn!("{label} {event}");
             }
@@ -304,6 +316,7 @@ fn uses_tls(checker: &Checker) -> bool {
         | Probe::Dns { .. }
         | Probe::Udp(_)
         | Probe::Ping(_)
+        | Probe::Bfd { .. }
         | Probe::Misc { .. } => false,
     }
 }

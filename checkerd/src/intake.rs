@@ -6,7 +6,7 @@ use std::fmt;
 
 use kr_check::Configuration;
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe, Suspension};
-use kr_model::{CheckerId, Generation, InstanceId, VirtualServerId};
+use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Complete {
     pub(crate) checks: Configuration,
     /// Of which the VRRP process may speak.
     pub(crate) instances: BTreeSet<InstanceId>,
+    /// The same of BFD sessions.
+    pub(crate) sessions: BTreeSet<TrackerId>,
     /// Checkers that follow an address.
     pub(crate) suspensions: Vec<Suspension>,
 }
@@ -32,6 +34,8 @@ pub enum IntakeError {
     Duplicate(CheckerId),
     /// Two instances of one id.
     DuplicateInstance(InstanceId),
+    /// Two BFD sessions of one id.
+    DuplicateSession(TrackerId),
     /// Checkers or instances of a suspension that are not configured.
     Suspension(VirtualServerId),
     /// A checker without urls or hosts.
@@ -46,6 +50,7 @@ impl fmt::Display for IntakeError {
             Self::Global => f.write_str("no global part, or two"),
             Self::Duplicate(id) => write!(f, "two checkers with id {id}"),
             Self::DuplicateInstance(id) => write!(f, "two instances with id {id}"),
+            Self::DuplicateSession(id) => write!(f, "two BFD sessions with id {id}"),
             Self::Suspension(id) => {
                 write!(
                     f,
@@ -71,6 +76,7 @@ struct Partial {
     ids: BTreeSet<CheckerId>,
     resume: Vec<CheckerSnapshot>,
     instances: BTreeSet<InstanceId>,
+    sessions: BTreeSet<TrackerId>,
     suspensions: Vec<Suspension>,
 }
 
@@ -84,6 +90,7 @@ impl Intake {
             ids: BTreeSet::new(),
             resume: Vec::new(),
             instances: BTreeSet::new(),
+            sessions: BTreeSet::new(),
             suspensions: Vec::new(),
         });
     }
@@ -114,6 +121,7 @@ impl Intake {
             | Probe::Dns { .. }
             | Probe::Udp(_)
             | Probe::Ping(_)
+            | Probe::Bfd { .. }
             | Probe::Misc { .. } => false,
         };
         if empty {
@@ -157,19 +165,32 @@ impl Intake {
         Ok(())
     }
 
+    /// A BFD session of which the VRRP process may speak.
+    pub(crate) fn session(&mut self, id: TrackerId) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        if partial.sessions.insert(id) {
+            Ok(())
+        } else {
+            Err(IntakeError::DuplicateSession(id))
+        }
+    }
+
     pub(crate) fn commit(&mut self, generation: Generation) -> Result<Complete, IntakeError> {
         let partial = self.0.take().ok_or(IntakeError::NotBegun)?;
         if partial.generation != generation {
             return Err(IntakeError::OtherGeneration);
         }
+        let global = partial.global.ok_or(IntakeError::Global)?;
         Ok(Complete {
-            global: partial.global.ok_or(IntakeError::Global)?,
             checks: Configuration {
                 generation,
+                share: global.share,
                 checkers: partial.checkers,
                 resume: partial.resume,
             },
+            global,
             instances: partial.instances,
+            sessions: partial.sessions,
             suspensions: partial.suspensions,
         })
     }

@@ -14,7 +14,7 @@ use kr_lvs::{Action, Event, Input, Notice, Outcome, Reason, Table};
 use kr_model::CheckerId;
 use kr_model::ipvs::Operation;
 use kr_model::lvs::Verdict;
-use kr_netlink::ipvs::{Ipvs, IpvsError, explain};
+use kr_netlink::ipvs::{Ipvs, IpvsError, explain, explain_sync};
 use mio::Token;
 
 use crate::intake::{Fault, Intake, Taken};
@@ -196,6 +196,7 @@ impl Daemon {
                     let generation = table.generation;
                     self.instances.configure(generation, instances);
                     self.input(Input::Configure(table));
+                    self.follow();
                     for (_, verdict) in self.early.due(generation) {
                         self.input(Input::Verdict(verdict));
                     }
@@ -305,6 +306,8 @@ impl Daemon {
                     if let Err(unknown) = self.instances.heard(generation, instance, state) {
                         self.vrrpd.cut(&unknown);
                         self.say(&FromIpvsd::Misbehaved(Sibling::Vrrpd))?;
+                    } else if self.table.followed() == Some(instance) {
+                        self.follow();
                     }
                 }
                 Heard::Nothing => {}
@@ -350,6 +353,14 @@ impl Daemon {
         Ok(())
     }
 
+    /// Hands on the state of the instance that the synchronisation of connections follows.
+    fn follow(&mut self) {
+        let followed = self.table.followed();
+        if let Some(state) = followed.and_then(|id| self.instances.state(id)) {
+            self.input(Input::Followed(state));
+        }
+    }
+
     /// Takes actions, up to and with one that the kernel may need some time for. True then: there may be more,
     /// but the parent is heard first.
     fn perform_actions(&mut self) -> Result<bool, End> {
@@ -370,6 +381,20 @@ impl Daemon {
                 Action::ReadTimeouts => {
                     let answer = self.with_kernel(|kernel| kernel.timeouts().map(Input::Timeouts));
                     self.input(answer);
+                }
+                Action::ReadSync => {
+                    let answer = self.with_kernel(|kernel| kernel.sync_daemons().map(Input::Sync));
+                    self.input(answer);
+                }
+                Action::ChangeSync(change) => {
+                    let answer = self.with_kernel(|kernel| match kernel.change_sync(&change) {
+                        Ok(()) => Ok(Input::SyncChanged(None)),
+                        Err(error) => explain_sync(&change, &error)
+                            .map(|reason| Input::SyncChanged(Some(reason)))
+                            .ok_or(error),
+                    });
+                    self.input(answer);
+                    return Ok(true);
                 }
                 Action::PublishTimeouts(values) => self.say(&FromIpvsd::Timeouts(values))?,
                 Action::Installed(generation) => self.say(&FromIpvsd::Ready(generation))?,

@@ -102,6 +102,7 @@ struct Building {
     timeouts: Option<ConnectionTimeouts>,
     instances: BTreeSet<InstanceId>,
     sockets: BTreeMap<(CheckerId, u16), SocketRule>,
+    former_sync: bool,
 }
 
 impl Intake {
@@ -122,6 +123,7 @@ impl Intake {
             ToIpvsd::CheckSocket(rule) => self.building()?.check_socket(*rule)?,
             ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
             ToIpvsd::Former(key) => self.building()?.former.push(key),
+            ToIpvsd::FormerSync => self.building()?.former_sync = true,
             ToIpvsd::OriginalTimeouts(values) => {
                 if self.building()?.timeouts.replace(values).is_some() {
                     return Err(Fault::Twice("the state of the timeouts".to_owned()));
@@ -129,6 +131,7 @@ impl Intake {
             }
             ToIpvsd::Commit(generation) => {
                 let mut building = self.building.take().ok_or(Fault::NotBegun)?;
+                building.check_sync()?;
                 let instances = std::mem::take(&mut building.instances);
                 let sockets = std::mem::take(&mut building.sockets);
                 let table = Box::new(building.commit(generation)?);
@@ -176,6 +179,7 @@ impl Intake {
             timeouts: None,
             instances: BTreeSet::new(),
             sockets: BTreeMap::new(),
+            former_sync: false,
         });
         Ok(())
     }
@@ -255,6 +259,17 @@ impl Building {
         }
     }
 
+    /// A followed instance is one of those that the VRRP process may speak of.
+    fn check_sync(&self) -> Result<(), Fault> {
+        let sync = self.global.as_ref().and_then(|global| global.sync.as_ref());
+        match sync.and_then(|sync| sync.instance) {
+            Some(id) if !self.instances.contains(&id) => Err(Fault::Unknown(format!(
+                "the instance {id} that the synchronisation follows"
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Verdicts of checkers that are gone meanwhile are no fault; the pool has to be there. A pool with many
     /// verdicts comes in parts.
     fn resume(&mut self, pool: PoolSnapshot) -> Result<(), Fault> {
@@ -287,6 +302,7 @@ impl Building {
                 pools: self.resume.into_values().collect(),
                 former: self.former,
                 timeouts: self.timeouts,
+                sync: self.former_sync,
             },
         })
     }

@@ -88,6 +88,10 @@ pub(crate) fn of_checker(
         (Probe::Udp(_), false) => "UDP CHECK failed on service",
         (Probe::Ping(_), true) => "ICMP CHECK succeed on service",
         (Probe::Ping(_), false) => "ICMP CHECK failed on service",
+        (Probe::Bfd { name, .. }, up) => {
+            let result = if up { "succeeded" } else { "failed" };
+            &format!("BFD CHECK {name} {result} on service")
+        }
         (Probe::Misc { .. }, true) => "MISC CHECK succeeded on service",
         (Probe::Misc { .. }, false) => "MISC CHECK failed on service",
     };

@@ -13,6 +13,7 @@ use kr_config::source::Sources;
 use kr_config::typed::Config;
 use kr_host::disk::Disk;
 use kr_model::diff::diff;
+use kr_model::global::Global;
 
 use crate::cli::Options;
 use crate::scripts::Prepared;
@@ -58,6 +59,11 @@ impl Read {
     /// `instance`, for names of logs and files.
     pub(crate) fn instance_name(&self) -> Option<String> {
         self.settings.as_ref()?.config.global.instance_name.clone()
+    }
+
+    /// `net_namespace`.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        self.settings.as_ref()?.config.global.namespace.clone()
     }
 
     /// The configuration, when it can run.
@@ -124,13 +130,33 @@ pub(crate) fn reload(
             );
             None
         }
-        Some(settings) if errors == 0 => Some(settings),
+        Some(settings) if errors == 0 => match fixed(&running.global, &settings.config.global) {
+            None => Some(settings),
+            Some(keyword) => {
+                log::error!(
+                    "the reload is refused: `{keyword}` cannot change while the daemon runs; the old \
+                     configuration stays in force"
+                );
+                None
+            }
+        },
         Some(_) | None => {
             log::error!(
                 "the reload is refused because of {errors} error(s) above: the old configuration stays in force"
             );
             None
         }
+    }
+}
+
+/// The first keyword whose value differs and must not.
+fn fixed(running: &Global, new: &Global) -> Option<&'static str> {
+    if running.instance_name != new.instance_name {
+        Some("instance")
+    } else if running.namespace != new.namespace {
+        Some("net_namespace")
+    } else {
+        None
     }
 }
 
@@ -233,6 +259,17 @@ mod tests {
             summary(&old, &new),
             "the new configuration changes real servers: 0 added, 1 changed, 0 removed"
         );
+    }
+
+    #[test]
+    fn a_daemon_keeps_its_name_and_its_namespace() {
+        let changed = |line: &str| {
+            let new = config_with("global_defs {", &format!("{line}\nglobal_defs {{"));
+            fixed(&config().global, &new.global)
+        };
+        assert_eq!(changed(""), None);
+        assert_eq!(changed("instance blue"), Some("instance"));
+        assert_eq!(changed("net_namespace blue"), Some("net_namespace"));
     }
 
     #[test]

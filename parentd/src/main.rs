@@ -9,6 +9,7 @@ mod dump;
 mod fifos;
 mod load;
 mod log_file;
+mod namespace;
 mod pidfile;
 mod published;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod scripts;
 mod start;
 mod supervisor;
 mod told;
+mod tracking;
 mod transfer;
 
 use std::ffi::CString;

@@ -3,9 +3,9 @@
 //! The parent writes those of its children too, for they may write nowhere.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use kr_sys::privilege::Role;
@@ -15,6 +15,7 @@ use nix::libc;
 use nix::unistd::Pid;
 
 use crate::cli::Options;
+use crate::namespace;
 
 /// Where pid files are unless the options name them.
 const RUN_DIRECTORY: &str = "/run";
@@ -71,7 +72,7 @@ impl PidFile {
             error,
         };
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(io)?;
+            namespace::make(directory).map_err(io)?;
         }
         // Never through a symbolic link: somebody may have put one into a directory open to all.
         let mut file = OpenOptions::new()
@@ -82,6 +83,9 @@ impl PidFile {
             .mode(0o644)
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)
+            .map_err(io)?;
+        // Others look for the daemon by it, whatever the umask is.
+        file.set_permissions(Permissions::from_mode(0o644))
             .map_err(io)?;
         let whole = libc::flock {
             l_type: WRITE_LOCK,
@@ -149,10 +153,10 @@ pub(crate) struct Paths {
 
 impl Paths {
     /// Names from the options, else `/run/NAME.pid`, or `/run/keepalived/NAME[_INSTANCE].pid` with
-    /// `use_pid_dir` or `instance`.
+    /// `use_pid_dir`, `instance` or a namespace.
     pub(crate) fn new(options: &Options, instance: Option<&str>, use_directory: bool) -> Self {
         let mut directory = PathBuf::from(RUN_DIRECTORY);
-        if use_directory || instance.is_some() {
+        if use_directory || instance.is_some() || options.namespace.is_some() {
             directory.push("keepalived");
         }
         let suffix = instance.map_or_else(String::new, |name| format!("_{name}"));

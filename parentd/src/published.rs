@@ -26,6 +26,8 @@ pub(crate) struct Published {
     pub(crate) services: BTreeSet<ServiceKey>,
     /// The kernel's own connection timeouts, while they are changed.
     pub(crate) timeouts: Option<ConnectionTimeouts>,
+    /// An IPVS process was told of `lvs_sync_daemon` and may have started its threads.
+    pub(crate) sync: bool,
     /// Real servers, as the IPVS process last announced them.
     pub(crate) servers_up: BTreeMap<RealServerId, bool>,
     /// Virtual servers: whether they have their quorum, as last announced.
@@ -48,11 +50,13 @@ impl Published {
     /// The IPVS process was told of these services.
     pub(crate) fn add_services(&mut self, config: &Config) {
         self.services.extend(services(config));
+        self.sync |= config.ipvs.sync.is_some();
     }
 
     /// The IPVS process has put this configuration into force, and removed everything else of ours.
     pub(crate) fn set_services(&mut self, config: &Config) {
         self.services = services(config).collect();
+        self.sync = config.ipvs.sync.is_some();
     }
 
     /// Forgets the objects that `config` does not hold.

@@ -2,23 +2,23 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
 
 use kr_config::ids::IdAllocator;
 use kr_event::Signals;
 use kr_log::Settings as LogSettings;
+use kr_model::global::Global;
 use kr_sys::parent;
 use kr_sys::signals::ignore_unanswered;
-use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::umask;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpid};
 
 use crate::cli::Options;
 use crate::daemon::{Side, Starter, go_to_background};
 use crate::load::{self, Read};
 use crate::log_file;
+use crate::namespace::Namespace;
 use crate::pidfile::{Paths, PidFile};
-use crate::supervisor::child::{Launcher, find_directory};
+use crate::supervisor::child::{Launcher, find_directory, tunes};
 use crate::supervisor::{
     EXIT_CONFIGURATION, EXIT_FATAL, EXIT_NO_PERMISSION, Parts, Supervisor, answered_signals,
 };
@@ -31,42 +31,57 @@ const EXIT_NOTHING_TO_RUN: u8 = 6;
 type Failure = (u8, String);
 
 /// Starts the daemon and returns its exit code; in the background, that of the starting command.
-pub(crate) fn start(options: Options) -> u8 {
+pub(crate) fn start(mut options: Options) -> u8 {
     if !Uid::effective().is_root() {
         return fail(
             EXIT_NO_PERMISSION,
             "must be started by root: it starts each process under an account of its own",
         );
     }
-    if let Some(mask) = options.umask {
-        umask(mask);
+    // Whoever sends one while the configuration is read shall not end the daemon by it.
+    let early = options.foreground.then(answered_signals);
+    let (namespace, read, allocator) = match read(&mut options) {
+        Ok(read) => read,
+        Err((code, reason)) => return fail(code, &reason),
+    };
+    let report = early.is_none().then(|| read.report());
+    let daemon = |starter, signals| {
+        let code = run(options, read, allocator, starter, signals);
+        namespace.iter().for_each(Namespace::leave);
+        code
+    };
+    if let Some(signals) = early {
+        return daemon(Starter::nobody(), signals);
     }
-    if let Some(name) = &options.namespace
-        && let Err(error) = enter_namespace(name)
-    {
-        return fail(EXIT_FATAL, &format!("network namespace `{name}`: {error}"));
-    }
-    let mut allocator = IdAllocator::default();
-    if options.foreground {
-        // Whoever sends one while the configuration is read shall not end the daemon by it.
-        let signals = answered_signals();
-        let read = load::read(&options, None, &mut allocator);
-        return run(options, read, allocator, Starter::nobody(), signals);
-    }
-    let read = load::read(&options, None, &mut allocator);
     // Whoever types the command sees no log.
-    complain(&read.report());
+    complain(&report.unwrap_or_default());
     match go_to_background() {
-        Ok(Side::Daemon(starter)) => run(options, read, allocator, starter, answered_signals()),
+        Ok(Side::Daemon(starter)) => daemon(starter, answered_signals()),
         Ok(Side::Starting { code: 0, .. }) => 0,
         Ok(Side::Starting { code, reason }) => fail(code, &reason),
         Err(error) => fail(EXIT_FATAL, &format!("cannot go to the background: {error}")),
     }
 }
 
-fn enter_namespace(name: &str) -> io::Result<()> {
-    let file = File::open(Path::new("/run/netns").join(name))?;
-    Ok(setns(file, CloneFlags::CLONE_NEWNET)?)
+/// Reads the configuration in the namespace of `-s`, else of `net_namespace`; the options have its name
+/// afterwards. What interfaces there are is known only inside, so a file that names one is read again there.
+fn read(options: &mut Options) -> Result<(Option<Namespace>, Read, IdAllocator), Failure> {
+    let enter = |name: &String| {
+        Namespace::enter(name)
+            .map_err(|error| (EXIT_FATAL, format!("network namespace `{name}`: {error}")))
+    };
+    let mut namespace = options.namespace.as_ref().map(enter).transpose()?;
+    let mut allocator = IdAllocator::default();
+    let mut read = load::read(options, None, &mut allocator);
+    if options.namespace.is_none()
+        && let Some(name) = read.namespace()
+    {
+        namespace = Some(enter(&name)?);
+        options.namespace = Some(name);
+        allocator = IdAllocator::default();
+        read = load::read(options, None, &mut allocator);
+    }
+    Ok((namespace, read, allocator))
 }
 
 /// The daemon, from its first log line to its exit code.
@@ -110,9 +125,9 @@ fn prepare(
     signals: io::Result<Signals>,
 ) -> Result<(Parts, PidFile), Failure> {
     let fatal = |error: &dyn std::fmt::Display| (EXIT_FATAL, error.to_string());
-    let instance = read.instance_name();
+    let label = label(&options, read.instance_name());
     let log_file = log_file::open(&options).map_err(|error| fatal(&error))?;
-    let log = log_settings(&options, instance.as_deref());
+    let log = log_settings(&options, &label);
     let own_file = log_file.as_ref().map(File::try_clone).transpose();
     kr_log::start(log.clone(), own_file.map_err(|error| fatal(&error))?)
         .map_err(|error| fatal(&error))?;
@@ -138,20 +153,23 @@ fn prepare(
             log::info!("{line}");
         }
     }
-    let pid_paths = Paths::new(&options, instance.as_deref(), config.global.use_pid_dir);
+    set_umask(&options, &config.global);
+    let instance = config.global.instance_name.as_deref();
+    let pid_paths = Paths::new(&options, instance, config.global.use_pid_dir);
     let mut pid_file = PidFile::lock(&pid_paths.parent).map_err(|error| fatal(&error))?;
     pid_file.write(getpid()).map_err(|error| fatal(&error))?;
     let directory =
         find_directory(options.libexec.as_deref()).map_err(|reason| (EXIT_FATAL, reason))?;
     let root_scripts = settings.scripts.of_root();
-    let held =
-        parent::confine(root_scripts).map_err(|error| (EXIT_NO_PERMISSION, error.to_string()))?;
+    let tunes = tunes(&config.global);
+    let held = parent::confine(root_scripts, tunes)
+        .map_err(|error| (EXIT_NO_PERMISSION, error.to_string()))?;
     log::debug!("keeping capabilities {held:#x}, verified; root scripts: {root_scripts:?}");
     let launcher = Launcher {
         directory,
         log,
         log_file,
-        instance,
+        label,
         sandbox: options.sandbox,
     };
     let parts = Parts {
@@ -162,15 +180,31 @@ fn prepare(
         pid_paths,
         root_scripts,
         held,
+        tunes,
         signals: signals.map_err(|error| fatal(&error))?,
     };
     Ok((parts, pid_file))
 }
 
-fn log_settings(options: &Options, instance: Option<&str>) -> LogSettings {
-    let suffix = instance.map_or_else(String::new, |name| format!("_{name}"));
+/// What distinguishes this daemon from others of the host in names: `_NAMESPACE_INSTANCE`.
+fn label(options: &Options, instance: Option<String>) -> String {
+    let parts = [options.namespace.clone(), instance];
+    let parts = parts.into_iter().flatten();
+    parts.map(|part| format!("_{part}")).collect()
+}
+
+/// `-u` comes before `umask`.
+pub(crate) fn set_umask(options: &Options, global: &Global) {
+    umask(
+        options
+            .umask
+            .unwrap_or_else(|| Mode::from_bits_truncate(global.umask)),
+    );
+}
+
+fn log_settings(options: &Options, label: &str) -> LogSettings {
     LogSettings {
-        ident: format!("Keepalived{suffix}"),
+        ident: format!("Keepalived{label}"),
         detail: options.detail,
         syslog: options.syslog.then_some(options.facility),
         console: options.console,

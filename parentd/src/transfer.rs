@@ -14,16 +14,18 @@ use kr_model::check::Suspension;
 use kr_model::lvs::{ServiceKey, Verdict};
 use kr_model::route::Route;
 use kr_model::rule::Rule;
-use kr_model::{CheckerId, Generation, InstanceId, VirtualServerId};
+use kr_model::track::{Tracker, TrackerSource, TrackerState};
+use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
 use kr_sys::privilege::Duty;
 
 use crate::published::{Published, services};
 
-/// The slice of the VRRP process.
+/// The slice of the VRRP process: tracked objects with their states, then the instances.
 pub(crate) fn to_vrrpd(
     config: &Config,
     generation: Generation,
     resume: Option<&Published>,
+    state: impl Fn(TrackerId, &TrackerSource) -> TrackerState,
 ) -> Vec<ToVrrpd> {
     let mut out = vec![
         ToVrrpd::Begin(generation),
@@ -34,6 +36,14 @@ pub(crate) fn to_vrrpd(
         if let Some(snapshot) = resume.and_then(|published| published.bfd.get(id)) {
             out.push(ToVrrpd::ResumeBfd(Box::new(snapshot.clone())));
         }
+    }
+    for (id, entry) in &config.trackers {
+        out.push(ToVrrpd::Tracker(Tracker {
+            id: *id,
+            kind: entry.source.kind(),
+            name: entry.name.clone(),
+            state: state(*id, &entry.source),
+        }));
     }
     for (id, entry) in &config.instances {
         out.push(ToVrrpd::Instance(Box::new(entry.instance.clone())));
@@ -94,6 +104,7 @@ pub(crate) fn to_checkerd(
         }
     }
     out.extend(config.instances.keys().copied().map(ToCheckerd::Instance));
+    out.extend(config.bfd.keys().copied().map(ToCheckerd::Session));
     let suspensions = suspensions(config).into_iter().map(Box::new);
     out.extend(suspensions.map(ToCheckerd::Suspension));
     out.push(ToCheckerd::Commit(generation));
@@ -214,6 +225,7 @@ fn resume_ipvsd(config: &Config, published: &Published, out: &mut Vec<ToIpvsd>) 
     let former = published.services.difference(&present);
     out.extend(former.copied().map(ToIpvsd::Former));
     out.extend(published.timeouts.map(ToIpvsd::OriginalTimeouts));
+    out.extend(published.sync.then_some(ToIpvsd::FormerSync));
 }
 
 #[cfg(test)]
@@ -233,10 +245,14 @@ mod tests {
 
     const G: Generation = Generation(3);
 
+    fn pending(_: TrackerId, _: &TrackerSource) -> TrackerState {
+        TrackerState::Pending
+    }
+
     #[test]
     fn each_child_gets_its_own_slice_between_begin_and_commit() {
         let config = config();
-        let to_vrrpd = to_vrrpd(&config, G, None);
+        let to_vrrpd = to_vrrpd(&config, G, None, pending);
         let [
             ToVrrpd::Begin(G),
             ToVrrpd::Global(_),
@@ -255,6 +271,7 @@ mod tests {
             ToCheckerd::Global(_),
             ToCheckerd::Checker(checker),
             ToCheckerd::Instance(spoken_of),
+            ToCheckerd::Session(_),
             ToCheckerd::Commit(G),
         ] = to_checkerd.as_slice()
         else {
@@ -317,7 +334,7 @@ mod tests {
         let mut config = config();
         let published = published(&config);
         let resumed = |config: &Config| {
-            let vrrpd = to_vrrpd(config, G, Some(&published));
+            let vrrpd = to_vrrpd(config, G, Some(&published), pending);
             let checkerd = to_checkerd(config, G, Some(&published));
             let ipvsd = to_ipvsd(config, G, Some(&published));
             (

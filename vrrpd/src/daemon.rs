@@ -586,6 +586,8 @@ impl Daemon {
         self.act()?;
         self.pass_on(news)?;
         self.siblings.retain(|id| self.instances.contains_key(&id));
+        self.siblings
+            .retain_sessions(|id| self.bfd.reach(id).is_some());
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
         self.settle_routing();

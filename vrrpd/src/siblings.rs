@@ -1,4 +1,5 @@
-//! What the checker process and the IPVS process are told: the state of every instance.
+//! What the checker process and the IPVS process are told: the state of every instance, and the former also
+//! that of every BFD session.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,8 +8,9 @@ use std::os::fd::OwnedFd;
 use kr_child::{Heard, Link};
 use kr_event::EventLoop;
 use kr_ipc::edge::{Sibling, vrrpd_checkerd, vrrpd_ipvsd};
+use kr_model::bfd::Reach;
 use kr_model::vrrp::State;
-use kr_model::{Generation, InstanceId};
+use kr_model::{Generation, InstanceId, TrackerId};
 use mio::Token;
 
 /// The channels to both, and what is said over a new one.
@@ -18,6 +20,7 @@ pub(crate) struct Siblings {
     ipvsd: Link<vrrpd_ipvsd::ToIpvsd, vrrpd_ipvsd::FromIpvsd>,
     generation: Generation,
     states: BTreeMap<InstanceId, State>,
+    reach: BTreeMap<TrackerId, Reach>,
 }
 
 impl Siblings {
@@ -28,6 +31,7 @@ impl Siblings {
             ipvsd: Link::new(Sibling::Ipvsd, ipvsd),
             generation: Generation(0),
             states: BTreeMap::new(),
+            reach: BTreeMap::new(),
         }
     }
 
@@ -40,6 +44,14 @@ impl Siblings {
         for (&instance, &state) in &self.states {
             let word = to_checkerd(self.generation, instance, state);
             self.checkerd.send(&word);
+        }
+        for (&session, &reach) in &self.reach {
+            let generation = self.generation;
+            self.checkerd.send(&vrrpd_checkerd::ToCheckerd::Bfd {
+                generation,
+                session,
+                reach,
+            });
         }
         Ok(())
     }
@@ -75,6 +87,23 @@ impl Siblings {
                 .send(&to_checkerd(generation, instance, state));
             self.ipvsd.send(&to_ipvsd(generation, instance, state));
         }
+    }
+
+    /// The neighbour of a session is reached, or not. Said when that is news.
+    pub(crate) fn say_reach(&mut self, session: TrackerId, reach: Reach) {
+        if self.reach.insert(session, reach) != Some(reach) {
+            let generation = self.generation;
+            self.checkerd.send(&vrrpd_checkerd::ToCheckerd::Bfd {
+                generation,
+                session,
+                reach,
+            });
+        }
+    }
+
+    /// Sessions for which `is_configured` is false are gone.
+    pub(crate) fn retain_sessions(&mut self, is_configured: impl Fn(TrackerId) -> bool) {
+        self.reach.retain(|id, _| is_configured(*id));
     }
 
     /// Sends what waits to the checker process. It has nothing to say: true when it does, and is cut off.

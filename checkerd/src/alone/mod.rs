@@ -19,6 +19,7 @@ use kr_config::ids::IdAllocator;
 use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Ready, Signals};
 use kr_log::{Detail, Settings};
+use kr_model::check::Probe;
 use kr_model::script::ScriptOutcome;
 use kr_model::{Generation, Instant};
 use mio::{Interest, Token};
@@ -294,11 +295,21 @@ impl<'o> Alone<'o> {
                 );
             }
         }
+        for checker in &checkers {
+            if let Probe::Bfd { .. } = checker.probe {
+                log::warn!(
+                    "{} follows a BFD session, of which only keepalived-rs has a VRRP process: here it stays {}",
+                    checker.label(),
+                    if checker.alpha { "down" } else { "up" },
+                );
+            }
+        }
         self.directory = Directory::new(&checkers);
         self.scripts.replace(runnable, now);
         let configuration = Configuration {
             generation: Generation(self.generation),
             checkers,
+            share: config.checker.share,
             resume: Vec::new(),
         };
         self.engine

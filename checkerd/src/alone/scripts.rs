@@ -90,7 +90,8 @@ impl Scripts {
                 Purpose::Abandoned
                 | Purpose::Daemon
                 | Purpose::Notify { .. }
-                | Purpose::Reader { .. },
+                | Purpose::Reader { .. }
+                | Purpose::Track { .. },
                 _,
             ) => None,
         }

@@ -216,6 +216,35 @@ fn ssl_get_accepts_any_certificate_says_so_and_verifies_on_request() {
 }
 
 #[test]
+fn identical_checks_connect_once_and_everybody_hears_of_it() {
+    let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&connections);
+    let count = move || counted.load(std::sync::atomic::Ordering::Relaxed);
+    let server = TcpServer::on_loopback(move |_| {
+        connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    })
+    .unwrap();
+    let address = server.address();
+    let checkers: Vec<_> = (1..=20).map(|id| tcp(id, address)).collect();
+    let mut daemon = Checkerd::with(&[]);
+    let global = CheckerGlobal {
+        share: true,
+        ..CheckerGlobal::default()
+    };
+    daemon.configure(2, &global, &checkers, &[]);
+    for id in 1..=20 {
+        daemon.until_verdict(id, true);
+    }
+    daemon.until_log("19 of them share the runs of an identical one");
+    let seen = count();
+    assert!((1..20).contains(&seen), "{seen} connections");
+    drop(server);
+    for id in 1..=20 {
+        daemon.until_verdict(id, false);
+    }
+}
+
+#[test]
 fn smtp_check_talks_to_every_host() {
     let first = SmtpServer::start(Vec::new()).unwrap();
     let second = SmtpServer::start(vec![("", "220-several\r\n220 lines")]).unwrap();

@@ -8,20 +8,25 @@
 //! * A fault of this host ([`Outcome::Unable`]) is no result: tried again after `delay_loop`.
 //! * At most `limit` attempts run at a time. Whoever is due first starts first, so overload makes every
 //!   check later by the same amount instead of starving some.
+//! * A `BFD_CHECK` never runs: it follows what is said of its session ([`Input::Reach`]).
 //! * A checker whose id is in the next configuration too keeps its health and its due time.
+//! * With `checker_share`, identical checkers run once ([`share`]).
 
 mod entry;
+mod share;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use kr_model::bfd::Reach;
 use kr_model::check::{Checker, CheckerSnapshot, Probe};
 use kr_model::rng::Rng;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
-use kr_model::{CheckerId, Generation, Instant};
+use kr_model::{CheckerId, Generation, Instant, TrackerId};
 
+use crate::health::Health;
 use crate::outcome::{Failure, LocalFault, Outcome};
 use entry::{Entry, Slot, delay, next_in_step, steps};
 
@@ -59,6 +64,10 @@ pub struct Checks {
     rng: Rng,
     next_run: u64,
     configured: bool,
+    /// `checker_share`.
+    share: bool,
+    /// Who takes the results of whom.
+    sharers: BTreeMap<CheckerId, Vec<CheckerId>>,
     /// When lateness was reported last.
     complained: Option<Instant>,
     actions: VecDeque<Action>,
@@ -78,6 +87,8 @@ impl Checks {
             rng,
             next_run: 0,
             configured: false,
+            share: false,
+            sharers: BTreeMap::new(),
             complained: None,
             actions: VecDeque::new(),
         }
@@ -108,6 +119,7 @@ impl Checks {
             }
             Input::Announce => self.announce(),
             Input::Suspend(checkers) => self.suspend(&checkers, now),
+            Input::Reach { session, reach } => self.reach(session, reach, now),
             Input::Tick => {}
         }
         self.expire_answers(now);
@@ -166,7 +178,7 @@ impl Checks {
             })),
             Probe::Udp(probe) => Some(Attempt::Datagram(DatagramAttempt::Udp(probe))),
             Probe::Ping(connection) => Some(Attempt::Datagram(DatagramAttempt::Ping(connection))),
-            Probe::Misc { .. } => None,
+            Probe::Bfd { .. } | Probe::Misc { .. } => None,
         }
     }
 
@@ -175,7 +187,9 @@ impl Checks {
     pub fn host(&self, checker: CheckerId) -> u16 {
         match self.entries.get(&checker).map(|entry| entry.slot) {
             Some(Slot::Running { host, .. }) => host,
-            Some(Slot::Waiting(_) | Slot::Suspended) | None => 0,
+            Some(Slot::Waiting(_) | Slot::Suspended | Slot::Told | Slot::Sharing { .. }) | None => {
+                0
+            }
         }
     }
 
@@ -203,6 +217,7 @@ impl Checks {
             attempts: entry.attempts,
             failed_attempts: entry.failed_attempts,
             last_duration: entry.last_duration,
+            shared: matches!(entry.slot, Slot::Sharing { .. }),
         })
     }
 
@@ -221,6 +236,7 @@ impl Checks {
         let at_start = !self.configured;
         self.configured = true;
         self.generation = configuration.generation;
+        self.share = configuration.share;
         let resume: BTreeMap<CheckerId, CheckerSnapshot> = configuration
             .resume
             .into_iter()
@@ -238,7 +254,9 @@ impl Checks {
                         Some(snapshot) => Entry::resumed(config, snapshot, now, at),
                         None => Entry::new(config, at_start, at),
                     };
-                    self.due.insert((entry.due_at(now), id));
+                    if let Slot::Waiting(at) = entry.slot {
+                        self.due.insert((at, id));
+                    }
                     entry
                 }
             };
@@ -247,6 +265,7 @@ impl Checks {
         for (id, entry) in old {
             self.forget(id, entry.slot);
         }
+        self.regroup(now);
     }
 
     /// Fits an entry to its new configuration. When it does something else now, what runs is dropped
@@ -254,8 +273,10 @@ impl Checks {
     fn kept(&mut self, mut entry: Entry, config: Checker, now: Instant) -> Entry {
         if entry.config.probe != config.probe && entry.slot != Slot::Suspended {
             self.forget(config.id, entry.slot);
-            entry.slot = Slot::Waiting(now);
-            self.due.insert((now, config.id));
+            entry.slot = Slot::first(&config.probe, now);
+            if let Slot::Waiting(at) = entry.slot {
+                self.due.insert((at, config.id));
+            }
         }
         entry.health = entry
             .health
@@ -270,7 +291,7 @@ impl Checks {
             Slot::Waiting(at) => {
                 self.due.remove(&(at, id));
             }
-            Slot::Suspended => {}
+            Slot::Suspended | Slot::Told | Slot::Sharing { .. } => {}
             Slot::Running { run, answer_by, .. } => {
                 self.running = self.running.saturating_sub(1);
                 if let Some(at) = answer_by {
@@ -286,6 +307,9 @@ impl Checks {
     fn suspend(&mut self, suspended: &BTreeSet<CheckerId>, now: Instant) {
         let mut stopped = Vec::new();
         for (id, entry) in &mut self.entries {
+            if entry.slot == Slot::Told {
+                continue;
+            }
             match (entry.slot == Slot::Suspended, suspended.contains(id)) {
                 (false, true) => {
                     stopped.push((*id, entry.slot));
@@ -293,15 +317,34 @@ impl Checks {
                 }
                 (true, false) => {
                     let wait = self.rng.below(entry.config.timing.warmup);
-                    let at = now.saturating_add(wait);
-                    entry.slot = Slot::Waiting(at);
-                    self.due.insert((at, *id));
+                    // It runs then, unless an identical one does.
+                    let next = now.saturating_add(wait);
+                    entry.slot = Slot::Sharing { next };
                 }
                 (true, true) | (false, false) => {}
             }
         }
         for (id, slot) in stopped {
             self.forget(id, slot);
+        }
+        self.regroup(now);
+    }
+
+    /// Takes what the VRRP process says of a session: there are no retries.
+    fn reach(&mut self, session: TrackerId, reach: Reach, now: Instant) {
+        let followers = self.entries.iter_mut().filter_map(|(id, entry)| {
+            let Probe::Bfd { session: of, name } = &entry.config.probe else {
+                return None;
+            };
+            (*of == session).then(|| (*id, name.clone()))
+        });
+        for (id, name) in followers.collect::<Vec<_>>() {
+            match reach {
+                // Neither good nor bad yet.
+                Reach::Untried => {}
+                Reach::Up => self.result(id, Ok(None), now),
+                Reach::Down => self.result(id, Err(Failure::SessionDown(name)), now),
+            }
         }
     }
 
@@ -341,6 +384,7 @@ impl Checks {
                 | Probe::Smtp { .. }
                 | Probe::Dns { .. }
                 | Probe::Udp(_)
+                | Probe::Bfd { .. }
                 | Probe::Ping(_) => (Action::Start { checker: id, run }, None),
             };
             entry.slot = Slot::Running {
@@ -476,25 +520,11 @@ impl Checks {
         let weight_changed = weight != entry.weight;
         entry.weight = weight;
         let delay = delay(&entry.config, effect);
-        let log_all = entry.config.log_all_failures;
-        let left = entry
-            .config
-            .timing
-            .retry
-            .saturating_add(1)
-            .saturating_sub(entry.health.failures);
         let health = entry.health;
         let verdict = (effect.news || (weight_changed && health.has_run)).then(|| entry.verdict());
-        let event = match result {
-            Ok(_) if effect.news => Some(Event::Up {
-                recovered: !was.up && was.has_run,
-            }),
-            Ok(_) => weight_changed.then_some(Event::Weight(weight)),
-            Err(failure) if effect.news => Some(Event::Down(failure)),
-            Err(failure) if log_all && health.up => Some(Event::Retrying { failure, left }),
-            Err(failure) if log_all => Some(Event::StillDown(failure)),
-            Err(_) => None,
-        };
+        // Told once more to those who share it, which are few if any.
+        let shared = self.sharers.contains_key(&id).then(|| result.clone());
+        let event = news_of(entry, was, result, (effect.news, weight_changed));
         // The reason before its consequences, as it shall stand in the log.
         if let Some(event) = event {
             self.actions.push_back(Action::Log { checker: id, event });
@@ -507,6 +537,9 @@ impl Checks {
         }
         self.wait(id, delay, now);
         self.publish(id, now);
+        if let Some(result) = shared {
+            self.tell_sharers(id, &result, now);
+        }
     }
 
     /// Ends the current run and sets the next: `delay` from its end, or from its start for programs.
@@ -544,6 +577,36 @@ impl Checks {
             self.actions
                 .push_back(Action::Snapshot(entry.snapshot(now)));
         }
+    }
+}
+
+/// What the operator is told of a result that changed an entry, which `was` so before.
+fn news_of(
+    entry: &Entry,
+    was: Health,
+    result: Result<Option<Weight>, Failure>,
+    (news, weight_changed): (bool, bool),
+) -> Option<Event> {
+    let Entry {
+        config,
+        health,
+        weight,
+        ..
+    } = entry;
+    let log_all = config.log_all_failures;
+    match result {
+        Ok(_) if news => Some(Event::Up {
+            recovered: !was.up && was.has_run,
+        }),
+        Ok(_) => weight_changed.then_some(Event::Weight(*weight)),
+        Err(failure) if news => Some(Event::Down(failure)),
+        Err(failure) if log_all && health.up => {
+            let all = config.timing.retry.saturating_add(1);
+            let left = all.saturating_sub(health.failures);
+            Some(Event::Retrying { failure, left })
+        }
+        Err(failure) if log_all => Some(Event::StillDown(failure)),
+        Err(_) => None,
     }
 }
 

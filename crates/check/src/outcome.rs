@@ -102,6 +102,8 @@ pub enum Failure {
     NoAddress,
     /// This host could not deliver a mail.
     Local(LocalFault),
+    /// This BFD session is not up.
+    SessionDown(String),
     /// A program ended with this code.
     Exit(u8),
     /// A program was ended by this signal, which was not ours.
@@ -205,6 +207,7 @@ impl fmt::Display for Failure {
             }
             Self::NoAddress => f.write_str("no address was found for its name"),
             Self::Local(fault) => fault.fmt(f),
+            Self::SessionDown(name) => write!(f, "BFD session {name} is not up"),
             Self::Exit(code) => write!(f, "exit code {code}"),
             Self::Signal(number) => write!(f, "ended by signal {number}"),
             Self::ScriptTimeout(after) => write!(f, "still running after {}", Seconds(*after)),

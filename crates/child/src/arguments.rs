@@ -13,6 +13,8 @@ pub(crate) struct Arguments {
     pub(crate) log: Option<Settings>,
     /// `--log-file`: descriptor 4 is the log file.
     pub(crate) log_file: bool,
+    /// `--lock-memory`: nothing of this process is ever swapped out.
+    pub(crate) lock_memory: bool,
     /// `--unconfined`: privileges are neither given up nor verified.
     pub(crate) unconfined: bool,
     /// `--duty=DUTY`.
@@ -31,6 +33,7 @@ impl Arguments {
             match word.split_once('=') {
                 None if word == "--unconfined" => arguments.unconfined = true,
                 None if word == "--log-file" => arguments.log_file = true,
+                None if word == "--lock-memory" => arguments.lock_memory = true,
                 Some(("--log", settings)) => {
                     arguments.log = Some(settings.parse().map_err(|error| format!("{error}"))?);
                 }
@@ -66,7 +69,8 @@ mod tests {
     fn the_parents_words_are_understood() {
         let arguments = parse(&["--log=ident=x,detail=1", "--log-file"]).unwrap();
         assert_eq!(arguments.log.unwrap().ident, "x");
-        assert!(arguments.log_file);
+        assert!(arguments.log_file && !arguments.lock_memory);
+        assert!(parse(&["--lock-memory"]).unwrap().lock_memory);
         assert!(!arguments.unconfined);
         assert_eq!(arguments.duty, Duty::Usual);
         assert!(parse(&["--unconfined"]).unwrap().unconfined);

@@ -1,7 +1,8 @@
 //! Start-up shared by the three children of the parent: take the channel, open the log, give up what
 //! the role does not need, and verify it, before the daemon's own loop begins.
 //!
-//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--duty=DUTY] [--sandbox=on|log]`, with its end of the edge
+//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--lock-memory] [--duty=DUTY] [--sandbox=on|log]`,
+//! with its end of the edge
 //! to the parent at descriptor 3 and, with `--log-file`, the log file at descriptor 4. A test may start one
 //! by hand with `--unconfined`: then whatever account and capabilities it has are kept, with a warning,
 //! without `--log` it logs to standard error, and without `--sandbox` it enters none.
@@ -33,7 +34,9 @@ use kr_sys::privilege::{Duty, Excess, Holdings};
 use kr_sys::sandbox::SandboxError;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::prctl;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use serde::Serialize;
@@ -146,12 +149,34 @@ pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S,
     let signals = take_signals()?;
     // Asked for before `exec` already; a change of privileges in between would have cleared it.
     prctl::set_pdeathsig(Signal::SIGTERM).map_err(os("parent-death signal"))?;
+    if arguments.lock_memory {
+        lock_memory();
+    }
     confine(role, arguments.duty, arguments.unconfined)?;
     Ok(Started {
         channel: Channel::new(channel),
         signals,
         sandbox: Sandbox::new(role, arguments.duty, arguments.sandbox),
     })
+}
+
+/// Keeps the memory of this process from being swapped out: all of it, for ever, when the parent could lift
+/// the limit. Under a limit later allocations would fail, so only what there is now is locked.
+fn lock_memory() {
+    let unlimited =
+        getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == RLIM_INFINITY);
+    let locked = if unlimited {
+        mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)
+    } else {
+        mlockall(MlockAllFlags::MCL_CURRENT)
+    };
+    match locked {
+        Ok(()) if unlimited => log::debug!("memory is locked"),
+        Ok(()) => log::warn!(
+            "only the memory of now is locked, more may be swapped out: the limit of locked memory cannot be lifted"
+        ),
+        Err(errno) => log::warn!("memory may be swapped out, it cannot be locked: {errno}"),
+    }
 }
 
 fn os(what: &'static str) -> impl FnOnce(Errno) -> StartError {

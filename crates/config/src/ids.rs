@@ -11,13 +11,14 @@ use kr_model::global::DaemonScript;
 use kr_model::lvs::CheckerBinding;
 use kr_model::net::Family;
 use kr_model::script::ScriptUser;
+use kr_model::track::TrackerSource;
 use kr_model::units::{IfName, Vrid};
 use kr_model::vrrp::{Instance, Transport};
 use kr_model::{
     CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
 };
 
-use crate::typed::{Config, Deletion, InstanceNotify};
+use crate::typed::{Config, Deletion, InstanceNotify, TrackerEntry};
 
 /// Gives out ids; a number is never given out twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,16 +53,25 @@ type ScriptKey = (PathBuf, Vec<String>, Option<ScriptUser>);
 ///
 /// An instance is equal by VRID, family, interface and unicast source; a BFD session by its two ends; a virtual server by its services
 /// (or its group); a real server by address and port within its virtual server; a checker by what it does
-/// within its real server, in whatever order; a script by command and account.
+/// within its real server, in whatever order; a script by command and account; a tracked script by its
+/// script, a tracked file by its path, a tracked process by its pattern.
 #[must_use]
-pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config) -> Config {
+pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Config) -> Config {
     let scripts = script_ids(previous, allocator, &new);
     let script = |id: Option<ScriptId>| id.and_then(|id| scripts.get(&id).copied());
     let instances = instance_ids(previous, allocator, &new);
     let sessions = bfd_ids(previous, allocator, &new);
     let virtual_servers = virtual_server_ids(previous, allocator, &new);
     let real_servers = real_server_ids(previous, allocator, &new, &virtual_servers);
+    for entry in new.checkers.values_mut() {
+        if let Probe::Bfd { session, .. } = &mut entry.checker.probe
+            && let Some(id) = sessions.get(session)
+        {
+            *session = *id;
+        }
+    }
     let checkers = checker_ids(previous, allocator, &new, &real_servers, &scripts);
+    let trackers = tracker_ids(previous, allocator, &new, &scripts);
     // A group has the number of its first member.
     let groups: BTreeMap<GroupId, GroupId> = instances
         .iter()
@@ -89,18 +99,23 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
     for fifo in &mut global.fifos {
         fifo.reader = script(fifo.reader);
     }
+    let mut ipvs = new.ipvs;
+    if let Some(sync) = &mut ipvs.sync {
+        sync.instance = sync.instance.and_then(|id| instances.get(&id).copied());
+    }
     Config {
         global,
         vrrp: new.vrrp,
         checker: new.checker,
-        ipvs: new.ipvs,
+        ipvs,
         statics: new.statics,
         instances: renumber(new.instances, &instances, |id, entry| {
             entry.instance.id = id;
             let group = entry.instance.group;
             entry.instance.group = group.and_then(|group| groups.get(&group).copied());
             for line in &mut entry.instance.trackers {
-                if let Some(tracker) = sessions.get(&line.tracker) {
+                let new = sessions.get(&line.tracker);
+                if let Some(tracker) = new.or_else(|| trackers.get(&line.tracker)) {
                     line.tracker = *tracker;
                 }
             }
@@ -138,6 +153,13 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, new: Config
                 entry.real_server = *owner;
             }
             entry.script = script(entry.script);
+        }),
+        trackers: renumber(new.trackers, &trackers, |_, entry| {
+            if let TrackerSource::Script(tracker) = &mut entry.source
+                && let Some(script) = scripts.get(&tracker.script)
+            {
+                tracker.script = *script;
+            }
         }),
         scripts: renumber(new.scripts, &scripts, |id, entry| entry.id = id),
     }
@@ -188,6 +210,39 @@ fn script_ids(
     }
     let fresh = || ScriptId(IdAllocator::take(&mut allocator.scripts));
     pair(previous.into_iter().flat_map(keys), keys(new), fresh)
+}
+
+/// What makes a tracked object the same one: names and numbers may change.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum TrackerKey {
+    Script(Option<ScriptId>),
+    File(PathBuf),
+    Process(String),
+}
+
+fn tracker_ids(
+    previous: Option<&Config>,
+    allocator: &mut IdAllocator,
+    new: &Config,
+    scripts: &BTreeMap<ScriptId, ScriptId>,
+) -> BTreeMap<TrackerId, TrackerId> {
+    fn key(entry: &TrackerEntry, id: impl Fn(ScriptId) -> Option<ScriptId>) -> TrackerKey {
+        match &entry.source {
+            TrackerSource::Script(tracker) => TrackerKey::Script(id(tracker.script)),
+            TrackerSource::File(tracker) => TrackerKey::File(tracker.path.clone()),
+            // A pattern has no order, but its text has.
+            TrackerSource::Process(tracker) => {
+                TrackerKey::Process(format!("{:?}", tracker.pattern))
+            }
+        }
+    }
+    let old = previous.into_iter().flat_map(|config| &config.trackers);
+    let old = old.map(|(id, entry)| (key(entry, Some), *id));
+    let new = new.trackers.iter();
+    let new = new.map(|(id, entry)| (key(entry, |script| scripts.get(&script).copied()), *id));
+    pair(old, new, || {
+        TrackerId(IdAllocator::take(&mut allocator.trackers))
+    })
 }
 
 fn instance_ids(

@@ -9,6 +9,7 @@ use kr_model::lvs::{IpvsGlobal, RealServer, VirtualServer};
 use kr_model::route::Route;
 use kr_model::rule::Rule;
 use kr_model::script::Script;
+use kr_model::track::TrackerSource;
 use kr_model::vrrp::{Instance, VirtualAddress, VrrpGlobal};
 use kr_model::{
     CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
@@ -39,6 +40,8 @@ pub struct Config {
     pub real_servers: BTreeMap<RealServerId, RealServerEntry>,
     /// Checker blocks.
     pub checkers: BTreeMap<CheckerId, CheckerEntry>,
+    /// Tracked scripts, files and processes that an instance, a group or a `FILE_CHECK` names.
+    pub trackers: BTreeMap<TrackerId, TrackerEntry>,
     /// Programs that any of them names; equal ones are one.
     pub scripts: BTreeMap<ScriptId, Script>,
 }
@@ -77,6 +80,15 @@ impl Statics {
     pub const fn is_empty(&self) -> bool {
         self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
     }
+}
+
+/// A tracked object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackerEntry {
+    /// Name of the block.
+    pub name: String,
+    /// What is followed, and how.
+    pub source: TrackerSource,
 }
 
 /// A sync group with what only the parent may know of it. Its members name it themselves.

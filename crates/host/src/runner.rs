@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kr_event::EventLoop;
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Instant};
+use kr_model::{CheckerId, Instant, TrackerId};
 use kr_sys::spawn::{Ended, Identity, Process, Program, Script, spawn_script};
 use mio::{Interest, Token};
 use nix::sys::signal::Signal;
@@ -39,6 +39,13 @@ pub enum Purpose {
     /// It reads a FIFO, as long as that is open.
     Reader {
         /// Number of the reader.
+        run: u64,
+    },
+    /// It is a `vrrp_script`.
+    Track {
+        /// The tracked object.
+        tracker: TrackerId,
+        /// Its number of the run.
         run: u64,
     },
     /// Nobody waits for its end any more.
@@ -167,10 +174,23 @@ impl Runner {
 
     /// Ends the runs of a checker whose result nobody wants any more.
     pub fn abandon(&mut self, wanted: impl Fn(CheckerId) -> bool, now: Instant) {
+        self.abandon_if(
+            |purpose| matches!(purpose, Purpose::Check { checker, .. } if !wanted(checker)),
+            now,
+        );
+    }
+
+    /// Ends the runs of a tracked script whose result nobody wants any more.
+    pub fn abandon_tracked(&mut self, wanted: impl Fn(TrackerId) -> bool, now: Instant) {
+        self.abandon_if(
+            |purpose| matches!(purpose, Purpose::Track { tracker, .. } if !wanted(tracker)),
+            now,
+        );
+    }
+
+    fn abandon_if(&mut self, unwanted: impl Fn(Purpose) -> bool, now: Instant) {
         for running in self.running.values_mut() {
-            if let Purpose::Check { checker, .. } = running.purpose
-                && !wanted(checker)
-            {
+            if unwanted(running.purpose) {
                 running.purpose = Purpose::Abandoned;
                 running.process.signal_group(Signal::SIGTERM);
                 running.stage = Stage::Terminated {
@@ -230,7 +250,9 @@ impl Runner {
             running.stage = match running.stage {
                 Stage::Unlimited => Stage::Unlimited,
                 Stage::Limited { .. } => {
-                    log::info!("{} takes too long: ending it", running.name);
+                    if !matches!(running.purpose, Purpose::Track { .. }) {
+                        log::info!("{} takes too long: ending it", running.name);
+                    }
                     running.process.signal_group(Signal::SIGTERM);
                     Stage::Terminated {
                         kill_at: now.saturating_add(GRACE),
@@ -281,6 +303,8 @@ impl Running {
     fn log_end(&self, ended: Ended, outcome: ScriptOutcome) {
         let name = &self.name;
         match (self.purpose, outcome) {
+            // Whoever asked judges the result; a tracked script runs every second, for ever.
+            (Purpose::Track { .. }, _) => log::debug!("{name} {ended}"),
             (_, ScriptOutcome::NotStarted) => log::error!("{name} {ended}"),
             (Purpose::Notify { .. }, ScriptOutcome::Exit(0)) | (Purpose::Abandoned, _) => {
                 log::debug!("{name} {ended}");

@@ -8,9 +8,9 @@ pub mod channel;
 pub mod codec;
 mod early;
 pub mod edge;
-mod instances;
+mod words;
 
 pub use channel::{Channel, ChannelError};
 pub use codec::{CodecError, MAX_FRAME};
 pub use early::{Early, Judgement};
-pub use instances::{Instances, UnknownInstance};
+pub use words::{Instances, Sessions, Subject, Unknown, Words};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kr_model::ipvs::Operation;
+use kr_model::ipvs::{Operation, SyncChange};
 use kr_model::lvs::ServiceKey;
 use kr_model::{CheckerId, RealServerId, VirtualServerId};
 
@@ -114,6 +114,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A thread that synchronises connections was started or stopped, or not.
+    Sync {
+        /// What was to be done.
+        change: SyncChange,
+        /// Why the kernel refused, if it did.
+        refused: Option<String>,
+    },
     /// Somebody else changed a service of ours.
     Drifted {
         /// Which service.
@@ -150,10 +157,16 @@ impl Event {
     pub const fn is_warning(&self) -> bool {
         match self {
             Self::RealServer { up, .. } | Self::Quorum { up, .. } => !*up,
-            Self::KernelUnusable { .. } | Self::Refused { .. } | Self::Drifted { .. } => true,
+            Self::KernelUnusable { .. }
+            | Self::Refused { .. }
+            | Self::Sync {
+                refused: Some(_), ..
+            }
+            | Self::Drifted { .. } => true,
             Self::Weight { .. }
             | Self::Leaves { .. }
             | Self::Left { .. }
+            | Self::Sync { refused: None, .. }
             | Self::KernelUsable
             | Self::Reconciled { .. } => false,
         }
@@ -238,6 +251,17 @@ impl fmt::Display for Event {
                     | Operation::SetTimeouts(_) => f.write_str("; tried again at every reading"),
                 }
             }
+            Self::Sync {
+                change,
+                refused: None,
+            } => write!(f, "asked the kernel to {change}"),
+            Self::Sync {
+                change,
+                refused: Some(reason),
+            } => write!(
+                f,
+                "the kernel refused to {change}: {reason}; tried again at every reading"
+            ),
             Self::Drifted { service } => write!(
                 f,
                 "service {service} was changed by another program; it is put back as configured"

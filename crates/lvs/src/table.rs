@@ -8,25 +8,29 @@
 mod configure;
 mod kernel;
 mod patrol;
+mod sync;
 mod timeouts;
 
 pub use patrol::{RECONCILE, ROUND, SHARE, SLICE, STRETCH};
+pub use sync::SyncDaemons;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kr_model::ipvs::Operation;
+use kr_model::ipvs::{Operation, SyncChange};
 use kr_model::lvs::{
     ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, Removal, ServiceKey, TimeoutSettings,
     Verdict, VirtualServer,
 };
-use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
+use kr_model::vrrp::State;
+use kr_model::{CheckerId, Generation, InstanceId, Instant, RealServerId, VirtualServerId};
 
 use crate::diff::Present;
 use crate::event::{Event, Notice, Reason};
 use crate::pool::{Decision, Pool};
 use patrol::Patrol;
+use sync::Sync;
 use timeouts::Timeouts;
 
 /// Time between two attempts while the kernel's IPVS cannot be used.
@@ -64,6 +68,8 @@ pub struct Resume {
     pub former: Vec<ServiceKey>,
     /// The kernel's own connection timeouts, when it had changed them.
     pub timeouts: Option<ConnectionTimeouts>,
+    /// It may have started threads of `lvs_sync_daemon`.
+    pub sync: bool,
 }
 
 /// What became of an operation.
@@ -86,6 +92,12 @@ pub enum Input {
     Read(Present),
     /// Answer to [`Action::ReadTimeouts`].
     Timeouts(ConnectionTimeouts),
+    /// The instance that `lvs_sync_daemon` follows ([`Table::followed`]) is in this state.
+    Followed(State),
+    /// Answer to [`Action::ReadSync`].
+    Sync(SyncDaemons),
+    /// Answer to [`Action::ChangeSync`]: why the kernel refused, if it did.
+    SyncChanged(Option<String>),
     /// Answer to [`Action::Read`] or [`Action::Apply`]: IPVS cannot be used, for this reason.
     Unusable(String),
     /// Answer to [`Action::Apply`]: one outcome per operation.
@@ -108,6 +120,10 @@ pub enum Action {
     ReadTimeouts,
     /// Carry these out, in order.
     Apply(Vec<Operation>),
+    /// Read the threads that synchronise connections.
+    ReadSync,
+    /// Start or stop one of them.
+    ChangeSync(SyncChange),
     /// Tell the parent.
     Notify(Notice),
     /// Write to the log.
@@ -151,6 +167,8 @@ enum InFlight {
         since: Option<Instant>,
     },
     ReadingTimeouts,
+    ReadingSync,
+    ChangingSync(SyncChange),
     Applying,
 }
 
@@ -186,10 +204,14 @@ pub struct Table {
     /// Pools to be published, with the checkers whose verdicts are new.
     publish: BTreeMap<VirtualServerId, BTreeSet<CheckerId>>,
     timeouts: Timeouts,
+    sync: Sync,
+    /// Why the last change of synchronisation was refused.
+    sync_refused: Option<String>,
     /// A configuration whose operations are not all answered, and how many there were.
     installing: Option<usize>,
     /// Operations of the stop.
     last: Vec<Operation>,
+    last_sync: Vec<SyncChange>,
 }
 
 impl Default for Table {
@@ -211,6 +233,7 @@ impl Table {
                 removal: Removal::OneByOne,
                 announce_at_start: false,
                 timeouts: TimeoutSettings::NONE,
+                sync: None,
             },
             pools: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -228,8 +251,11 @@ impl Table {
             queue: VecDeque::new(),
             publish: BTreeMap::new(),
             timeouts: Timeouts::new(),
+            sync: Sync::new(),
+            sync_refused: None,
             installing: None,
             last: Vec::new(),
+            last_sync: Vec::new(),
         }
     }
 
@@ -245,18 +271,30 @@ impl Table {
         self.checkers.contains_key(&checker)
     }
 
+    /// The instance whose state is wanted as [`Input::Followed`].
+    #[must_use]
+    pub fn followed(&self) -> Option<InstanceId> {
+        self.sync.instance()
+    }
+
     /// Takes an input. Take every action afterwards, or before the sleep at the latest.
     pub fn handle(&mut self, input: Input, now: Instant) {
         match (self.phase, input) {
             // A stop under way only waits for the answer to its last operations.
             (Phase::Stopping, Input::Applied(outcomes)) => self.applied(outcomes),
-            (Phase::Stopping, Input::Unusable(_)) => self.in_flight = InFlight::Nothing,
+            (Phase::Stopping, Input::Unusable(_)) => {
+                self.in_flight = InFlight::Nothing;
+                self.last_sync.clear();
+            }
+            (Phase::Stopping, Input::SyncChanged(refused)) => self.sync_changed(refused),
             (
                 Phase::Stopping,
                 Input::Configure(_)
                 | Input::Verdict(_)
                 | Input::Read(_)
                 | Input::Timeouts(_)
+                | Input::Followed(_)
+                | Input::Sync(_)
                 | Input::Timer
                 | Input::Shutdown,
             )
@@ -269,6 +307,12 @@ impl Table {
                     self.in_flight = InFlight::Nothing;
                     self.timeouts.found(values);
                 }
+                Input::Followed(state) => self.sync.follow(state),
+                Input::Sync(found) => {
+                    self.in_flight = InFlight::Nothing;
+                    self.sync.found(found);
+                }
+                Input::SyncChanged(refused) => self.sync_changed(refused),
                 Input::Unusable(reason) => self.unusable(reason, now),
                 Input::Applied(outcomes) => self.applied(outcomes),
                 Input::Timer => self.timer(now),
@@ -491,6 +535,7 @@ impl Table {
         let timeouts = self.timeouts.last().map(Operation::SetTimeouts);
         if self.kernel == Kernel::Usable {
             self.last.extend(timeouts);
+            self.last_sync = self.sync.last();
         }
         if self.global.keep_at_exit {
             return;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CheckerId, InstanceId, VirtualServerId};
+use crate::ids::{CheckerId, InstanceId, TrackerId, VirtualServerId};
 use crate::net::Family;
 use crate::time::Instant;
 use crate::units::{IfName, Port, Weight};
@@ -60,7 +60,7 @@ impl Checker {
                     .collect()
             }
             // Neither ports nor marks there.
-            Probe::Ping(_) | Probe::Misc { .. } => Vec::new(),
+            Probe::Ping(_) | Probe::Bfd { .. } | Probe::Misc { .. } => Vec::new(),
         }
     }
 
@@ -114,6 +114,13 @@ pub enum Probe {
     Udp(UdpProbe),
     /// `PING_CHECK`: an echo reply comes back. The port says nothing.
     Ping(Connection),
+    /// `BFD_CHECK`: a session is up. The VRRP process, which runs it, says so.
+    Bfd {
+        /// The session.
+        session: TrackerId,
+        /// Its name, for logs.
+        name: String,
+    },
     /// `MISC_CHECK`: a program of the operator, run by the parent.
     Misc {
         /// `misc_dynamic`: exit codes 2 to 255 set the weight to the code less 2.
@@ -135,6 +142,7 @@ impl Probe {
             Self::Dns { .. } => "DNS_CHECK",
             Self::Udp(_) => "UDP_CHECK",
             Self::Ping(_) => "PING_CHECK",
+            Self::Bfd { .. } => "BFD_CHECK",
             Self::Misc { .. } => "MISC_CHECK",
         }
     }
@@ -412,6 +420,8 @@ pub struct CheckerGlobal {
     /// `SSL { verify }`: without `ca`, certificates are verified against the authorities that Mozilla
     /// trusts.
     pub verify: bool,
+    /// `checker_share`: identical checks are run once.
+    pub share: bool,
     /// `metrics_listen`: where to serve metrics and status.
     pub metrics_listen: Option<SocketAddr>,
     /// `SSL { certificate, key }` as PEM text, shown to servers that ask.

@@ -37,12 +37,65 @@ pub struct Global {
     pub no_checker_mail: bool,
     /// Accounts of the child processes.
     pub accounts: Accounts,
+    /// `vrrp_priority` and its like: the VRRP process.
+    pub vrrp_process: ProcessSettings,
+    /// `checker_priority` and its like: the checker process and the IPVS process.
+    pub checker_process: ProcessSettings,
+    /// `umask`; the usual one is [`DEFAULT_UMASK`].
+    pub umask: u32,
+    /// `net_namespace`.
+    pub namespace: Option<String>,
+    /// `data_use_instance`, `state_dump_file` and its like.
+    pub dumps: DumpSettings,
     /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo`: no path twice.
     pub fifos: Vec<NotifyFifo>,
     /// `vrrp_notify_priority_changes`.
     pub tells_priority_changes: bool,
     /// `fifo_write_vrrp_states_on_reload`.
     pub fifo_states_on_reload: bool,
+}
+
+/// Files are for their owner alone.
+pub const DEFAULT_UMASK: u32 = 0o177;
+
+/// How the kernel runs a child process. The default leaves everything as the parent was started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// `vrrp_priority`: the nice value.
+    pub nice: i8,
+    /// `vrrp_rt_priority`: the priority of `SCHED_RR`; 0 is ordinary scheduling.
+    pub realtime: u8,
+    /// `vrrp_rlimit_rttime`.
+    pub realtime_limit: Option<Duration>,
+    /// `vrrp_cpu_affinity`; empty is all.
+    pub cpus: Vec<u16>,
+    /// `vrrp_no_swap`.
+    pub locks_memory: bool,
+}
+
+/// Names and forms of dumps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DumpSettings {
+    /// `data_use_instance`.
+    pub with_instance: bool,
+    /// `json_version`.
+    pub json: JsonVersion,
+    /// `state_dump_file`.
+    pub state: Option<String>,
+    /// `stats_dump_file`.
+    pub statistics: Option<String>,
+    /// `json_dump_file`.
+    pub json_file: Option<String>,
+}
+
+/// `json_version`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JsonVersion {
+    /// An array of instances.
+    #[default]
+    One,
+    /// An object with instances and tracked processes.
+    Two,
 }
 
 /// A script that runs before the processes start, or after they have stopped.

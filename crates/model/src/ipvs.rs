@@ -7,7 +7,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::lvs::{
-    ConnectionTimeouts, Forwarding, Persistence, Scheduler, ServiceFlags, ServiceKey,
+    ConnectionTimeouts, Forwarding, Persistence, Scheduler, ServiceFlags, ServiceKey, SyncDaemon,
+    SyncRole,
 };
 use crate::units::Weight;
 
@@ -173,6 +174,32 @@ impl fmt::Display for Operation {
                     "set the connection timeouts to tcp {tcp} tcpfin {tcp_fin} udp {udp}"
                 )
             }
+        }
+    }
+}
+
+/// One change of the threads that synchronise connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncChange {
+    /// Starts one.
+    Start(SyncRole, SyncDaemon),
+    /// Stops the one of this role, which has this id.
+    Stop(SyncRole, u8),
+}
+
+impl fmt::Display for SyncChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(role, SyncDaemon { interface, id, .. }) => write!(
+                f,
+                "start the {} of connection synchronisation on {interface} with id {id}",
+                role.name()
+            ),
+            Self::Stop(role, id) => write!(
+                f,
+                "stop the {} of connection synchronisation with id {id}",
+                role.name()
+            ),
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CheckerId, RealServerId, VirtualServerId};
+use crate::ids::{CheckerId, InstanceId, RealServerId, VirtualServerId};
 use crate::net::Family;
 use crate::time::Instant;
-use crate::units::Weight;
+use crate::units::{IfName, Weight};
 
 /// Transport protocol of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -376,6 +376,68 @@ impl TimeoutSettings {
     }
 }
 
+/// Which end of connection synchronisation a thread of the kernel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SyncRole {
+    /// Tells others of its connections.
+    Master,
+    /// Hears of those of others.
+    Backup,
+}
+
+impl SyncRole {
+    /// Its name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// A thread of the kernel that synchronises connections. `None` leaves a value to the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDaemon {
+    /// Where messages go out and come in.
+    pub interface: IfName,
+    /// `id`: messages of others are ignored.
+    pub id: u8,
+    /// `maxlen`: longest message in bytes; by default what fits the interface.
+    pub max_length: Option<NonZeroU16>,
+    /// `port`: of UDP, by default 8848.
+    pub port: Option<NonZeroU16>,
+    /// `ttl`, by default 1.
+    pub ttl: Option<NonZeroU8>,
+    /// `group`: multicast group, by default 224.0.0.81.
+    pub group: Option<IpAddr>,
+}
+
+impl SyncDaemon {
+    /// True when a thread with these settings does what `wanted` asks for.
+    #[must_use]
+    pub fn serves(&self, wanted: &Self) -> bool {
+        fn fits<T: PartialEq>(present: &Option<T>, wanted: &Option<T>) -> bool {
+            wanted.is_none() || present == wanted
+        }
+        self.interface == wanted.interface
+            && self.id == wanted.id
+            && fits(&self.max_length, &wanted.max_length)
+            && fits(&self.port, &wanted.port)
+            && fits(&self.ttl, &wanted.ttl)
+            && fits(&self.group, &wanted.group)
+    }
+}
+
+/// `lvs_sync_daemon`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncSettings {
+    /// How its threads are set.
+    pub daemon: SyncDaemon,
+    /// `inst`: a master while this instance is master, otherwise a backup. Without it both run.
+    pub instance: Option<InstanceId>,
+}
+
 /// Settings of the IPVS process that belong to no service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpvsGlobal {
@@ -389,14 +451,16 @@ pub struct IpvsGlobal {
     pub announce_at_start: bool,
     /// `lvs_timeouts`.
     pub timeouts: TimeoutSettings,
+    /// `lvs_sync_daemon`.
+    pub sync: Option<SyncSettings>,
 }
 
 /// `lvs_flush_on_stop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Removal {
-    /// Own destinations, then own services, one by one (the default).
+    /// Own services, and with `omega` each of their servers is announced (the default).
     OneByOne,
-    /// `lvs_flush_on_stop VS`: own services; the kernel drops their destinations.
+    /// `lvs_flush_on_stop VS`: own services, and no server is announced.
     Services,
     /// `lvs_flush_on_stop`: the whole table, foreign services too.
     Everything,

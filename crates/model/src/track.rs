@@ -4,10 +4,12 @@
 //! runs BFD sessions itself. What a state means for an instance is worked out by `kr-vrrp`.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::TrackerId;
+use crate::ids::{ScriptId, TrackerId};
 
 /// A tracked object as the VRRP process knows it: the parent alone knows commands, paths and patterns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +141,106 @@ impl fmt::Display for Matter<'_> {
             (TrackerState::Down, TrackerKind::Bfd | TrackerKind::File) => f.write_str("is down"),
         }
     }
+}
+
+/// Where the state of a tracked object comes from. The parent alone holds it, so it never travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackerSource {
+    /// `vrrp_script`.
+    Script(ScriptTracker),
+    /// `track_file`.
+    File(FileTracker),
+    /// `vrrp_track_process`.
+    Process(ProcessTracker),
+}
+
+impl TrackerSource {
+    /// The kind of object.
+    #[must_use]
+    pub const fn kind(&self) -> TrackerKind {
+        match self {
+            Self::Script(_) => TrackerKind::Script,
+            Self::File(_) => TrackerKind::File,
+            Self::Process(_) => TrackerKind::Process,
+        }
+    }
+}
+
+/// A program that is run on a timer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptTracker {
+    /// The program.
+    pub script: ScriptId,
+    /// `interval`: from the start of a run to the start of the next, at least 1 ms. Default 1 s.
+    pub interval: Duration,
+    /// `timeout`: a longer run is a failure. Default the interval.
+    pub timeout: Duration,
+    /// `rise`: passes in a row that make a failed script good, at least 1. Default 1.
+    pub rise: u32,
+    /// `fall`: failures in a row that make a good script fail, at least 1. Default 1.
+    pub fall: u32,
+    /// `init_fail`: failed until it passes, instead of unknown until the first result.
+    pub init_fail: bool,
+}
+
+/// A file with a number in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTracker {
+    /// `file`.
+    pub path: PathBuf,
+    /// `init_file`: what is written at the start of the daemon.
+    pub init: Option<InitFile>,
+}
+
+/// `init_file [VALUE] [overwrite]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InitFile {
+    /// The number. Default 0.
+    pub value: i32,
+    /// Also when the file exists.
+    pub overwrite: bool,
+}
+
+/// Processes of other programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessTracker {
+    /// Which processes count.
+    pub pattern: ProcessPattern,
+    /// `quorum`: at least this many must run. Default 1.
+    pub quorum: u32,
+    /// `quorum_max`: at most this many may run, at least `quorum`. Default no limit.
+    pub quorum_max: Option<u32>,
+    /// `fork_delay`: how long the quorum must be met before it counts as met. Default zero.
+    pub fork_delay: Duration,
+    /// `terminate_delay`: how long it must be lacking before it counts as lacking. Default zero.
+    pub terminate_delay: Duration,
+}
+
+/// Which processes a `vrrp_track_process` counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessPattern {
+    /// Those with this name in `/proc/PID/comm`, which ends after 15 bytes.
+    Name(String),
+    /// Those with this first word, and these arguments, in `/proc/PID/cmdline`.
+    Command {
+        /// The first word.
+        program: String,
+        /// The others.
+        arguments: ArgumentMatch,
+    },
+}
+
+/// How the arguments of a process are compared (`param_match`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArgumentMatch {
+    /// Not at all.
+    Any,
+    /// They are these.
+    Exact(Vec<String>),
+    /// They begin with these (`partial`).
+    Partial(Vec<String>),
+    /// They begin with these, of which the last may be the beginning of an argument (`initial`).
+    Initial(Vec<String>),
 }
 
 #[cfg(test)]

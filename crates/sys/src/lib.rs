@@ -10,3 +10,4 @@ pub mod privilege;
 pub mod sandbox;
 pub mod signals;
 pub mod spawn;
+pub mod tuning;

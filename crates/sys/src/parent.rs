@@ -39,16 +39,42 @@ pub const GRANTS: [Grant; 6] = [
     },
 ];
 
+/// What it keeps besides when the configuration gives a child another priority, CPUs or locked memory.
+pub const TUNING_GRANTS: [Grant; 2] = [
+    Grant {
+        capability: Capability::CAP_SYS_NICE,
+        reason: "gives a child the priority and the CPUs that are configured for it",
+    },
+    Grant {
+        capability: Capability::CAP_SYS_RESOURCE,
+        reason: "lets a child lock its memory, and limits its real-time use of the CPU",
+    },
+];
+
 /// All of them as a bit mask, bit n for capability number n.
 #[must_use]
-pub fn mask() -> u64 {
+pub fn mask(tuning: Tunes) -> u64 {
+    let more: &[Grant] = match tuning {
+        Tunes::Nothing => &[],
+        Tunes::Children => &TUNING_GRANTS,
+    };
     let own = GRANTS
         .iter()
+        .chain(more)
         .fold(0, |mask, grant| mask | grant.capability.bitmask());
     let duties = Duty::ALL.iter().fold(own, |mask, duty| mask | duty.mask());
     Role::ALL
         .iter()
         .fold(duties, |mask, role| mask | role.mask())
+}
+
+/// Whether children run other than the parent was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunes {
+    /// They do not.
+    Nothing,
+    /// They have another priority, CPUs or locked memory.
+    Children,
 }
 
 /// Whether a script that runs as root finds all of root's capabilities.
@@ -102,12 +128,13 @@ impl std::error::Error for ParentError {}
 ///
 /// # Errors
 /// When the kernel refuses, or the outcome differs.
-pub fn confine(scripts: RootScripts) -> Result<u64, ParentError> {
+pub fn confine(scripts: RootScripts, tuning: Tunes) -> Result<u64, ParentError> {
     let before = Holdings::of_this_process().map_err(ParentError::NoProc)?;
-    let held = mask() & before.permitted;
+    let mask = mask(tuning);
+    let held = mask & before.permitted;
     let bounding = match scripts {
         RootScripts::Allowed => before.bounding,
-        RootScripts::None => before.bounding & mask(),
+        RootScripts::None => before.bounding & mask,
     };
     if bounding != before.bounding {
         capability::limit_bounding(bounding).map_err(ParentError::Os)?;
@@ -140,17 +167,24 @@ mod tests {
     fn the_parent_holds_what_its_children_get_and_little_else() {
         // CAP_CHOWN 0, DAC_READ_SEARCH 2, KILL 5, SETGID 6, SETUID 7, SETPCAP 8; NET_BIND_SERVICE 10 to pass on.
         let own = 0b101_1110_0101;
-        assert_eq!(mask() & 0xfff, own);
+        assert_eq!(mask(Tunes::Nothing) & 0xfff, own);
         for role in Role::ALL {
-            assert_eq!(mask() & role.mask(), role.mask(), "{}", role.program());
+            assert_eq!(
+                mask(Tunes::Nothing) & role.mask(),
+                role.mask(),
+                "{}",
+                role.program()
+            );
         }
+        // CAP_SYS_NICE 23, SYS_RESOURCE 24.
+        assert_eq!(mask(Tunes::Children) & !mask(Tunes::Nothing), 0b11 << 23);
         for never in [
             Capability::CAP_SYS_ADMIN,
             Capability::CAP_DAC_OVERRIDE,
             Capability::CAP_SYS_MODULE,
             Capability::CAP_SYS_PTRACE,
         ] {
-            assert_eq!(mask() & never.bitmask(), 0, "{never}");
+            assert_eq!(mask(Tunes::Nothing) & never.bitmask(), 0, "{never}");
         }
     }
 }

@@ -26,6 +26,7 @@ use nix::unistd::{
 use crate::capability;
 use crate::fd::adopt;
 use crate::privilege::{Duty, Role};
+use crate::tuning::Tuning;
 
 /// Descriptors are moved here before the fork, so that none of them is in the way of the numbers that
 /// the program expects.
@@ -99,11 +100,13 @@ pub fn spawn_child(
     (role, duty): (Role, Duty),
     program: &Program,
     identity: &Identity,
+    tuning: &Tuning,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
 ) -> io::Result<Process> {
     let confinement = Confinement::Child {
         capabilities: role.mask() | duty.mask(),
+        tuning,
     };
     spawn(
         program,
@@ -255,6 +258,8 @@ pub enum Step {
     Session,
     /// Standard and handed descriptors.
     Descriptors,
+    /// Priority, CPUs, limits.
+    Tuning,
     /// Capability bounding set.
     BoundingSet,
     /// Groups and user.
@@ -272,10 +277,11 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Signals,
         Self::Session,
         Self::Descriptors,
+        Self::Tuning,
         Self::BoundingSet,
         Self::Account,
         Self::Capabilities,
@@ -297,6 +303,7 @@ impl Step {
             Self::ParentDeath => 7,
             Self::Directory => 8,
             Self::Execute => 9,
+            Self::Tuning => 10,
         }
     }
 
@@ -305,6 +312,9 @@ impl Step {
             Self::Signals => "signals cannot be reset",
             Self::Session => "no new session",
             Self::Descriptors => "descriptors cannot be arranged",
+            Self::Tuning => {
+                "its priority, CPUs or limits cannot be set (CAP_SYS_NICE and CAP_SYS_RESOURCE are needed)"
+            }
             Self::BoundingSet => {
                 "the capability bounding set cannot be reduced (CAP_SETPCAP is needed)"
             }
@@ -322,12 +332,17 @@ impl Step {
 const REPORT: usize = 5;
 
 #[derive(Debug, Clone, Copy)]
-enum Confinement {
-    Child { capabilities: u64 },
-    Script { no_new_privileges: bool },
+enum Confinement<'a> {
+    Child {
+        capabilities: u64,
+        tuning: &'a Tuning,
+    },
+    Script {
+        no_new_privileges: bool,
+    },
 }
 
-impl Confinement {
+impl Confinement<'_> {
     const fn forbids_new_privileges(self) -> bool {
         match self {
             Self::Child { .. } => true,
@@ -339,7 +354,7 @@ impl Confinement {
 /// Everything that is needed after the fork, made before it.
 struct Plan<'a> {
     identity: Option<&'a Identity>,
-    confinement: Confinement,
+    confinement: Confinement<'a>,
     null: OwnedFd,
     handed: Vec<OwnedFd>,
     stderr: Stderr,
@@ -358,7 +373,7 @@ fn spawn(
     identity: Option<&Identity>,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
-    confinement: Confinement,
+    confinement: Confinement<'_>,
 ) -> io::Result<Process> {
     let (failure, report) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     let null = OpenOptions::new()
@@ -439,7 +454,12 @@ fn park(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(PARKING)).map(adopt)
 }
 
-fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+/// A descriptor of a process, which becomes readable when the process ends. It is of whatever process has the
+/// number now: look at that again afterwards.
+///
+/// # Errors
+/// `ESRCH` when there is none, and as the kernel says.
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let number = Errno::result(result)?;
@@ -468,7 +488,16 @@ impl Plan<'_> {
         reset_signals().map_err(at(Step::Signals))?;
         setsid().map_err(at(Step::Session))?;
         self.arrange_descriptors().map_err(at(Step::Descriptors))?;
-        if let Confinement::Child { capabilities } = self.confinement {
+        if let Confinement::Child {
+            capabilities,
+            tuning,
+        } = self.confinement
+        {
+            tuning
+                .apply(&Tuning::default(), None)
+                .map_err(at(Step::Tuning))?;
+            // At the soft limit of its CPU time; the hard one says enough.
+            ignore(Signal::SIGXCPU).map_err(at(Step::Tuning))?;
             capability::limit_bounding(capabilities).map_err(at(Step::BoundingSet))?;
             // Without this the change of the user would empty the permitted set.
             prctl::set_keepcaps(true).map_err(at(Step::Capabilities))?;
@@ -476,7 +505,7 @@ impl Plan<'_> {
         if let Some(identity) = self.identity {
             change_account(identity).map_err(at(Step::Account))?;
         }
-        if let Confinement::Child { capabilities } = self.confinement {
+        if let Confinement::Child { capabilities, .. } = self.confinement {
             capability::set(capabilities, capabilities).map_err(at(Step::Capabilities))?;
             capability::raise_ambient(capabilities).map_err(at(Step::Capabilities))?;
         }
@@ -531,6 +560,15 @@ fn reset_signals() -> Result<(), Errno> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+fn ignore(signal: Signal) -> Result<(), Errno> {
+    // SAFETY: the disposition runs no code of this process.
+    let before = unsafe { libc::signal(signal as libc::c_int, libc::SIG_IGN) };
+    if before == libc::SIG_ERR {
+        return Err(Errno::last());
+    }
+    Ok(())
 }
 
 fn change_account(identity: &Identity) -> Result<(), Errno> {

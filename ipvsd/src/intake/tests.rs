@@ -55,6 +55,7 @@ fn global() -> ToIpvsd {
         removal: Removal::OneByOne,
         announce_at_start: false,
         timeouts: TimeoutSettings::NONE,
+        sync: None,
     })
 }
 

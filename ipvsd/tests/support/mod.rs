@@ -118,6 +118,7 @@ impl Ipvsd {
                 removal: Removal::OneByOne,
                 announce_at_start: false,
                 timeouts: TimeoutSettings::NONE,
+                sync: None,
             }),
             ToIpvsd::Instance(InstanceId(1)),
         ];

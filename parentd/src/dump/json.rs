@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kr_config::typed::{Config, InstanceEntry};
 use kr_model::ScriptId;
+use kr_model::global::JsonVersion;
 use kr_model::vrrp::{
     Authentication, Counters, Instance, Preemption, Role, Snapshot, State, Version, WantedState,
 };
@@ -29,7 +30,11 @@ pub(super) fn text(data: &Data<'_>) -> String {
             })
         })
         .collect();
-    Value::from(instances).to_string()
+    match data.config.global.dumps.json {
+        JsonVersion::One => Value::from(instances),
+        JsonVersion::Two => json!({"vrrp": instances, "track_process": []}),
+    }
+    .to_string()
 }
 
 fn instance_data(

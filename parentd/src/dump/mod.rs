@@ -3,6 +3,7 @@
 
 mod bfd;
 mod json;
+mod name;
 mod place;
 mod services;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use kr_model::{Generation, InstanceId, Instant};
 use kr_sys::privilege::Role;
 use nix::unistd::Pid;
 
+use crate::dump::name::Name;
 use crate::dump::place::Place;
 use crate::dump::text::{Past, Seconds, Text};
 use crate::published::Published;
@@ -28,6 +30,8 @@ pub(crate) use text::Moment;
 pub(crate) struct Data<'a> {
     /// The configuration in force.
     pub(crate) config: &'a Config,
+    /// `_NAMESPACE_INSTANCE`.
+    pub(crate) label: &'a str,
     /// Its number.
     pub(crate) generation: Generation,
     /// What the children published.
@@ -40,16 +44,15 @@ pub(crate) struct Data<'a> {
 
 /// `SIGUSR1`.
 pub(crate) fn write_data(data: &Data<'_>) {
+    let path = data.config.global.dumps.state.as_deref();
+    let name = |suffix| Name::new(path, suffix, "data", data.label());
     let mut files = vec![
-        ("keepalived_parent.data", parent(data).into_string()),
-        ("keepalived.data", vrrp::topology(data).into_string()),
-        (
-            "keepalived_check.data",
-            services::topology(data).into_string(),
-        ),
+        (name("_parent"), parent(data).into_string()),
+        (name(""), vrrp::topology(data).into_string()),
+        (name("_check"), services::topology(data).into_string()),
     ];
     if !data.config.bfd.is_empty() {
-        files.push(("keepalived_bfd.data", bfd::topology(data).into_string()));
+        files.push((name("_bfd"), bfd::topology(data).into_string()));
     }
     write(files);
 }
@@ -57,14 +60,18 @@ pub(crate) fn write_data(data: &Data<'_>) {
 /// `SIGRTMIN + 2`. Nothing without instances.
 pub(crate) fn write_json(data: &Data<'_>) {
     if !data.config.instances.is_empty() {
-        write(vec![("keepalived.json", json::text(data))]);
+        let path = data.config.global.dumps.json_file.as_deref();
+        let name = Name::new(path, "", "json", data.label());
+        write(vec![(name, json::text(data))]);
     }
 }
 
 /// `SIGUSR2`: what was counted since `zero`.
-pub(crate) fn write_statistics(config: &Config, published: &Published, zero: &Zero) {
-    let text = vrrp::statistics(config, published, zero);
-    write(vec![("keepalived.stats", text.into_string())]);
+pub(crate) fn write_statistics(data: &Data<'_>, zero: &Zero) {
+    let text = vrrp::statistics(data.config, data.published, zero);
+    let path = data.config.global.dumps.statistics.as_deref();
+    let name = Name::new(path, "", "stats", data.label());
+    write(vec![(name, text.into_string())]);
 }
 
 /// Counters at the last `SIGRTMAX - 1`, from which the statistics count.
@@ -76,19 +83,22 @@ pub(crate) fn zero(published: &Published) -> Zero {
     published.instances.iter().map(counters).collect()
 }
 
-fn write(files: Vec<(&str, String)>) {
-    let place = match Place::open() {
-        Ok(place) => place,
-        Err(error) => {
-            log::error!("nothing is dumped: {error}");
-            return;
-        }
-    };
+fn write(files: Vec<(Name, String)>) {
     for (name, text) in files {
-        match place.write(name, &text) {
+        let written =
+            Place::open(name.directory.as_deref()).and_then(|place| place.write(&name.file, &text));
+        match written {
             Ok(path) => log::info!("wrote {}", path.display()),
-            Err(error) => log::error!("{name} cannot be written: {error}"),
+            Err(error) => log::error!("{} cannot be written: {error}", name.file),
         }
+    }
+}
+
+impl Data<'_> {
+    /// What `data_use_instance` puts into names.
+    fn label(&self) -> Option<&str> {
+        let wanted = self.config.global.dumps.with_instance;
+        self.label.strip_prefix('_').filter(|_| wanted)
     }
 }
 

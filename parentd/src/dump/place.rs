@@ -27,13 +27,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens `TMPDIR`, which must exist, or makes and opens the run directory.
+    /// Opens this directory, else `TMPDIR`, which must exist, or makes and opens the run directory.
     ///
     /// # Errors
     /// When it cannot be opened, or belongs to somebody else.
-    pub(crate) fn open() -> io::Result<Self> {
-        match env::var_os("TMPDIR") {
-            Some(path) => Self::at(Path::new(&path), OFlag::empty()),
+    pub(crate) fn open(directory: Option<&Path>) -> io::Result<Self> {
+        let given = directory.map(Path::to_owned);
+        match given.or_else(|| env::var_os("TMPDIR").map(PathBuf::from)) {
+            Some(path) => Self::at(&path, OFlag::empty()),
             None => Self::private(Path::new(RUN_DIRECTORY)),
         }
         .map_err(|error| io::Error::new(error.kind(), format!("no place for dumps: {error}")))

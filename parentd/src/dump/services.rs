@@ -151,6 +151,7 @@ fn checker(
                 target(text, host);
             }
         }
+        Probe::Bfd { name, .. } => text.value("BFD Instance", name),
         Probe::Misc { timeout, .. } => {
             text.optional("Script", command(data.config, entry.script));
             text.value("Script timeout", Seconds(*timeout));

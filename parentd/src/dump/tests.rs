@@ -17,6 +17,7 @@ fn data<'a>(
 ) -> Data<'a> {
     Data {
         config,
+        label: "",
         generation: Generation(3),
         published,
         children,

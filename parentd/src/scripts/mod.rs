@@ -12,7 +12,7 @@ use kr_event::EventLoop;
 use kr_host::runner::{Launch, Purpose, Runner, command_line, environment};
 use kr_model::global::DaemonScript;
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Instant, ScriptId};
+use kr_model::{CheckerId, Instant, ScriptId, TrackerId};
 use kr_sys::spawn::Program;
 use mio::Token;
 
@@ -25,6 +25,22 @@ pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// From the end of that time to the end of what still runs: after `SIGTERM`.
 pub(crate) const STOP_GRACE: Duration = Duration::from_millis(500);
+
+/// A run that ended whose result somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunEnded {
+    /// Of a `MISC_CHECK`.
+    Check(CheckEnded),
+    /// Of a `vrrp_script`.
+    Track {
+        /// The tracked script.
+        tracker: TrackerId,
+        /// Its number for the run.
+        run: u64,
+        /// How it ended.
+        outcome: ScriptOutcome,
+    },
+}
 
 /// A `MISC_CHECK` run that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +133,24 @@ impl Scripts {
         })
     }
 
+    /// Runs the program of a `vrrp_script`. False when it could not be started.
+    pub(crate) fn track(
+        &mut self,
+        tracker: TrackerId,
+        run: u64,
+        script: ScriptId,
+        until: Instant,
+        events: &EventLoop,
+    ) -> bool {
+        let purpose = Purpose::Track { tracker, run };
+        self.start(script, &[], purpose, Some(until), events)
+    }
+
+    /// Ends the runs of tracked scripts that are tracked no more.
+    pub(crate) fn abandon_tracked(&mut self, wanted: impl Fn(TrackerId) -> bool, now: Instant) {
+        self.runner.abandon_tracked(wanted, now);
+    }
+
     /// Starts the programs that read FIFOs, as far as they do not run already. Those of other FIFOs find
     /// theirs closed, and have [`STOP_LIMIT`] to end.
     pub(crate) fn read_fifos(&mut self, wanted: &[Reader], events: &EventLoop, now: Instant) {
@@ -177,15 +211,20 @@ impl Scripts {
         token: Token,
         events: &EventLoop,
         now: Instant,
-    ) -> Option<CheckEnded> {
+    ) -> Option<RunEnded> {
         match self.runner.collect(token)? {
             (Purpose::Notify { run }, _) => {
                 self.queue.handle(Input::Ended(run), now);
                 self.start_queued(events, now);
                 None
             }
-            (Purpose::Check { checker, run }, outcome) => Some(CheckEnded {
+            (Purpose::Check { checker, run }, outcome) => Some(RunEnded::Check(CheckEnded {
                 checker,
+                run,
+                outcome,
+            })),
+            (Purpose::Track { tracker, run }, outcome) => Some(RunEnded::Track {
+                tracker,
                 run,
                 outcome,
             }),

@@ -14,10 +14,13 @@ use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_log::Settings;
+use kr_model::global::Global;
 use kr_model::{Generation, Instant};
+use kr_sys::parent::Tunes;
 use kr_sys::privilege::{Duty, Role};
 use kr_sys::sandbox::Mode as Sandbox;
 use kr_sys::spawn::{Ended, Identity, Process, Program, Stderr, spawn_child};
+use kr_sys::tuning::Tuning;
 use mio::{Interest, Token};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -130,8 +133,8 @@ pub(crate) struct Launcher {
     pub(crate) log: Settings,
     /// The log file, shared by all.
     pub(crate) log_file: Option<File>,
-    /// `instance`: appended to idents.
-    pub(crate) instance: Option<String>,
+    /// `_NAMESPACE_INSTANCE`, appended to idents.
+    pub(crate) label: String,
     /// What happens at a system call that a child never makes.
     pub(crate) sandbox: Sandbox,
 }
@@ -142,13 +145,9 @@ impl Launcher {
         self.directory.join(role.program())
     }
 
-    fn program(&self, role: Role, duty: Duty) -> io::Result<Program> {
-        let suffix = self
-            .instance
-            .as_ref()
-            .map_or_else(String::new, |name| format!("_{name}"));
+    fn program(&self, role: Role, duty: Duty, tuning: &Tuning) -> io::Result<Program> {
         let settings = Settings {
-            ident: format!("{}{suffix}", role.ident()),
+            ident: format!("{}{}", role.ident(), self.label),
             ..self.log.clone()
         };
         let mut arguments = vec![
@@ -160,6 +159,9 @@ impl Launcher {
         }
         if self.log_file.is_some() {
             arguments.push("--log-file".to_owned());
+        }
+        if tuning.locks_memory {
+            arguments.push("--lock-memory".to_owned());
         }
         // The zone of log lines; a child needs nothing else of the environment.
         let zone = std::env::var("TZ").ok().map(|zone| format!("TZ={zone}"));
@@ -185,6 +187,7 @@ pub(crate) struct Left {
 #[derive(Debug)]
 struct Running<E: Edge> {
     process: Process,
+    tuning: Tuning,
     /// `None` once the channel has ended; then the process must end too.
     channel: Option<Channel<E::To, E::From>>,
     /// When it was first noticed that the channel has ended.
@@ -241,11 +244,12 @@ impl<E: Edge> Child<E> {
         &mut self,
         launcher: &Launcher,
         (identity, duty): (&Identity, Duty),
+        tuning: Tuning,
         events: &EventLoop,
         now: Instant,
     ) -> io::Result<Pid> {
         let (own, theirs) = channel::pair()?;
-        let program = launcher.program(E::ROLE, duty)?;
+        let program = launcher.program(E::ROLE, duty, &tuning)?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
         descriptors.extend(launcher.log_file.as_ref().map(File::as_fd));
         let stderr = if launcher.log.console {
@@ -253,13 +257,21 @@ impl<E: Edge> Child<E> {
         } else {
             Stderr::Null
         };
-        let process = spawn_child((E::ROLE, duty), &program, identity, &descriptors, stderr)?;
+        let process = spawn_child(
+            (E::ROLE, duty),
+            &program,
+            identity,
+            &tuning,
+            &descriptors,
+            stderr,
+        )?;
         let pid = process.pid();
         events.register_for(process.as_fd(), self.process_token, Interest::READABLE)?;
         events.register(own.as_fd(), self.channel_token)?;
         log::info!("started {} as process {pid}", E::ROLE.program());
         self.state = State::Running(Running {
             process,
+            tuning,
             channel: Some(Channel::new(own)),
             cut_at: None,
             since: now,
@@ -270,6 +282,28 @@ impl<E: Edge> Child<E> {
             replaced: false,
         });
         Ok(pid)
+    }
+
+    /// Gives the process another priority and other CPUs, as a reload asks.
+    pub(crate) fn tune(&mut self, wanted: &Tuning) {
+        let State::Running(running) = &mut self.state else {
+            return;
+        };
+        // What it has locked it keeps; its limit is raised for a successor.
+        if running.tuning == *wanted {
+            return;
+        }
+        match wanted.apply(&running.tuning, Some(running.process.pid())) {
+            Ok(()) => log::info!(
+                "{} has its new priority, CPUs and limits",
+                E::ROLE.program()
+            ),
+            Err(errno) => log::error!(
+                "{} keeps its old priority, CPUs or limits until it is started again: {errno}",
+                E::ROLE.program()
+            ),
+        }
+        running.tuning = wanted.clone();
     }
 
     /// A start failed: tries again later.
@@ -575,6 +609,30 @@ impl<E: Edge> Child<E> {
             }
         };
         Some(left)
+    }
+}
+
+/// How a child runs.
+pub(crate) fn tuning(role: Role, global: &Global) -> Tuning {
+    let settings = match role {
+        Role::Vrrpd => &global.vrrp_process,
+        Role::Checkerd | Role::Ipvsd => &global.checker_process,
+    };
+    Tuning {
+        nice: settings.nice,
+        realtime: settings.realtime,
+        realtime_limit: settings.realtime_limit,
+        cpus: settings.cpus.clone(),
+        locks_memory: settings.locks_memory,
+    }
+}
+
+/// Whether any of them runs other than the parent was started.
+pub(crate) fn tunes(global: &Global) -> Tunes {
+    if Role::ALL.iter().any(|role| tuning(*role, global).is_any()) {
+        Tunes::Children
+    } else {
+        Tunes::Nothing
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod child;
 mod handlers;
 mod heartbeat;
 mod reload;
+mod track;
 mod watchdog;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Signals};
 use kr_model::check::Mail;
 use kr_model::{Generation, Instant};
-use kr_sys::parent::RootScripts;
+use kr_sys::parent::{RootScripts, Tunes};
 use kr_sys::privilege::{Duty, Role};
 use kr_sys::signals;
 use kr_sys::spawn::{Ended, Identity};
@@ -38,11 +39,12 @@ use crate::fifos::Fifos;
 use crate::load::Settings;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
-use crate::scripts::{STOP_GRACE, STOP_LIMIT, Scripts};
-use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd};
+use crate::scripts::{RunEnded, STOP_GRACE, STOP_LIMIT, Scripts};
+use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd, tuning};
 use crate::supervisor::heartbeat::Pace;
 use crate::supervisor::watchdog::Watchdog;
 use crate::told::Told;
+use crate::tracking::{self, Tracking};
 use crate::transfer;
 
 const SIGNALS: Token = Token(0);
@@ -52,8 +54,11 @@ const CHECKERD: Token = Token(3);
 const CHECKERD_PROCESS: Token = Token(4);
 const IPVSD: Token = Token(5);
 const IPVSD_PROCESS: Token = Token(6);
+const TRACKED_FILES: Token = Token(7);
 const FIRST_FIFO: usize = 80;
 const FIRST_SCRIPT: usize = 100;
+/// Far above what scripts ever use.
+const FIRST_PROCESS: usize = usize::MAX / 2;
 
 /// Mails kept while the checker process is away.
 const MAILS_KEPT: usize = 64;
@@ -98,6 +103,8 @@ pub(crate) struct Parts {
     pub(crate) root_scripts: RootScripts,
     /// Capabilities that this process holds, as a bit mask.
     pub(crate) held: u64,
+    /// What was kept for priorities.
+    pub(crate) tunes: Tunes,
     /// What [`answered_signals`] gave; some may have come already.
     pub(crate) signals: Signals,
 }
@@ -143,6 +150,7 @@ pub(crate) struct Supervisor {
     zero: dump::Zero,
     scripts: Scripts,
     fifos: Fifos,
+    tracking: Tracking,
     mails: Vec<Mail>,
     vrrpd: Child<Vrrpd>,
     checkerd: Child<Checkerd>,
@@ -154,6 +162,7 @@ pub(crate) struct Supervisor {
     started_at: Instant,
     root_scripts: RootScripts,
     held: u64,
+    tunes: Tunes,
     pace: Pace,
     watchdog: Watchdog,
 }
@@ -189,6 +198,7 @@ impl Supervisor {
             zero: dump::Zero::new(),
             scripts: Scripts::new(parts.settings.scripts, FIRST_SCRIPT),
             fifos: Fifos::new(FIRST_FIFO),
+            tracking: Tracking::new(TRACKED_FILES, FIRST_PROCESS),
             mails: Vec::new(),
             vrrpd: Child::new(VRRPD, VRRPD_PROCESS),
             checkerd: Child::new(CHECKERD, CHECKERD_PROCESS),
@@ -198,6 +208,7 @@ impl Supervisor {
             started_at: clock.now(),
             root_scripts: parts.root_scripts,
             held: parts.held,
+            tunes: parts.tunes,
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
         };
@@ -207,6 +218,8 @@ impl Supervisor {
         }
         supervisor.look_up_accounts();
         supervisor.open_fifos();
+        tracking::write_first_numbers(&supervisor.config.trackers);
+        supervisor.follow_tracked();
         Ok(supervisor)
     }
 
@@ -287,11 +300,16 @@ impl Supervisor {
                 }
             }
             fifo if self.fifos.handle_ready(fifo) => {}
-            script => {
-                if let Some(ended) = self.scripts.collect(script, &self.events, self.now) {
-                    self.script_ended(ended);
-                }
-            }
+            tracked if self.tracking.handle_ready(tracked, &self.events, self.now) => {}
+            script => match self.scripts.collect(script, &self.events, self.now) {
+                Some(RunEnded::Check(ended)) => self.script_ended(ended),
+                Some(RunEnded::Track {
+                    tracker,
+                    run,
+                    outcome,
+                }) => self.tracking.script_ended(tracker, run, outcome, self.now),
+                None => {}
+            },
         }
     }
 
@@ -323,7 +341,7 @@ impl Supervisor {
     }
 
     fn write_statistics(&self) {
-        dump::write_statistics(&self.config, &self.published, &self.zero);
+        self.with_data(|data| dump::write_statistics(data, &self.zero));
     }
 
     fn with_data(&self, show: impl FnOnce(&dump::Data<'_>)) {
@@ -334,6 +352,7 @@ impl Supervisor {
         ];
         show(&dump::Data {
             config: &self.config,
+            label: &self.launcher.label,
             generation: self.generation,
             published: &self.published,
             children: &children,
@@ -350,6 +369,7 @@ impl Supervisor {
             return;
         }
         self.phase = Phase::Stopping { code };
+        self.stop_tracking();
         self.scripts.stop(self.now);
         tell_systemd(&[NotifyState::Stopping]);
     }
@@ -374,6 +394,8 @@ impl Supervisor {
                 // Also while services of a former configuration may be in the kernel, which only it removes.
                 !config.virtual_servers.is_empty()
                     || !self.published.services.is_empty()
+                    || config.ipvs.sync.is_some()
+                    || self.published.sync
                     || self.options.all_children && self.options.checkers
             }
         }
@@ -381,6 +403,7 @@ impl Supervisor {
 
     /// Makes what runs equal to what should run; returns the exit code when nothing is left to do.
     fn reconcile(&mut self) -> Option<u8> {
+        self.track();
         self.scripts.handle_timeout(&self.events, self.now);
         let wait = self.config.global.child_wait_time;
         self.vrrpd.handle_timeout(wait, self.now);
@@ -442,18 +465,19 @@ impl Supervisor {
             return false;
         };
         let (launcher, events, now) = (&self.launcher, &self.events, self.now);
+        let (tuning, identity) = (tuning(role, &self.config.global), &identity);
         let started = match role {
             Role::Vrrpd => {
-                let how = (&identity, Duty::Usual);
-                self.vrrpd.start(launcher, how, events, now)
+                let how = (identity, Duty::Usual);
+                self.vrrpd.start(launcher, how, tuning, events, now)
             }
             Role::Checkerd => {
-                let how = (&identity, Duty::Usual);
-                self.checkerd.start(launcher, how, events, now)
+                let how = (identity, Duty::Usual);
+                self.checkerd.start(launcher, how, tuning, events, now)
             }
             Role::Ipvsd => {
-                let how = (&identity, self.duty_of_ipvsd());
-                self.ipvsd.start(launcher, how, events, now)
+                let how = (identity, self.duty_of_ipvsd());
+                self.ipvsd.start(launcher, how, tuning, events, now)
             }
         };
         match started {
@@ -622,6 +646,7 @@ impl Supervisor {
             .then(|| self.started_at.saturating_add(START_PATIENCE));
         [
             self.scripts.poll_timeout(),
+            self.tracking.poll_timeout(),
             self.vrrpd.poll_timeout(wait),
             self.checkerd.poll_timeout(wait),
             self.ipvsd.poll_timeout(wait),

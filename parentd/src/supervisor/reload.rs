@@ -2,14 +2,16 @@
 
 use kr_ipc::channel;
 use kr_ipc::edge::Sibling;
-use kr_sys::parent::RootScripts;
+use kr_sys::parent::{RootScripts, Tunes};
 use kr_sys::privilege::Role;
 use sd_notify::NotifyState;
 
 use crate::accounts;
 use crate::load;
 use crate::log_file;
+use crate::start::set_umask;
 use crate::supervisor::child::{Child, Edge};
+use crate::supervisor::child::{tunes, tuning};
 use crate::supervisor::{Phase, Supervisor, tell_systemd};
 use crate::transfer;
 
@@ -39,6 +41,12 @@ impl Supervisor {
                  a restart it runs without most of root's capabilities"
             );
         }
+        if self.tunes == Tunes::Nothing && tunes(&new.config.global) == Tunes::Children {
+            log::warn!(
+                "the new configuration gives processes another priority, the one at start did not: that takes \
+                 privileges which this process has given up, until a restart"
+            );
+        }
         let config = new.config;
         self.scripts.replace(
             new.scripts,
@@ -56,7 +64,10 @@ impl Supervisor {
             self.identities.clear();
         }
         self.look_up_accounts();
+        self.tune_children();
+        set_umask(&self.options, &self.config.global);
         self.open_fifos();
+        self.follow_tracked();
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
         // One that is replaced gets it at its start.
@@ -82,6 +93,13 @@ impl Supervisor {
             }
             Err(error) => log::error!("the old log file is kept: {error}"),
         }
+    }
+
+    fn tune_children(&mut self) {
+        let global = &self.config.global;
+        self.vrrpd.tune(&tuning(Role::Vrrpd, global));
+        self.checkerd.tune(&tuning(Role::Checkerd, global));
+        self.ipvsd.tune(&tuning(Role::Ipvsd, global));
     }
 
     /// Opens the FIFOs of the configuration, and starts the programs that read them.
@@ -133,7 +151,8 @@ impl Supervisor {
 
     pub(super) fn transfer_to_vrrpd(&mut self, resume: bool) {
         let resume = resume.then_some(&self.published);
-        for message in transfer::to_vrrpd(&self.config, self.generation, resume) {
+        let state = |id, source: &_| self.tracking.state(id, source);
+        for message in transfer::to_vrrpd(&self.config, self.generation, resume, state) {
             self.vrrpd.send(&message);
         }
     }

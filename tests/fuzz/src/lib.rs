@@ -2,6 +2,7 @@
 //! `fuzz_targets/` give these functions to libFuzzer; `tests/replay.rs` runs them without it.
 
 mod bfd_packets;
+mod body_pattern;
 mod config_text;
 mod http;
 mod ipc;
@@ -16,6 +17,7 @@ mod tls;
 mod vrrp_packet;
 
 pub use bfd_packets::bfd_packets;
+pub use body_pattern::body_pattern;
 pub use config_text::config_text;
 pub use http::http_response;
 pub use ipc::checkerd::ipc_parentd_checkerd;
@@ -37,6 +39,7 @@ macro_rules! for_every_target {
     ($then:ident) => {
         $then! {
             bfd_packets
+            body_pattern
             config_text
             http_response
             ipc_checkerd_ipvsd

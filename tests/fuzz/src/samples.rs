@@ -186,6 +186,11 @@ pub(crate) fn instances() -> impl Iterator<Item = InstanceId> {
     config().instances.into_keys()
 }
 
+/// The BFD sessions of the configuration.
+pub(crate) fn sessions() -> impl Iterator<Item = TrackerId> {
+    config().bfd.into_keys()
+}
+
 /// States of this configuration, then of the next.
 fn states() -> impl Iterator<Item = (Generation, InstanceId, State)> {
     [
@@ -198,15 +203,23 @@ fn states() -> impl Iterator<Item = (Generation, InstanceId, State)> {
 }
 
 fn to_checkerd_of_vrrpd() -> Vec<vrrpd_checkerd::ToCheckerd> {
-    states()
-        .map(
+    let instances =
+        states().map(
             |(generation, instance, state)| vrrpd_checkerd::ToCheckerd::Instance {
                 generation,
                 instance,
                 state,
             },
-        )
-        .collect()
+        );
+    let reached = [bfd::Reach::Untried, bfd::Reach::Up, bfd::Reach::Down];
+    let sessions = reached.into_iter().flat_map(|reach| {
+        sessions().map(move |session| vrrpd_checkerd::ToCheckerd::Bfd {
+            generation: FIRST,
+            session,
+            reach,
+        })
+    });
+    instances.chain(sessions).collect()
 }
 
 fn to_ipvsd_of_vrrpd() -> Vec<vrrpd_ipvsd::ToIpvsd> {

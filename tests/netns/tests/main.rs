@@ -20,5 +20,6 @@ mod real_servers;
 mod routes;
 mod signatures;
 mod stage;
+mod tracked;
 mod tracking;
 mod transports;

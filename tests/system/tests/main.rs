@@ -14,6 +14,7 @@ mod fifos;
 mod mail;
 mod misbehaviour;
 mod misc_checks;
+mod processes;
 mod reload;
 mod rig;
 mod scripts;

@@ -27,5 +27,6 @@ mod draining;
 mod forms;
 mod pools;
 mod resilience;
+mod sync;
 mod table;
 mod traffic;

@@ -58,12 +58,13 @@ impl Daemon {
         news
     }
 
-    /// Passes on what the sessions say.
+    /// Passes on what the sessions say: to the parent, to the checker process and to the instances.
     pub(super) fn pass_on(&mut self, news: Vec<News>) -> Result<(), ChannelError> {
         for one in news {
             match one {
                 News::Publish(snapshot) => self.channel.send(&FromVrrpd::Bfd(snapshot))?,
                 News::Reach(tracker, reach) => {
+                    self.siblings.say_reach(tracker, reach);
                     let state = tracked(reach);
                     let input = Input::Tracker { tracker, state };
                     self.router.handle(input, self.clock.now());

@@ -11,8 +11,11 @@
 
 mod addresses;
 mod adverts;
+#[path = "../../../crates/vrrp/tests/malformed/classes.rs"]
+mod classes;
 mod endings;
 mod harness;
+mod malformed;
 mod pauses;
 mod refusals;
 mod resume;

@@ -35,6 +35,13 @@ pub(super) enum Slot {
     Waiting(Instant),
     /// Until this host holds the address of the service (`ha_suspend`).
     Suspended,
+    /// For ever: others say how its object is (`BFD_CHECK`).
+    Told,
+    /// It takes the results of an identical one (`checker_share`).
+    Sharing {
+        /// When that one runs next, as far as is known.
+        next: Instant,
+    },
     Running {
         /// Tells the results of this run from those of others.
         run: u64,
@@ -46,16 +53,32 @@ pub(super) enum Slot {
     },
 }
 
+impl Slot {
+    /// What a checker starts with that would run at `at`.
+    pub(super) const fn first(probe: &Probe, at: Instant) -> Self {
+        match probe {
+            Probe::Bfd { .. } => Self::Told,
+            Probe::Tcp(_)
+            | Probe::Http(_)
+            | Probe::Smtp { .. }
+            | Probe::Dns { .. }
+            | Probe::Udp(_)
+            | Probe::Ping(_)
+            | Probe::Misc { .. } => Self::Waiting(at),
+        }
+    }
+}
+
 impl Entry {
     pub(super) const fn new(config: Checker, at_start: bool, at: Instant) -> Self {
         Self {
             health: Health::new(config.alpha, config.timing.retry, at_start),
-            config,
             weight: None,
             attempts: 0,
             failed_attempts: 0,
             last_duration: None,
-            slot: Slot::Waiting(at),
+            slot: Slot::first(&config.probe, at),
+            config,
             published: None,
             fault: None,
         }
@@ -94,7 +117,7 @@ impl Entry {
             attempts: snapshot.attempts,
             failed_attempts: snapshot.failed_attempts,
             last_duration: None,
-            slot: Slot::Waiting(at),
+            slot: Slot::first(&config.probe, at),
             published: Some((health, snapshot.weight)),
             fault: None,
             config,
@@ -119,6 +142,7 @@ impl Entry {
                 | Probe::Dns { .. }
                 | Probe::Udp(_)
                 | Probe::Ping(_)
+                | Probe::Bfd { .. }
                 | Probe::Misc { .. },
                 _,
             ) => None,
@@ -135,8 +159,8 @@ impl Entry {
 
     pub(super) const fn due_at(&self, now: Instant) -> Instant {
         match self.slot {
-            Slot::Waiting(at) => at,
-            Slot::Running { .. } | Slot::Suspended => now,
+            Slot::Waiting(at) | Slot::Sharing { next: at } => at,
+            Slot::Running { .. } | Slot::Suspended | Slot::Told => now,
         }
     }
 
@@ -179,6 +203,7 @@ pub(super) fn steps(probe: &Probe) -> u16 {
         | Probe::Dns { .. }
         | Probe::Udp(_)
         | Probe::Ping(_)
+        | Probe::Bfd { .. }
         | Probe::Misc { .. } => 1,
     }
 }
@@ -197,6 +222,7 @@ pub(super) fn delay(config: &Checker, effect: Effect) -> Duration {
         | Probe::Dns { .. }
         | Probe::Udp(_)
         | Probe::Ping(_)
+        | Probe::Bfd { .. }
         | Probe::Misc { .. } => None,
     };
     match effect.wait {

@@ -1,8 +1,12 @@
+mod told;
+
 use std::net::SocketAddr;
 
 use kr_model::check::{Connection, HttpProbe, HttpVersion, StatusRange, Timing, Url};
 
 use super::*;
+
+mod share;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -80,6 +84,7 @@ fn configuration(generation: u64, checkers: &[Checker], resume: &[CheckerSnapsho
     Input::Configure(Configuration {
         generation: Generation(generation),
         checkers: checkers.to_vec(),
+        share: false,
         resume: resume.to_vec(),
     })
 }

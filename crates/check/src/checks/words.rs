@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use kr_model::bfd::Reach;
 use kr_model::check::{
     Checker, CheckerSnapshot, Connection, HttpVersion, TlsOptions, UdpProbe, Url,
 };
 use kr_model::lvs::Verdict;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
-use kr_model::{CheckerId, Generation};
+use kr_model::{CheckerId, Generation, TrackerId};
 
 use crate::outcome::{Failure, LocalFault, Outcome};
 
@@ -37,6 +38,13 @@ pub enum Input {
         /// How.
         outcome: ScriptOutcome,
     },
+    /// The neighbour of a BFD session is reached, or not.
+    Reach {
+        /// The session.
+        session: TrackerId,
+        /// Whether its neighbour is reached.
+        reach: Reach,
+    },
     /// Say the verdict of every checker that has one: somebody new listens.
     Announce,
     /// Only these do not run (`ha_suspend`); they keep the state that they have.
@@ -52,6 +60,8 @@ pub struct Configuration {
     pub generation: Generation,
     /// The checkers.
     pub checkers: Vec<Checker>,
+    /// `checker_share`: identical ones are run once.
+    pub share: bool,
     /// What a predecessor of this process knew of them.
     pub resume: Vec<CheckerSnapshot>,
 }
@@ -120,6 +130,8 @@ pub struct State<'a> {
     pub failed_attempts: u64,
     /// How long the last attempt took that ended with a result.
     pub last_duration: Option<Duration>,
+    /// It takes the results of an identical check of another virtual server (`checker_share`).
+    pub shared: bool,
 }
 
 /// What an operator is told of a checker. The text follows the checker's label.
@@ -141,6 +153,11 @@ pub enum Event {
     },
     /// It failed again while down (`log_all_failures`).
     StillDown(Failure),
+    /// It takes over the state of an identical check (`checker_share`).
+    Shares {
+        /// That one is up.
+        up: bool,
+    },
     /// Its program asks for another weight; `None` is the configured one.
     Weight(Option<Weight>),
     /// This host cannot try it. Said once per reason.
@@ -157,6 +174,10 @@ impl fmt::Display for Event {
                 write!(f, "failed: {failure}; retries left: {left}")
             }
             Self::StillDown(failure) => write!(f, "failed: {failure}; still down"),
+            Self::Shares { up } => {
+                let state = if *up { "up" } else { "down" };
+                write!(f, "shares the runs of an identical check, which is {state}")
+            }
             Self::Weight(Some(weight)) => write!(f, "asks for weight {weight}"),
             Self::Weight(None) => f.write_str("asks for the configured weight"),
             Self::Unable(fault) => {

@@ -53,6 +53,7 @@ enum Value {
     Attempts,
     Failures,
     LastDuration,
+    Shared,
 }
 
 /// Every metric; the manual page checkerd(8) lists them too.
@@ -91,6 +92,13 @@ const METRICS: &[Metric] = &[
         unit: "seconds",
         help: "How long the last attempt took that ended with a result.",
         value: Value::LastDuration,
+    },
+    Metric {
+        name: "keepalived_check_shared",
+        kind: "gauge",
+        unit: "",
+        help: "1 when the check takes the results of an identical one (checker_share).",
+        value: Value::Shared,
     },
 ];
 
@@ -237,6 +245,7 @@ impl Metric {
             Value::CheckUp => per_check(out, &|state| Some(u8::from(state.up).to_string())),
             Value::Attempts => per_check(out, &|state| Some(state.attempts.to_string())),
             Value::Failures => per_check(out, &|state| Some(state.failed_attempts.to_string())),
+            Value::Shared => per_check(out, &|state| state.shared.then(|| "1".to_owned())),
             Value::LastDuration => per_check(out, &|state| {
                 let last = state.last_duration?;
                 Some(format!("{}.{:06}", last.as_secs(), last.subsec_micros()))

@@ -37,6 +37,7 @@ fn after_one_run(checkers: Vec<Checker>) -> (Directory, Checks) {
     let directory = Directory::new(&checkers);
     let mut checks = Checks::new(usize::MAX, Rng::new(1));
     let configuration = Configuration {
+        share: false,
         generation: Generation(1),
         checkers,
         resume: Vec::new(),
@@ -119,6 +120,8 @@ keepalived_check_failures_total{{{vip},real_server="b",check="TCP_CHECK",number=
 keepalived_check_last_duration_seconds{{{vip},real_server="a",check="TCP_CHECK",number="1"}} 0.250000
 keepalived_check_last_duration_seconds{{{vip},real_server="b",check="TCP_CHECK",number="1"}} 0.250000
 keepalived_check_last_duration_seconds{{{vip},real_server="b",check="TCP_CHECK",number="2"}} 0.250000
+# HELP keepalived_check_shared 1 when the check takes the results of an identical one (checker_share).
+# TYPE keepalived_check_shared gauge
 # EOF
 "#
     );

@@ -1,10 +1,11 @@
-//! `bfd_instance`: a BFD session, and who may follow it.
+//! `bfd_instance`: a BFD session, and who may follow it; `BFD_CHECK`: a checker that does.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::TrackerId;
 use kr_model::bfd::{Micros, Path, Session};
+use kr_model::check::Probe;
 use kr_model::units::Multiplier;
 
 use crate::registry::Block;
@@ -12,6 +13,7 @@ use crate::source::Span;
 use crate::tree::{Statement, Word};
 use crate::typed::{BfdEntry, Config};
 
+use super::check_draft::{CheckKind, CheckerDraft, ConnectionDraft, TimingDraft};
 use super::finding::{Finding, advice, error, warning};
 use super::value::{milliseconds, set};
 use super::walk::{Context, Seen};
@@ -36,6 +38,13 @@ const ANY_HOPS: i16 = 255;
 const MOST_WEIGHT: i16 = 253;
 /// What keepalived sends over IPv6 when nothing is said, and has to be accepted from it.
 const IPV6_TTL: u8 = 64;
+
+const BFD_CHECK: Context = Context {
+    name: "BFD_CHECK",
+    blocks: &[Block::BfdCheck],
+    also: &[],
+    repeatable: &[],
+};
 
 /// The values of one block.
 struct Draft {
@@ -298,6 +307,67 @@ impl Build<'_> {
             );
             draft.ttl.unwrap_or(default)
         })
+    }
+}
+
+impl Build<'_> {
+    /// Reads a `BFD_CHECK` block.
+    pub(super) fn bfd_check(&mut self, statement: &Statement) -> Option<CheckerDraft> {
+        let at = statement.keyword.span;
+        let mut timing = TimingDraft::default();
+        let mut session = None;
+        let mut seen = Seen::default();
+        for line in statement.block.iter().flat_map(|block| &block.statements) {
+            let Some(keyword) = self.accept(&BFD_CHECK, &mut seen, line) else {
+                continue;
+            };
+            match keyword.name {
+                "name" => session = line.arguments.first().cloned(),
+                name => {
+                    if !self.timing_setting(&mut timing, name, line) {
+                        self.unbuilt(keyword, line);
+                    }
+                }
+            }
+        }
+        let Some(name) = session else {
+            self.report(
+                error(at, "this BFD_CHECK has no name and is left out")
+                    .help("add `name BFD_INSTANCE`"),
+            );
+            return None;
+        };
+        Some(CheckerDraft {
+            at,
+            connection: ConnectionDraft::default(),
+            timing,
+            kind: CheckKind::Bfd { name },
+        })
+    }
+
+    /// The session that a `BFD_CHECK` follows.
+    pub(super) fn followed_session(&mut self, config: &Config, name: &Word) -> Option<Probe> {
+        let mut sessions = config.bfd.values();
+        let found = sessions.find(|entry| entry.session.name == name.text);
+        let finding = match found {
+            Some(entry) if entry.for_checkers => {
+                return Some(Probe::Bfd {
+                    session: entry.session.id,
+                    name: entry.session.name.clone(),
+                });
+            }
+            Some(_) => error(
+                name.span,
+                format!("bfd_instance `{}` is for instances only", name.text),
+            )
+            .help("remove `vrrp` from it, or add `checker`"),
+            None => error(
+                name.span,
+                format!("there is no bfd_instance `{}` that runs", name.text),
+            ),
+        };
+        self.report(finding.label("this BFD_CHECK is left out"));
+        None
     }
 }
 

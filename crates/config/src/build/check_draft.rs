@@ -9,7 +9,7 @@ use kr_model::lvs::Forwarding;
 use kr_model::units::{IfName, Port, Weight};
 
 use crate::source::Span;
-use crate::tree::Statement;
+use crate::tree::{Statement, Word};
 
 use super::Build;
 use super::pattern::PatternDraft;
@@ -121,6 +121,9 @@ pub(super) enum CheckKind {
         reply: Option<ExpectedReply>,
     },
     Ping,
+    Bfd {
+        name: Word,
+    },
     Misc {
         script: ScriptId,
         timeout: Option<Duration>,

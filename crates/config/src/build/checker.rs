@@ -80,6 +80,7 @@ impl Build<'_> {
             "UDP_CHECK" => Some(self.udp_check(statement)),
             "PING_CHECK" => Some(self.ping_check(statement)),
             "MISC_CHECK" => self.misc_check(statement),
+            "BFD_CHECK" => self.bfd_check(statement),
             _ => None,
         }
     }

@@ -17,7 +17,9 @@ use super::Build;
 use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
+use super::process::Processes;
 use super::script_settings::ScriptSettings;
+use super::sync_daemon::SyncDraft;
 use super::tls::TlsFiles;
 use super::value::{MAX_TIMEOUT, set};
 use super::walk::{Context, Seen};
@@ -51,6 +53,8 @@ pub(super) struct Globals {
     alert_checker: Option<bool>,
     pub(super) log_all_failures: bool,
     pub(super) metrics_listen: Option<SocketAddr>,
+    /// `checker_share`.
+    pub(super) share_checks: bool,
     no_fault_mail: bool,
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
@@ -65,8 +69,11 @@ pub(super) struct Globals {
     flush_at_start: bool,
     removal: Option<Removal>,
     timeouts: TimeoutSettings,
+    pub(super) sync: Option<SyncDraft>,
     announce_at_start: bool,
     pub(super) scripts: ScriptSettings,
+    processes: Processes,
+    namespace: Option<String>,
     accounts: Accounts,
     instance_name: Option<String>,
     use_pid_dir: bool,
@@ -133,6 +140,7 @@ impl Build<'_> {
             "garp_group" => self.garp_group(globals, statement),
             "SSL" => self.tls_files(&mut globals.tls, statement),
             "instance" => set(&mut globals.instance_name, self.text(statement)),
+            "net_namespace" => set(&mut globals.namespace, self.namespace(statement)),
             "use_pid_dir" => globals.use_pid_dir = true,
             "child_wait_time" => {
                 let seconds = self.number32(statement, 0);
@@ -144,6 +152,23 @@ impl Build<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// The name of a file in `/run/netns`.
+    fn namespace(&mut self, statement: &Statement) -> Option<String> {
+        let name = self.text(statement)?;
+        if !name.contains('/') && name != "." && name != ".." {
+            return Some(name);
+        }
+        let at = statement.arguments.first()?.span;
+        self.report(
+            error(
+                at,
+                format!("`{name}` is not the name of a network namespace"),
+            )
+            .label("expected a name that `ip netns` lists"),
+        );
+        None
     }
 
     fn global_defs(&mut self, globals: &mut Globals, statement: &Statement) {
@@ -158,6 +183,7 @@ impl Build<'_> {
             let name = keyword.name;
             let known = self.mail_setting(globals, name, statement)
                 || self.daemon_setting(globals, name, statement)
+                || self.process_setting(&mut globals.processes, name, statement)
                 || self.script_setting(&mut globals.scripts, name, statement)
                 || self.fifo_setting(&mut globals.fifos, name, statement)
                 || self.lvs_setting(globals, name, statement)
@@ -269,7 +295,9 @@ impl Build<'_> {
             "checker_log_all_failures" => {
                 globals.log_all_failures = self.switch(statement).unwrap_or(false)
             }
+            "checker_share" => globals.share_checks = self.switch(statement).unwrap_or(false),
             "lvs_flush" => globals.flush_at_start = true,
+            "lvs_sync_daemon" => set(&mut globals.sync, self.sync_daemon(statement)),
             "lvs_timeouts" => globals.timeouts = self.timeouts(statement),
             "lvs_flush_on_stop" | "lvs_flush_onstop" => {
                 if name == "lvs_flush_onstop" {
@@ -414,13 +442,20 @@ impl Build<'_> {
                     .clone()
                     .unwrap_or_else(|| self.host.host_name()),
                 instance_name: globals.instance_name.clone(),
-                use_pid_dir: globals.use_pid_dir || globals.instance_name.is_some(),
+                use_pid_dir: globals.use_pid_dir
+                    || globals.instance_name.is_some()
+                    || globals.namespace.is_some(),
                 child_wait_time: globals.child_wait.unwrap_or(Duration::from_secs(5)),
                 script_user: globals.scripts.user.clone(),
                 script_security: globals.scripts.security,
                 script_links: globals.scripts.links,
                 script_groups: globals.scripts.groups,
                 script_no_new_privileges: globals.scripts.no_new_privileges,
+                vrrp_process: globals.processes.vrrp.clone(),
+                checker_process: globals.processes.checker.clone(),
+                umask: globals.processes.umask,
+                namespace: globals.namespace.clone(),
+                dumps: globals.processes.dumps.clone(),
                 startup: globals.scripts.startup(),
                 shutdown: globals.scripts.shutdown(),
                 no_fault_mail: globals.no_fault_mail,
@@ -448,6 +483,7 @@ impl Build<'_> {
                 keep_at_exit: false,
                 removal: globals.removal.unwrap_or(Removal::OneByOne),
                 timeouts: globals.timeouts,
+                sync: None,
                 announce_at_start: globals.announce_at_start,
             },
             statics: Default::default(),
@@ -457,6 +493,7 @@ impl Build<'_> {
             virtual_servers: Default::default(),
             real_servers: Default::default(),
             checkers: Default::default(),
+            trackers: Default::default(),
             scripts: Default::default(),
         }
     }

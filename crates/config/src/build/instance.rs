@@ -6,6 +6,7 @@ use std::time::Duration;
 use kr_model::ScriptId;
 use kr_model::route::Route;
 use kr_model::rule::Rule;
+use kr_model::track::Tracked;
 use kr_model::units::{IfName, Priority, Vrid};
 use kr_model::vrrp::{
     Authentication, Peer, Secret, TrackedInterface, Version, VirtualAddress, WantedState,
@@ -21,6 +22,7 @@ use super::finding::{error, warning};
 use super::global::Globals;
 use super::route_line::Use;
 use super::signing::SigningDraft;
+use super::track;
 use super::value::{MAX_TEXT, MAX_TIMEOUT, MAX_U32, set};
 use super::walk::{Context, Seen};
 
@@ -74,6 +76,7 @@ pub(super) struct InstanceDraft {
     pub(super) at: Span,
     pub(super) state: Option<WantedState>,
     pub(super) interface: Option<(IfName, Span)>,
+    pub(super) sync_interface: Option<(IfName, Span)>,
     pub(super) vrid: Option<(Vrid, Span)>,
     pub(super) priority: Option<Priority>,
     pub(super) interval: Option<(Duration, Span)>,
@@ -100,6 +103,7 @@ pub(super) struct InstanceDraft {
     pub(super) old_unicast_checksum: Option<(bool, Span)>,
     pub(super) track_primary: bool,
     pub(super) tracked_interfaces: Vec<TrackedInterface>,
+    pub(super) trackers: Vec<Tracked>,
     pub(super) multicast_source: Option<IpAddr>,
     pub(super) multicast_group: Option<IpAddr>,
     pub(super) unicast_source: Option<IpAddr>,
@@ -122,6 +126,7 @@ impl InstanceDraft {
             at: name.span,
             state: None,
             interface: None,
+            sync_interface: None,
             vrid: None,
             priority: None,
             interval: None,
@@ -147,6 +152,7 @@ impl InstanceDraft {
             old_unicast_checksum: None,
             track_primary: true,
             tracked_interfaces: Vec::new(),
+            trackers: Vec::new(),
             multicast_source: None,
             multicast_group: None,
             unicast_source: None,
@@ -249,6 +255,13 @@ impl Build<'_> {
                 self.interface(line)
                     .map(|name| (name, line.arguments.first().map_or(at, |w| w.span))),
             ),
+            "lvs_sync_daemon_interface" => {
+                self.renamed(line, "lvs_sync_daemon");
+                set(
+                    &mut draft.sync_interface,
+                    self.interface(line).map(|name| (name, at)),
+                );
+            }
             "virtual_router_id" => {
                 let vrid = self
                     .number(line, 1, 255)
@@ -324,6 +337,11 @@ impl Build<'_> {
             "track_interface" => draft
                 .tracked_interfaces
                 .extend(self.tracked_interfaces(globals, line)),
+            "track_script" | "track_file" | "track_process" => {
+                if let Some(kind) = track::kind_of(name) {
+                    self.tracked(&mut draft.trackers, kind, line);
+                }
+            }
             // The default, and the only choice as long as there is no filter.
             "accept" => {}
             _ => return false,

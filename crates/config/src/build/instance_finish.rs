@@ -107,6 +107,11 @@ impl Build<'_> {
         let interval = self.interval(&draft, version);
         let transport = self.transport(globals, &draft, family);
         let preemption = self.preemption(&draft, priority, wanted);
+        let mut trackers = std::mem::take(&mut draft.trackers);
+        if priority.is_owner() {
+            let why = "an address owner uses no weights";
+            trackers = self.without_weights(trackers, draft.at, why);
+        }
         let mut instance = Instance {
             id,
             version,
@@ -130,7 +135,7 @@ impl Build<'_> {
                 .unwrap_or(3),
             announce: announce(globals, &draft),
             tracked_interfaces: draft.tracked_interfaces,
-            trackers: Vec::new(),
+            trackers,
             track_primary: draft.track_primary,
             answer_lower_priority: !draft
                 .no_answer_to_lower

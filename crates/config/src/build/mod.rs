@@ -19,6 +19,7 @@ mod instance;
 mod instance_finish;
 mod names;
 mod pattern;
+mod process;
 mod real_server;
 mod route_line;
 mod route_metric;
@@ -30,11 +31,13 @@ mod service_finish;
 mod signing;
 mod statics;
 mod strict;
+mod sync_daemon;
 mod sync_group;
 mod timeouts;
 mod tls;
 mod track;
 mod track_group;
+mod tracker;
 mod value;
 mod virtual_server;
 mod walk;
@@ -60,6 +63,8 @@ use names::NameTables;
 use rule_line::Preferences;
 use script::Scripts;
 use statics::StaticDraft;
+use sync_daemon::SyncDraft;
+use tracker::Trackers;
 use walk::{Context, Seen};
 
 /// What building gave.
@@ -137,6 +142,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         host,
         diagnostics: Vec::new(),
         scripts: Scripts::default(),
+        trackers: Trackers::default(),
         services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
         patterns: BTreeSet::new(),
@@ -158,6 +164,7 @@ struct Build<'h> {
     host: &'h dyn Host,
     diagnostics: Vec<Diagnostic>,
     scripts: Scripts,
+    trackers: Trackers,
     /// Keys of the services so far, with the group that each is of. None may be there twice, but for marks that
     /// the users of one group share.
     services: BTreeMap<ServiceKey, Option<String>>,
@@ -187,6 +194,10 @@ const ROOT: Context = Context {
         "static_rules",
         "virtual_server",
         "virtual_server_group",
+        "vrrp_script",
+        "track_file",
+        "vrrp_track_file",
+        "vrrp_track_process",
     ],
 };
 
@@ -210,6 +221,10 @@ impl Build<'_> {
             match keyword.name {
                 "vrrp_instance" | "virtual_server" => blocks.push(statement),
                 "virtual_server_group" => self.server_group(&mut groups, statement),
+                name
+                @ ("vrrp_script" | "track_file" | "vrrp_track_file" | "vrrp_track_process") => {
+                    self.tracker(name, statement);
+                }
                 "vrrp_sync_group" => sync_groups.push(statement),
                 "bfd_instance" => bfd.push(statement),
                 "track_group" => track_groups.push(statement),
@@ -239,12 +254,19 @@ impl Build<'_> {
                 self.virtual_server(&globals, &mut groups, &mut config, statement);
             }
         }
+        let of_instance = drafts.iter().find_map(|draft| {
+            let (interface, at) = draft.sync_interface.clone()?;
+            Some(SyncDraft::of_instance(interface, &draft.name, at))
+        });
         config.instances = self.finish_instances(&globals, drafts);
+        let sync = globals.sync.clone().or(of_instance);
+        config.ipvs.sync = sync.and_then(|draft| self.finish_sync(draft, &config));
         for statement in sync_groups {
             self.sync_group(&globals, &mut config, statement);
         }
         self.track_groups(&mut config, &track_groups, &statics.dependences);
         config.statics = statics.objects;
+        config.trackers = self.finish_trackers();
         self.check_script_security(&globals);
         config.scripts = self.scripts.take();
         config

@@ -73,10 +73,10 @@ impl Build<'_> {
                 "notify_up" => set(&mut draft.notify_up, self.script(line)),
                 "notify_down" => set(&mut draft.notify_down, self.script(line)),
                 "TCP_CHECK" | "HTTP_GET" | "SSL_GET" | "SMTP_CHECK" | "DNS_CHECK" | "UDP_CHECK"
-                | "PING_CHECK" | "MISC_CHECK" => {
+                | "PING_CHECK" | "MISC_CHECK" | "BFD_CHECK" => {
                     draft.checkers.extend(self.checker(line));
                 }
-                "BFD_CHECK" | "FILE_CHECK" => planned = Some(line),
+                "FILE_CHECK" => planned = Some(line),
                 name => {
                     if !self.inherited_setting(&mut draft.settings, name, line, 0) {
                         self.unbuilt(keyword, line);

@@ -74,9 +74,22 @@ impl Build<'_> {
         let mut checkers = Vec::new();
         for checker in draft.checkers {
             let checker_id = CheckerId(next_id(&config.checkers));
-            let Some(entry) = self.finish_checker(globals, &server, checker, checker_id) else {
+            let at = checker.at;
+            let entry = self.finish_checker(globals, config, &server, checker, checker_id);
+            let Some(entry) = entry else {
                 continue;
             };
+            let is_same = |binding: &CheckerBinding| {
+                let other = config.checkers.get(&binding.id);
+                other.is_some_and(|other| other.checker.probe == entry.checker.probe)
+            };
+            if matches!(entry.checker.probe, Probe::Bfd { .. }) && checkers.iter().any(is_same) {
+                self.report(
+                    error(at, "this real server follows the session already")
+                        .label("this BFD_CHECK is left out"),
+                );
+                continue;
+            }
             checkers.push(CheckerBinding {
                 id: checker_id,
                 alpha: entry.checker.alpha,
@@ -135,6 +148,7 @@ impl Build<'_> {
     fn finish_checker(
         &mut self,
         globals: &Globals,
+        config: &Config,
         server: &Server<'_>,
         draft: CheckerDraft,
         id: CheckerId,
@@ -151,7 +165,7 @@ impl Build<'_> {
             }
             CheckKind::Http(_) => (1, Duration::from_secs(3)),
             CheckKind::Dns { .. } => (3, delay_loop),
-            CheckKind::Misc { .. } => (0, Duration::from_secs(1)),
+            CheckKind::Bfd { .. } | CheckKind::Misc { .. } => (0, Duration::from_secs(1)),
         };
         let timing = Timing {
             delay_loop,
@@ -216,6 +230,7 @@ impl Build<'_> {
                 let connection = self.without_ports_and_marks(draft.connection);
                 Probe::Ping(self.portless_connection(server, draft.at, &connection)?)
             }
+            CheckKind::Bfd { name } => self.followed_session(config, &name)?,
             CheckKind::Misc {
                 script: program,
                 timeout,

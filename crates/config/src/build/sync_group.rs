@@ -1,5 +1,6 @@
 //! `vrrp_sync_group`: which instances change their states together, and what is run and mailed then.
 
+use kr_model::track::Tracked;
 use kr_model::vrrp::TrackedInterface;
 use kr_model::{GroupId, InstanceId};
 
@@ -10,6 +11,7 @@ use crate::typed::{Config, GroupEntry, InstanceNotify};
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::track;
 use super::value::set;
 use super::walk::{Context, Seen};
 
@@ -65,6 +67,15 @@ impl Build<'_> {
                     let lines = self.tracked_interfaces(globals, line);
                     tracking.interfaces.extend(lines);
                 }
+                name @ ("track_script" | "track_file" | "track_process") => {
+                    if let Some(kind) = track::kind_of(name) {
+                        self.tracked(&mut tracking.trackers, kind, line);
+                    }
+                }
+                "global_tracking" => {
+                    self.renamed(line, "sync_group_tracking_weight");
+                    tracking.keeps_weights = true;
+                }
                 "sync_group_tracking_weight" => tracking.keeps_weights = true,
                 "notify_priority_changes" => {
                     set(&mut group.notify.priority_changes, self.switch(line));
@@ -78,6 +89,7 @@ impl Build<'_> {
             }
         }
         tracking.apply(config, &members);
+        self.track_with_group(&tracking, config, &members, name);
         self.add_group(config, group, &members, name);
     }
 
@@ -111,6 +123,38 @@ impl Build<'_> {
             return None;
         }
         Some(*id)
+    }
+
+    /// The same of scripts, files and processes. What a member tracks itself counts as it says.
+    fn track_with_group(
+        &mut self,
+        tracking: &Tracking,
+        config: &mut Config,
+        members: &[InstanceId],
+        name: &Word,
+    ) {
+        let with_owner = has_owner(config, members);
+        let of_group = tracking.trackers.iter().map(|line| Tracked {
+            weight: if with_owner { 0 } else { line.weight },
+            ..*line
+        });
+        for member in members {
+            let Some(entry) = config.instances.get_mut(member) else {
+                continue;
+            };
+            let instance = &mut entry.instance;
+            let mut lines = std::mem::take(&mut instance.trackers);
+            if !tracking.keeps_weights {
+                let why = format!("`{}` is in a sync group", instance.name);
+                lines = self.without_weights(lines, name.span, &why);
+            }
+            for line in of_group.clone() {
+                if lines.iter().all(|one| one.tracker != line.tracker) {
+                    lines.push(line);
+                }
+            }
+            instance.trackers = lines;
+        }
     }
 
     fn add_group(
@@ -165,6 +209,8 @@ impl Build<'_> {
 struct Tracking {
     /// `track_interface` of the group.
     interfaces: Vec<TrackedInterface>,
+    /// `track_script`, `track_file` and `track_process` of the group.
+    trackers: Vec<Tracked>,
     /// `sync_group_tracking_weight`.
     keeps_weights: bool,
 }
@@ -174,11 +220,7 @@ impl Tracking {
     /// side, so what they track themselves has no weight unless that is asked for; nor has anything in a
     /// group with an address owner.
     fn apply(&self, config: &mut Config, members: &[InstanceId]) {
-        let is_owner = |id: &InstanceId| {
-            let entry = config.instances.get(id);
-            entry.is_some_and(|entry| entry.instance.priority.is_owner())
-        };
-        let with_owner = members.iter().any(is_owner);
+        let with_owner = has_owner(config, members);
         for member in members {
             let Some(entry) = config.instances.get_mut(member) else {
                 continue;
@@ -196,6 +238,15 @@ impl Tracking {
             }));
         }
     }
+}
+
+/// True when a member has priority 255.
+fn has_owner(config: &Config, members: &[InstanceId]) -> bool {
+    let is_owner = |id: &InstanceId| {
+        let entry = config.instances.get(id);
+        entry.is_some_and(|entry| entry.instance.priority.is_owner())
+    };
+    members.iter().any(is_owner)
 }
 
 /// All words of a line.

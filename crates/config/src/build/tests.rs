@@ -6,6 +6,7 @@ mod notify;
 mod routes;
 mod signing;
 mod strict;
+mod track;
 mod vrrp;
 
 use std::time::Duration;
@@ -82,6 +83,9 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
             instance_with("authentication {\n@\n}"),
         ),
         (Block::BfdInstance, "bfd_instance B {\n@\n}".to_owned()),
+        (Block::VrrpScript, track::block("vrrp_script", "@")),
+        (Block::TrackFile, track::block("track_file", "@")),
+        (Block::TrackProcess, track::block("vrrp_track_process", "@")),
         (Block::VirtualServer, service_with("@")),
         (Block::RealServer, server_with("@")),
         (Block::Connection, server_with("TCP_CHECK {\n@\n}")),
@@ -92,6 +96,7 @@ fn every_supported_keyword_of_a_block_is_read_by_its_builder() {
         (Block::SslUrl, server_with("SSL_GET {\nurl {\n@\n}\n}")),
         (Block::SmtpCheck, server_with("SMTP_CHECK {\n@\n}")),
         (Block::MiscCheck, server_with("MISC_CHECK {\n@\n}")),
+        (Block::BfdCheck, server_with("BFD_CHECK {\n@\n}")),
     ];
     let mut tried = 0;
     for (block, template) in places {

@@ -137,6 +137,7 @@ impl Build<'_> {
                 .clone()
                 .filter(|_| globals.tls.verify != Some(false)),
             verify: globals.tls.verify == Some(true),
+            share: globals.share_checks,
             metrics_listen: globals.metrics_listen,
             client_identity: identity.map(|(certificates, key)| ClientIdentity {
                 certificates: certificates.clone(),

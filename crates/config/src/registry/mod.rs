@@ -118,8 +118,8 @@ mod tests {
             Block::RealServer
         );
         assert_eq!(
-            find(Block::VrrpScript, "weight").unwrap().status,
-            Status::Planned
+            find(Block::VrrpScript, "weight").unwrap().block,
+            Block::VrrpScript
         );
         assert_eq!(find(Block::VrrpInstance, "weight"), None);
     }

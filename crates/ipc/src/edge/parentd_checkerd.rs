@@ -2,7 +2,7 @@
 
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Mail, Suspension};
 use kr_model::script::ScriptOutcome;
-use kr_model::{CheckerId, Generation, InstanceId};
+use kr_model::{CheckerId, Generation, InstanceId, TrackerId};
 use serde::{Deserialize, Serialize};
 
 use crate::edge::Sibling;
@@ -49,6 +49,8 @@ pub enum ToCheckerd {
     LogFile,
     /// Part of a configuration: an instance, of which the VRRP process may speak.
     Instance(InstanceId),
+    /// Part of a configuration: a BFD session of which the VRRP process will speak.
+    Session(TrackerId),
     /// Part of a configuration, after its checkers and instances: when some of them do not run.
     Suspension(Box<Suspension>),
 }

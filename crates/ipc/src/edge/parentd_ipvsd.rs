@@ -30,6 +30,8 @@ pub enum ToIpvsd {
     Former(ServiceKey),
     /// What a predecessor of this process published with [`FromIpvsd::Timeouts`].
     OriginalTimeouts(ConnectionTimeouts),
+    /// A predecessor of this process may have started threads of `lvs_sync_daemon`.
+    FormerSync,
     /// The configuration is complete.
     Commit(Generation),
     /// The end of the channel to this process comes with this message and replaces an older one.

@@ -38,6 +38,7 @@ impl Table {
         }
         self.timeouts
             .configure(self.global.timeouts, resume.timeouts);
+        self.sync.configure(self.global.sync.clone(), resume.sync);
         let pools = resume.pools.into_iter();
         let resume: BTreeMap<_, _> = pools.map(|pool| (pool.id, pool)).collect();
         let mut before = std::mem::take(&mut self.pools);

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kr_model::Instant;
-use kr_model::ipvs::{Operation, PresentService};
+use kr_model::ipvs::{Operation, PresentService, SyncChange};
 use kr_model::lvs::{Removal, ServiceKey};
 
+use super::sync;
 use super::timeouts::Step;
 use super::{Action, BATCH, InFlight, Kernel, Object, Outcome, Phase, READ, RETRY, Table};
 use crate::diff;
@@ -20,6 +21,9 @@ impl Table {
         if !self.last.is_empty() {
             self.in_flight = InFlight::Applying;
             return Some(Action::Apply(std::mem::take(&mut self.last)));
+        }
+        if let Some(change) = self.last_sync.pop() {
+            return Some(self.sync_action(change));
         }
         if self.phase != Phase::Running {
             return None;
@@ -38,6 +42,14 @@ impl Table {
         }
         if let Some(step) = self.timeouts.step() {
             return Some(self.timeout_action(step));
+        }
+        match self.sync.step() {
+            Some(sync::Step::Read) => {
+                self.in_flight = InFlight::ReadingSync;
+                return Some(Action::ReadSync);
+            }
+            Some(sync::Step::Change(change)) => return Some(self.sync_action(change)),
+            None => {}
         }
         if std::mem::take(&mut self.flush) {
             self.in_flight = InFlight::Applying;
@@ -63,6 +75,27 @@ impl Table {
         }
         self.in_flight = InFlight::Applying;
         Some(Action::Apply(operations))
+    }
+
+    fn sync_action(&mut self, change: SyncChange) -> Action {
+        self.in_flight = InFlight::ChangingSync(change.clone());
+        Action::ChangeSync(change)
+    }
+
+    /// Takes note of what became of a change of synchronisation. A refusal is said once.
+    pub(super) fn sync_changed(&mut self, refused: Option<String>) {
+        let InFlight::ChangingSync(change) =
+            std::mem::replace(&mut self.in_flight, InFlight::Nothing)
+        else {
+            return;
+        };
+        self.sync.changed(change.clone(), refused.is_none());
+        if self.sync_refused == refused && refused.is_some() {
+            return;
+        }
+        self.sync_refused.clone_from(&refused);
+        self.queue
+            .push_back(Action::Log(Event::Sync { change, refused }));
     }
 
     fn timeout_action(&mut self, step: Step) -> Action {
@@ -96,6 +129,7 @@ impl Table {
         }
         self.next_read = None;
         self.timeouts.forget();
+        self.sync.forget();
         if self.kernel != Kernel::Usable {
             self.unread = self.owners.keys().copied().collect();
             return;
@@ -170,6 +204,7 @@ impl Table {
         // Until the time of the next attempt.
         self.unread.clear();
         self.timeouts.forget();
+        self.sync.forget();
         self.dirty.extend(self.owners.keys().copied());
         self.next_read = Some(now.saturating_add(RETRY));
         if self.kernel != Kernel::Unusable {
@@ -227,23 +262,11 @@ impl Table {
         let unread = unread.map(|&key| Operation::RemoveService { key });
         match self.global.removal {
             Removal::Everything => out.push(Operation::Flush),
-            Removal::Services => {
+            // The kernel drops the destinations of a service with it.
+            Removal::Services | Removal::OneByOne => {
                 out.extend(unread);
-                out.extend(
-                    self.present
-                        .keys()
-                        .map(|&key| Operation::RemoveService { key }),
-                );
-            }
-            Removal::OneByOne => {
-                out.extend(unread);
-                for (&key, service) in &self.present {
-                    let destinations = service.destinations.keys();
-                    out.extend(
-                        destinations.map(|&address| Operation::RemoveDestination { key, address }),
-                    );
-                    out.push(Operation::RemoveService { key });
-                }
+                let present = self.present.keys();
+                out.extend(present.map(|&key| Operation::RemoveService { key }));
             }
         }
         out

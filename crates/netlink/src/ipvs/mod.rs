@@ -5,13 +5,14 @@
 //! datagram is being sent, so nothing here waits.
 
 mod attributes;
+mod sync;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use kr_model::ipvs::{Operation, PresentService};
-use kr_model::lvs::{ConnectionTimeouts, ServiceKey};
+use kr_model::ipvs::{Operation, PresentService, SyncChange};
+use kr_model::lvs::{ConnectionTimeouts, ServiceKey, SyncDaemon, SyncRole};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
@@ -212,6 +213,38 @@ impl Ipvs {
             },
         )?;
         timeouts.ok_or(IpvsError::Netlink(NetlinkError::Malformed))
+    }
+
+    /// Reads the threads that synchronise connections.
+    ///
+    /// # Errors
+    /// When the exchange fails.
+    pub fn sync_daemons(&mut self) -> Result<BTreeMap<SyncRole, SyncDaemon>, IpvsError> {
+        let mut found = BTreeMap::new();
+        self.ask(
+            REQUEST | DUMP,
+            command::GET_DAEMON,
+            |_| {},
+            |body| {
+                found.extend(sync::read_daemon(body));
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// Starts or stops such a thread. Stopping what does not run is a success.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Os`] within [`IpvsError`] when the kernel refuses.
+    pub fn change_sync(&mut self, change: &SyncChange) -> Result<(), IpvsError> {
+        let write = |writer: &mut Writer| sync::write_change(writer, change);
+        let done = self.ask(REQUEST | ACK, sync::command_of(change), write, |_| {});
+        match (change, done) {
+            (SyncChange::Stop(..), Err(IpvsError::Netlink(NetlinkError::Os(Errno::ESRCH)))) => {
+                Ok(())
+            }
+            (_, done) => done,
+        }
     }
 
     /// Carries operations out, in order, and returns what became of each. Something to be added that
@@ -440,6 +473,26 @@ pub fn attributes_of(operation: &Operation) -> Vec<u8> {
     let mut writer = Writer::default();
     wire::write_operation(&mut writer, operation);
     writer.bytes().to_vec()
+}
+
+/// A refusal of [`Ipvs::change_sync`] in words that say what to do; `None` when the exchange itself failed.
+#[must_use]
+pub fn explain_sync(change: &SyncChange, error: &IpvsError) -> Option<String> {
+    let IpvsError::Netlink(NetlinkError::Os(errno)) = error else {
+        return None;
+    };
+    Some(match (change, errno) {
+        (SyncChange::Start(_, daemon), Errno::ENODEV) => {
+            format!("interface {} does not exist", daemon.interface)
+        }
+        (SyncChange::Start(..), Errno::EINVAL) => {
+            "the table has servers of another family than their service, or the interface cannot \
+             send messages of this length to this group"
+                .to_owned()
+        }
+        (_, Errno::EPERM) => "CAP_NET_ADMIN is missing".to_owned(),
+        (_, errno) => errno.desc().to_owned(),
+    })
 }
 
 /// A refusal in words that say what to do.

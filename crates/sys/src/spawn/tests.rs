@@ -113,6 +113,7 @@ fn a_child_runs_as_its_account_with_exactly_its_capabilities() {
         (Role::Vrrpd, Duty::Usual),
         &program,
         &identity,
+        &Tuning::default(),
         &[write.as_fd()],
         Stderr::Null,
     )
@@ -202,4 +203,23 @@ fn a_script_leads_a_session_without_terminal_and_may_be_barred_from_new_privileg
         // Process, group, session, no terminal.
         assert_eq!(found, format!("{pid} {pid} {pid} 0\n{expected}\n"));
     }
+}
+
+#[test]
+fn a_running_process_gets_its_cpus_and_a_higher_nice_value_without_privilege() {
+    let mut process = start(&shell("sleep 60", &[]));
+    let pid = process.pid();
+    let tuning = Tuning {
+        nice: 5,
+        cpus: vec![0],
+        ..Tuning::default()
+    };
+    tuning.apply(&Tuning::default(), Some(pid)).unwrap();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    process.signal_group(Signal::SIGKILL);
+    wait(&mut process);
+    assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+    let behind_name = stat.rsplit_once(") ").unwrap().1;
+    assert_eq!(behind_name.split(' ').nth(16), Some("5"), "{stat}");
 }

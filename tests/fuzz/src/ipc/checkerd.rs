@@ -8,6 +8,7 @@ use kr_check::{Action, Checks, Failure, Input, Outcome, Rng};
 use kr_ipc::Instances;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_model::Instant;
+use kr_model::bfd::Reach;
 use kr_model::check::Probe;
 use kr_model::script::ScriptOutcome;
 
@@ -61,6 +62,7 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
                 Ok(())
             }
             ToCheckerd::Instance(id) => intake.instance(id),
+            ToCheckerd::Session(id) => intake.session(id),
             ToCheckerd::Suspension(suspension) => intake.suspension(*suspension),
             ToCheckerd::Sibling(_) => {
                 checks.handle(Input::Announce, now);
@@ -82,6 +84,7 @@ fn run(
         global,
         checks: configuration,
         instances,
+        sessions,
         suspensions,
     }: Complete,
     now: Instant,
@@ -93,6 +96,11 @@ fn run(
     presence.configure(suspensions);
     presence.decide();
     checks.handle(Input::Suspend(presence.suspended()), now);
+    for session in sessions {
+        for reach in [Reach::Untried, Reach::Down, Reach::Up] {
+            checks.handle(Input::Reach { session, reach }, now);
+        }
+    }
     let mut now = now;
     for _ in 0..TIMES {
         answered(checks, now);

@@ -82,6 +82,11 @@ pub(crate) fn give(table: &mut Table, permitted: &Permitted, input: Input, now: 
                 table.handle(Input::Applied(outcomes), now);
             }
             Some(Action::Log(event)) => assert!(!event.to_string().is_empty()),
+            Some(Action::ReadSync) => table.handle(Input::Sync(Default::default()), now),
+            Some(Action::ChangeSync(change)) => {
+                assert!(!change.to_string().is_empty());
+                table.handle(Input::SyncChanged(None), now);
+            }
             Some(Action::ReadTimeouts) => table.handle(Input::Timeouts(TIMEOUTS), now),
             Some(
                 Action::Notify(_)

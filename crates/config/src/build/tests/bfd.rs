@@ -1,10 +1,12 @@
 use std::net::IpAddr;
 
 use kr_model::bfd::{Micros, Path, Session};
+use kr_model::check::Probe;
 use kr_model::units::Multiplier;
 
-use super::{clean, loaded, messages};
+use super::{clean, loaded, messages, server_with};
 use crate::build::exit_code;
+use crate::ids::{IdAllocator, adopt};
 use crate::typed::BfdEntry;
 
 fn block(lines: &str) -> String {
@@ -169,4 +171,63 @@ fn names_and_ends_are_given_once() {
         messages(&text),
         ["the name of a bfd_instance has at most 31 characters"]
     );
+}
+
+/// A session, and a real server with these checkers.
+fn followed(session: &str, checkers: &str) -> String {
+    let server = server_with(checkers);
+    format!("bfd_instance B {{\nneighbor_ip 10.0.0.2\n{session}\n}}\n{server}")
+}
+
+#[test]
+fn a_bfd_check_follows_its_session_over_reloads() {
+    let text = followed("", "BFD_CHECK {\nname B\nalpha\n}");
+    let mut allocator = IdAllocator::default();
+    let first = adopt(None, &mut allocator, clean(&text));
+    let other = "bfd_instance A {\nneighbor_ip 10.0.0.7\n}\n";
+    let second = clean(&format!("{other}{text}"));
+    let second = adopt(Some(&first), &mut allocator, second);
+    for config in [&first, &second] {
+        let (id, _) = config
+            .bfd
+            .iter()
+            .find(|(_, entry)| entry.session.name == "B")
+            .unwrap();
+        let checker = &config.checkers.values().next().unwrap().checker;
+        let name = "B".to_owned();
+        assert_eq!(checker.probe, Probe::Bfd { session: *id, name });
+        assert!(checker.alpha);
+    }
+    assert_eq!(first.checkers.keys().next(), second.checkers.keys().next());
+}
+
+#[test]
+fn a_bfd_check_that_cannot_follow_is_left_out() {
+    for (session, checkers, message) in [
+        (
+            "",
+            "BFD_CHECK {\n}",
+            "this BFD_CHECK has no name and is left out",
+        ),
+        (
+            "",
+            "BFD_CHECK {\nname C\n}",
+            "there is no bfd_instance `C` that runs",
+        ),
+        (
+            "vrrp",
+            "BFD_CHECK {\nname B\n}",
+            "bfd_instance `B` is for instances only",
+        ),
+    ] {
+        let text = followed(session, checkers);
+        assert_eq!(messages(&text), [message]);
+        assert!(loaded(&text).config.unwrap().checkers.is_empty());
+    }
+    let twice = followed("", "BFD_CHECK {\nname B\n}\nBFD_CHECK {\nname B\n}");
+    assert_eq!(
+        messages(&twice),
+        ["this real server follows the session already"]
+    );
+    assert_eq!(loaded(&twice).config.unwrap().checkers.len(), 1);
 }

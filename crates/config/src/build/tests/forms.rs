@@ -203,3 +203,60 @@ fn the_time_to_drain_is_the_servers_own_or_its_services() {
         .collect();
     assert_eq!(drains, [30_000, 500]);
 }
+
+#[test]
+fn the_sync_daemon_is_tied_to_an_instance_by_its_name() {
+    let text = |words: &str| {
+        format!(
+            "global_defs {{\n lvs_sync_daemon {words}\n}}\n\
+             vrrp_instance VI_1 {{\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {{\n 10.0.0.9\n}}\n}}\n"
+        )
+    };
+    let sync = |words: &str| loaded(&text(words)).config.unwrap().ipvs.sync;
+    let plain = sync("eth0").unwrap();
+    assert_eq!(
+        (plain.daemon.interface.as_str(), plain.daemon.id),
+        ("eth0", 0)
+    );
+    assert_eq!((plain.instance, plain.daemon.group), (None, None));
+
+    let full = sync("eth1 inst VI_1 maxlen 1400 port 8900 ttl 3 group 224.0.0.82").unwrap();
+    assert_eq!(full.daemon.id, 51, "of the instance");
+    let instance = loaded(&text("eth0")).config.unwrap().instances;
+    assert_eq!(full.instance, instance.into_keys().next());
+    let numbers = (
+        full.daemon.max_length.map(u16::from),
+        full.daemon.port.map(u16::from),
+        full.daemon.ttl.map(u8::from),
+    );
+    assert_eq!(numbers, (Some(1_400), Some(8_900), Some(3)));
+    assert_eq!(full.daemon.group, Some([224, 0, 0, 82].into()));
+
+    // As it was once written.
+    let old = sync("eth0 VI_1 7").unwrap();
+    assert_eq!((old.instance, old.daemon.id), (full.instance, 7));
+    assert_eq!(messages(&text("eth0 VI_1 7")), [""; 0]);
+    for (words, message) in [
+        ("eth0 inst VI_9", "there is no vrrp_instance `VI_9`"),
+        ("eth0 id 256", "`256` is not valid here"),
+        ("eth0 group 10.0.0.1", "`10.0.0.1` is not a multicast group"),
+        ("eth0 id", "`id` lacks its value"),
+        ("eth0 VI_1 7 x", "`x` is not an option here"),
+    ] {
+        assert_eq!(messages(&text(words)), [message], "{words}");
+    }
+    assert_eq!(sync("eth0 inst VI_9"), None);
+}
+
+#[test]
+fn an_instance_can_ask_for_the_sync_daemon_in_the_old_way() {
+    let text = "vrrp_instance VI_1 {\n interface eth0\n lvs_sync_daemon_interface eth1\n \
+                virtual_router_id 51\n virtual_ipaddress {\n 10.0.0.9\n}\n}\n";
+    let config = loaded(text).config.unwrap();
+    let sync = config.ipvs.sync.unwrap();
+    assert_eq!(
+        (sync.daemon.interface.as_str(), sync.daemon.id),
+        ("eth1", 0)
+    );
+    assert_eq!(sync.instance, config.instances.into_keys().next());
+}

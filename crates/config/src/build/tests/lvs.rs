@@ -353,6 +353,14 @@ fn marks_and_low_source_ports_are_taken_by_every_check_but_ping() {
 }
 
 #[test]
+fn checks_are_shared_only_when_asked_for() {
+    let of = |text: &str| clean(&format!("{text}{}", server_with("TCP_CHECK {\n}"))).checker;
+    assert!(!of("").share);
+    assert!(of("global_defs {\n checker_share\n}\n").share);
+    assert!(!of("global_defs {\n checker_share off\n}\n").share);
+}
+
+#[test]
 fn only_marks_and_low_source_ports_need_a_privilege() {
     for (lines, needed) in [
         ("", false),

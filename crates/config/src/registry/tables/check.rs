@@ -191,10 +191,10 @@ keywords! {
         "Most bytes of an accepted reply; needs require_reply.";
     }
     in BfdCheck {
-    PLANNED (0, MANY) "name" "name BFD_INSTANCE" ["required"] ["declared earlier, max 31 chars, once per real server"]
-        "BFD session to follow; up exactly while the session state is Up.";
-    PLANNED (0, MANY) "alpha" "alpha [BOOL]" ["real server setting"] ["on|off|true|false|yes|no"]
-        "Down until the first Up event.";
+    SUPPORTED (1, 1) "name" "name BFD_INSTANCE" ["required"] ["once per real server"]
+        "BFD session to follow: up while it is up. Until it was up for the first time, or the neighbour had idle_tx times multiplier to answer, the checker stays as it is.";
+    SUPPORTED (0, 1) "alpha" "alpha [BOOL]" ["real server setting"] ["on|off|true|false|yes|no"]
+        "Down until the session is up for the first time.";
     }
     in FileCheck {
     PLANNED (0, MANY) "track_file" "track_file NAME" ["required"] ["declared earlier in the file"]

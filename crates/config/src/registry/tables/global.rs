@@ -1,8 +1,8 @@
 //! `global_defs`.
 
 use super::{
-    Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_DBUS, NO_IPTABLES, NO_SNMP, OWN_NAMES,
-    PARENT_READS_ONCE, PLANNED, SUPPORTED, keywords,
+    Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_CONNECTOR, NO_DBUS, NO_IPTABLES,
+    NO_OWN_PRIORITY, NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, PLANNED, SUPPORTED, keywords,
 };
 
 keywords! {
@@ -46,9 +46,9 @@ keywords! {
         "Command run after the other processes have stopped and before the daemon ends.";
     SUPPORTED (1, 1) "shutdown_script_timeout" "shutdown_script_timeout SECONDS" ["10"] ["1..1000"]
         "Time after which the shutdown command is killed.";
-    PLANNED (0, MANY) "max_auto_priority" "max_auto_priority [PRIORITY]" ["0 (off)"] ["-1..99"]
+    NO_OWN_PRIORITY (0, MANY) "max_auto_priority" "max_auto_priority [PRIORITY]" ["0 (off)"] ["-1..99"]
         "Highest SCHED_RR priority that keepalived may raise itself to while timers run late.";
-    PLANNED (0, MANY) "min_auto_priority_delay" "min_auto_priority_delay MICROSECONDS" ["1000000"] ["1..10000000"]
+    NO_OWN_PRIORITY (0, MANY) "min_auto_priority_delay" "min_auto_priority_delay MICROSECONDS" ["1000000"] ["1..10000000"]
         "Lateness of a timer above which the real-time priority is raised by one step.";
     SUPPORTED (0, 1) "smtp_alert_vrrp" "smtp_alert_vrrp [BOOL]" ["unset, value of smtp_alert is used"] [""]
         "Default of smtp_alert for VRRP objects only.";
@@ -58,6 +58,8 @@ keywords! {
         "Serves /metrics (Prometheus), /status (JSON) and /healthz of the health checks there, see checkerd(8). keepalived has no such keyword.";
     SUPPORTED (0, 1) "checker_log_all_failures" "checker_log_all_failures [BOOL]" ["false"] [""]
         "Log every checker failure and not only the change.";
+    SUPPORTED (0, 1) "checker_share" "checker_share [BOOL]" ["false"] [""]
+        "Runs identical checks once and tells the result to every real server that has one: those with the same target, parameters, times, retries and alpha, in whatever virtual servers. MISC_CHECK is not shared. keepalived has no such keyword.";
     SUPPORTED (0, 1) "dynamic_interfaces" "dynamic_interfaces [allow_if_changes]" ["off"] [""]
         "Accept instances whose interfaces do not exist yet; they are in FAULT until the interface appears.";
     SUPPORTED (0, 0) "no_email_faults" "no_email_faults" ["off"] [""]
@@ -78,8 +80,8 @@ keywords! {
         "Empties the whole IPVS table at stop; with VS only removes own services, not destination by destination.";
     SUPPORTED (0, 1) "lvs_flush_onstop" "lvs_flush_onstop [VS]" ["off"] [""]
         "Old spelling of lvs_flush_on_stop.";
-    PLANNED (0, MANY) "lvs_sync_daemon" "lvs_sync_daemon IFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDR]" ["kernel values"] ["id 0..255, maxlen 1..65507, port 1..65535, ttl 1..255"]
-        "Runs the IPVS connection synchronisation daemon: as master while INSTANCE is master, as backup otherwise (both without INSTANCE).";
+    SUPPORTED (1, 13) "lvs_sync_daemon" "lvs_sync_daemon IFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDR]" ["kernel values"] ["id 0..255, maxlen 1..65507, port 1..65535, ttl 1..255"]
+        "Has the kernel synchronise connections with another director over IFACE: as master while INSTANCE is master, as backup otherwise (both without INSTANCE).";
     SUPPORTED (1, 1) "vrrp_mcast_group4" "vrrp_mcast_group4 ADDR" ["224.0.0.18"] ["IPv4 multicast"]
         "Multicast group of IPv4 adverts.";
     SUPPORTED (1, 1) "vrrp_mcast_group6" "vrrp_mcast_group6 ADDR" ["ff02::12"] ["IPv6 multicast"]
@@ -130,17 +132,17 @@ keywords! {
         "Do not compare the address list of adverts from the current master with the own list.";
     SUPPORTED (0, 1) "vrrp_strict" "vrrp_strict [BOOL]" ["false"] [""]
         "Default of the instance keyword strict_mode.";
-    PLANNED (0, MANY) "vrrp_priority" "vrrp_priority N" ["0"] ["-20..19"]
+    SUPPORTED (1, 1) "vrrp_priority" "vrrp_priority N" ["0"] ["-20..19"]
         "nice value of the VRRP process.";
-    PLANNED (0, MANY) "vrrp_no_swap" "vrrp_no_swap" ["off"] [""]
-        "Lock all memory of the VRRP process.";
-    PLANNED (0, MANY) "vrrp_rt_priority" "vrrp_rt_priority N" ["0 (normal scheduling)"] ["1..99"]
-        "SCHED_RR priority of the VRRP process. A value outside the scheduler range is reported and clamped.";
-    PLANNED (0, MANY) "vrrp_cpu_affinity" "vrrp_cpu_affinity CPU..." ["all CPUs"] ["0..number of CPUs-1"]
+    SUPPORTED (0, 0) "vrrp_no_swap" "vrrp_no_swap" ["off"] [""]
+        "Locks all memory of the VRRP process, from its next start on.";
+    SUPPORTED (1, 1) "vrrp_rt_priority" "vrrp_rt_priority N" ["0 (normal scheduling)"] ["1..99"]
+        "SCHED_RR priority of the VRRP process.";
+    SUPPORTED (1, MANY) "vrrp_cpu_affinity" "vrrp_cpu_affinity CPU..." ["all CPUs"] ["0..number of CPUs-1"]
         "Ties the VRRP process to the named CPUs.";
-    PLANNED (0, MANY) "vrrp_rlimit_rttime" "vrrp_rlimit_rttime MICROSECONDS" ["10000"] ["1..4294967295 (1 becomes 2)"]
-        "CPU time that a real-time child may use without a blocking call; the soft limit is half of it.";
-    PLANNED (0, MANY) "vrrp_rlimit_rtime" "vrrp_rlimit_rtime MICROSECONDS" ["10000"] ["as above"]
+    SUPPORTED (1, 1) "vrrp_rlimit_rttime" "vrrp_rlimit_rttime MICROSECONDS" ["none: a process that no longer answers is replaced"] ["1..4294967295 (1 becomes 2)"]
+        "CPU time that the process, with a real-time priority, may use without sleeping; then it is killed and replaced. Its start counts too.";
+    SUPPORTED (1, 1) "vrrp_rlimit_rtime" "vrrp_rlimit_rtime MICROSECONDS" ["none"] ["as above"]
         "Old spelling of vrrp_rlimit_rttime (deprecated 02/02/2020).";
     PLANNED (0, MANY) "nftables_ipvs" "nftables_ipvs [TABLE]" ["keepalived_ipvs"] ["name at most 127 characters"]
         "nftables table used for LVS marks of ranges.";
@@ -166,17 +168,17 @@ keywords! {
         "The same for virtual and real servers only.";
     SUPPORTED (1, 3) "lvs_notify_fifo_script" "lvs_notify_fifo_script \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Reader command of lvs_notify_fifo.";
-    PLANNED (0, MANY) "checker_priority" "checker_priority N" ["0"] ["-20..19"]
-        "nice value of the health-checker process.";
-    PLANNED (0, MANY) "checker_no_swap" "checker_no_swap" ["off"] [""]
-        "Lock the memory of the health-checker process.";
-    PLANNED (0, MANY) "checker_rt_priority" "checker_rt_priority N" ["0"] ["1..99"]
-        "SCHED_RR priority of the health-checker process.";
-    PLANNED (0, MANY) "checker_cpu_affinity" "checker_cpu_affinity CPU..." ["all"] [""]
-        "CPUs of the health-checker process.";
-    PLANNED (0, MANY) "checker_rlimit_rttime" "checker_rlimit_rttime MICROSECONDS" ["10000"] ["1..4294967295"]
-        "RLIMIT_RTTIME of the health-checker process.";
-    PLANNED (0, MANY) "checker_rlimit_rtime" "checker_rlimit_rtime MICROSECONDS" ["10000"] ["as above"]
+    SUPPORTED (1, 1) "checker_priority" "checker_priority N" ["0"] ["-20..19"]
+        "nice value of the checker process and the IPVS process.";
+    SUPPORTED (0, 0) "checker_no_swap" "checker_no_swap" ["off"] [""]
+        "The same for the checker process and the IPVS process.";
+    SUPPORTED (1, 1) "checker_rt_priority" "checker_rt_priority N" ["0"] ["1..99"]
+        "SCHED_RR priority of the checker process and the IPVS process.";
+    SUPPORTED (1, MANY) "checker_cpu_affinity" "checker_cpu_affinity CPU..." ["all"] [""]
+        "CPUs of the checker process and the IPVS process.";
+    SUPPORTED (1, 1) "checker_rlimit_rttime" "checker_rlimit_rttime MICROSECONDS" ["none"] ["1..4294967295"]
+        "The same for the checker process and the IPVS process.";
+    SUPPORTED (1, 1) "checker_rlimit_rtime" "checker_rlimit_rtime MICROSECONDS" ["none"] ["as above"]
         "Old spelling of checker_rlimit_rttime (deprecated 02/02/2020).";
     NO_BFD_PROCESS (0, MANY) "bfd_priority" "bfd_priority N" ["0"] ["-20..19"]
         "nice value of the BFD process.";
@@ -230,9 +232,9 @@ keywords! {
         "Receive buffer of the netlink socket that reports link, address and route changes.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_monitor_rcv_bufs_force" "vrrp_netlink_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
         "Use SO_RCVBUFFORCE for it.";
-    FIXED_BUFFERS (0, MANY) "process_monitor_rcv_bufs" "process_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
+    NO_CONNECTOR (0, MANY) "process_monitor_rcv_bufs" "process_monitor_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Receive buffer of the process event connector; it doubles by itself when the kernel reports lost events.";
-    FIXED_BUFFERS (0, MANY) "process_monitor_rcv_bufs_force" "process_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
+    NO_CONNECTOR (0, MANY) "process_monitor_rcv_bufs_force" "process_monitor_rcv_bufs_force [BOOL]" ["false"] [""]
         "Use SO_RCVBUFFORCE for it.";
     FIXED_BUFFERS (0, MANY) "lvs_netlink_cmd_rcv_bufs" "lvs_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Checker netlink command socket buffer.";
@@ -262,7 +264,7 @@ keywords! {
         "Name prefix of generated VMAC interfaces (PREFIX.VRID and variants).";
     PLANNED (0, MANY) "vmac_addr_prefix" "vmac_addr_prefix TEXT" ["value of vmac_prefix"] ["first one counts"]
         "Name prefix of generated interfaces for use_vmac addresses.";
-    PLANNED (0, MANY) "umask" "umask NUMBER | BIT[|BIT]..." ["0177 (only owner read and write)"] ["0..0777, 0x and leading-0 forms accepted; BIT names IRUSR IWUSR IXUSR IRWXU IRGRP IWGRP IXGRP IRWXG IROTH IWOTH IXOTH IRWXO"]
+    SUPPORTED (1, MANY) "umask" "umask NUMBER | BIT[|BIT]..." ["0177 (only owner read and write)"] ["0..0777, 0x and leading-0 forms accepted; BIT names IRUSR IWUSR IXUSR IRWXU IRGRP IWGRP IXGRP IRWXG IROTH IWOTH IXOTH IRWXO"]
         "File creation mask of keepalived and of files it writes.";
     PLANNED (0, MANY) "random_seed" "random_seed N" ["time of day"] ["0..4294967295"]
         "Seed of the random numbers given by ${_RANDOM}, so that a configuration can be repeated.";
@@ -280,20 +282,20 @@ keywords! {
         "Debug aid: each process writes a dump of its parsed configuration to DIR/keepalived_PROCESS.PID.N.pre before and .post after it is checked, N counts loads.";
     PARENT_READS_ONCE (0, MANY) "tmp_config_directory" "tmp_config_directory DIR" ["anonymous memory file"] [""]
         "Where the copy of the configuration text that the children read is made instead of memory.";
-    PLANNED (0, MANY) "data_use_instance" "data_use_instance [BOOL]" ["false"] [""]
+    SUPPORTED (0, 1) "data_use_instance" "data_use_instance [BOOL]" ["false"] [""]
         "Dump file names get the instance and namespace name.";
-    PLANNED (0, MANY) "json_version" "json_version 1|2" ["1"] ["1 or 2"]
+    SUPPORTED (1, 1) "json_version" "json_version 1|2" ["1"] ["1 or 2"]
         "Layout of the JSON dump.";
     PLANNED (0, MANY) "iproute_usr_dir" "iproute_usr_dir DIR" ["as found when built"] [""]
         "Directory with the distribution name files of iproute2 (rt_tables, rt_dsfield, rt_realms, rt_protos, rt_scopes, rt_addrprotos, group and their .d directories).";
     PLANNED (0, MANY) "iproute_etc_dir" "iproute_etc_dir DIR" ["as found when built, usually /etc/iproute2"] [""]
         "Directory with the local name files of iproute2; they win over iproute_usr_dir. keepalived may add the address protocol name keepalived there (rt_addrprotos.d/keepalived.conf) on kernels and iproute2 versions that know it.";
-    PLANNED (0, MANY) "state_dump_file" "state_dump_file PATH" ["keepalived.data in the temporary directory"] ["non-empty"]
-        "Name of the data dump. A path ending in / is a directory.";
-    PLANNED (0, MANY) "stats_dump_file" "stats_dump_file PATH" ["keepalived.stats in the temporary directory"] ["non-empty"]
-        "Stored, but the statistics dump still writes keepalived.stats in the temporary directory.";
-    PLANNED (0, MANY) "json_dump_file" "json_dump_file PATH" ["keepalived.json in the temporary directory"] ["non-empty"]
-        "Stored, but the JSON dump still writes keepalived.json in the temporary directory.";
+    SUPPORTED (1, 1) "state_dump_file" "state_dump_file PATH" ["keepalived.data in the temporary directory"] ["non-empty"]
+        "Name of the data dump; those of the parent and the checks get _parent and _check before the last dot. A path ending in / is a directory, one without / in front is in the temporary directory.";
+    SUPPORTED (1, 1) "stats_dump_file" "stats_dump_file PATH" ["keepalived.stats in the temporary directory"] ["non-empty"]
+        "Name of the statistics dump, in the same forms.";
+    SUPPORTED (1, 1) "json_dump_file" "json_dump_file PATH" ["keepalived.json in the temporary directory"] ["non-empty"]
+        "Name of the JSON dump, in the same forms.";
     SUPPORTED (1, 1) "vrrpd_user" "vrrpd_user USER" ["keepalived-vrrp"] ["existing account"]
         "Account that the VRRP process runs under. A keyword of keepalived-rs alone.";
     SUPPORTED (1, 1) "checkerd_user" "checkerd_user USER" ["keepalived-check"] ["existing account"]
@@ -302,17 +304,17 @@ keywords! {
         "Account that the IPVS process runs under. A keyword of keepalived-rs alone.";
     }
     in SyncDaemon {
-    PLANNED (0, MANY) "inst" "inst VRRP_INSTANCE" ["none"] ["existing instance"]
+    SUPPORTED (0, MANY) "inst" "inst VRRP_INSTANCE" ["none"] ["existing instance"]
         "Ties the sync threads to that VRRP instance; unknown name cancels the whole setting.";
-    PLANNED (0, MANY) "id" "id N" ["VRID of the instance, 0 without instance"] ["0..255"]
+    SUPPORTED (0, MANY) "id" "id N" ["VRID of the instance, 0 without instance"] ["0..255"]
         "Sync id of the threads. A bare third word is the same (old syntax, reported).";
-    PLANNED (0, MANY) "maxlen" "maxlen BYTES" ["kernel default"] ["1..65507"]
+    SUPPORTED (0, MANY) "maxlen" "maxlen BYTES" ["kernel default"] ["1..65507"]
         "Maximum UDP payload of sync messages (Linux 4.3+).";
-    PLANNED (0, MANY) "port" "port N" ["kernel default 8848"] ["1..65535"]
+    SUPPORTED (0, MANY) "port" "port N" ["kernel default 8848"] ["1..65535"]
         "UDP port (Linux 4.3+).";
-    PLANNED (0, MANY) "ttl" "ttl N" ["kernel default 1"] ["1..255"]
+    SUPPORTED (0, MANY) "ttl" "ttl N" ["kernel default 1"] ["1..255"]
         "Multicast TTL (Linux 4.3+).";
-    PLANNED (0, MANY) "group" "group MCAST" ["kernel default 224.0.0.81"] ["IPv4 or IPv6 multicast"]
+    SUPPORTED (0, MANY) "group" "group MCAST" ["kernel default 224.0.0.81"] ["IPv4 or IPv6 multicast"]
         "Multicast group (Linux 4.3+).";
     }
     in LvsTimeouts {

@@ -205,7 +205,7 @@ keywords! {
         "Sends one datagram; failure on ICMP unreachable or, optionally, on missing/wrong reply.";
     SUPPORTED (0, 0) "PING_CHECK" "PING_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "ICMP echo through an unprivileged ICMP socket.";
-    PLANNED (0, MANY) "BFD_CHECK" "BFD_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
+    SUPPORTED (0, 0) "BFD_CHECK" "BFD_CHECK { name BFD_INSTANCE }" ["no checker = always up"] ["any number, any mix, per real server"]
         "Follows the state of a bfd_instance. All checkers of a real server must be up for it to be up.";
     PLANNED (0, MANY) "FILE_CHECK" "FILE_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "Follows the integer in a track_file, as fault or as weight adjustment.";

@@ -53,8 +53,14 @@ const NO_BFD_PROCESS: Status =
     Status::Ignored("there is no BFD process; use the vrrp_ keyword of the same meaning instead");
 const LINK_EVENTS: Status =
     Status::Ignored("link state always comes from the kernel's events; remove the line");
+const NO_OWN_PRIORITY: Status = Status::Ignored(
+    "a running process has no privilege to raise its priority; use vrrp_rt_priority or checker_rt_priority",
+);
 const NEVER_HAD_EFFECT: Status =
     Status::Ignored("it has no effect in keepalived either; remove the line");
+const NO_CONNECTOR: Status = Status::Ignored(
+    "processes are followed through /proc and process descriptors, so there is no event connector; remove the line",
+);
 const FIXED_BUFFERS: Status = Status::Ignored(
     "socket buffers are sized by the programs, and a lost event is made good by reading anew; remove the line",
 );

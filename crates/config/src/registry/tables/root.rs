@@ -9,8 +9,8 @@ keywords! {
         "Opens the block of daemon-wide settings. May occur several times.";
     LINK_EVENTS (0, MANY) "linkbeat_use_polling" "linkbeat_use_polling" ["netlink events only"] [""]
         "Every interface without its own linkbeat_interfaces type is checked each second by MII, ETHTOOL or ioctl flags instead of by netlink link state.";
-    PLANNED (0, MANY) "net_namespace" "net_namespace NAME" ["default namespace"] [""]
-        "All processes enter /run/netns/NAME before they start work.";
+    SUPPORTED (1, 1) "net_namespace" "net_namespace NAME" ["default namespace"] [""]
+        "All processes enter the network namespace NAME of ip-netns(8) before they start work, with /run/keepalived/NAME as their /run/keepalived; a reload cannot change it.";
     PLANNED (0, MANY) "net_namespace_ipvs" "net_namespace_ipvs [NAME]" ["same as net_namespace"] [""]
         "The health-checker process uses NAME instead; without an argument it uses the namespace keepalived was started in.";
     NO_IPTABLES (0, MANY) "namespace_with_ipsets" "namespace_with_ipsets" ["off"] [""]
@@ -37,15 +37,15 @@ keywords! {
         "List of interfaces watched by polling, with an optional method per interface.";
     SUPPORTED (1, 1) "vrrp_instance" "vrrp_instance NAME { ... }" [""] [""]
         "Opens one virtual router; the name is used in logs, notifications and mail.";
-    PLANNED (0, MANY) "vrrp_script" "vrrp_script NAME { ... }" [""] [""]
+    SUPPORTED (1, 1) "vrrp_script" "vrrp_script NAME { ... }" [""] [""]
         "Opens a command that is run on a timer and tracked by instances or sync groups.";
-    PLANNED (0, MANY) "vrrp_track_process" "vrrp_track_process NAME { ... }" [""] [""]
+    SUPPORTED (1, 1) "vrrp_track_process" "vrrp_track_process NAME { ... }" [""] [""]
         "Opens a watch on processes of other programs.";
     PLANNED (0, MANY) "interface_up_down_delays" "interface_up_down_delays { ... }" [""] [""]
         "Per-interface time that a link change must last before it counts.";
-    PLANNED (0, MANY) "track_file" "track_file NAME { ... }" [""] [""]
+    SUPPORTED (1, 1) "track_file" "track_file NAME { ... }" [""] [""]
         "Opens a watch on a file that holds a number.";
-    PLANNED (0, MANY) "vrrp_track_file" "vrrp_track_file NAME { ... }" [""] [""]
+    SUPPORTED (1, 1) "vrrp_track_file" "vrrp_track_file NAME { ... }" [""] [""]
         "Old spelling of track_file (deprecated after 2.0.20); same members.";
     SUPPORTED (1, 1) "bfd_instance" "bfd_instance NAME { ... }" [""] ["NAME at most 31 characters"]
         "A BFD session (RFC 5880) with a neighbour, which instances and checkers can follow.";

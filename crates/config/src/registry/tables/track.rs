@@ -7,69 +7,69 @@ keywords! {
     in TrackLine {
     SUPPORTED (0, MANY) "track_interface line" "NAME [weight N [reverse]]" ["weight 0"] ["-254..254, +/-254 becomes +/-253"]
         "Weight 0: the instance goes to FAULT while the interface is down (or up, with reverse).";
-    PLANNED (0, MANY) "track_script line" "NAME [weight N [reverse|noreverse]]" ["weight of the script"] ["-254..254, +/-254 becomes +/-253"]
-        "Weight 0: FAULT while the script fails. Otherwise the priority changes as above.";
-    PLANNED (0, MANY) "track_file line" "NAME [weight N [reverse|noreverse]]" ["weight of the file"] ["-254..254"]
-        "Weight 0: FAULT while the number in the file is not 0 (reverse: while it is 0).";
-    PLANNED (0, MANY) "track_process line" "NAME [weight N [reverse|noreverse]]" ["weight of the process"] ["-254..254"]
+    SUPPORTED (0, MANY) "track_script line" "NAME [weight N [reverse|noreverse]]" ["weight of the script"] ["-254..254, +/-254 becomes +/-253"]
+        "Weight 0: FAULT while the script fails, and no start before its first result. Otherwise the priority changes as with track_interface; noreverse undoes reverse of the script.";
+    SUPPORTED (0, MANY) "track_file line" "NAME [weight N [reverse|noreverse]]" ["weight of the file"] ["-254..254"]
+        "Weight 0: FAULT while the number in the file is not 0 (reverse: while it is 0). Otherwise N times the number (negated by reverse) is added to the priority; -254 or less is FAULT, above 253 counts as 253.";
+    SUPPORTED (0, MANY) "track_process line" "NAME [weight N [reverse|noreverse]]" ["weight of the process"] ["-254..254"]
         "Like a script: N counts while the process quorum is met (or not met, reverse).";
     PLANNED (0, MANY) "track_bfd line" "NAME [weight N [reverse|noreverse]]" ["weight of the BFD"] ["-253..253"]
         "Like a script for the state of the BFD session.";
     }
     in VrrpScript {
-    PLANNED (0, MANY) "script" "script \"COMMAND [ARG...]\"" ["none, required"] ["one quoted word, see config-file"]
+    SUPPORTED (1, MANY) "script" "script \"COMMAND [ARG...]\"" ["none, required"] ["one quoted word, see config-file"]
         "Command with its arguments, run at each interval.";
-    PLANNED (0, MANY) "interval" "interval SECONDS" ["1"] ["0.001..4294, resolution 1 ms (0 becomes 1)"]
-        "Time between the start of two runs. A run that is still going is not started again.";
-    PLANNED (0, MANY) "timeout" "timeout SECONDS" ["the interval"] ["0.001..4294 (0 becomes 1)"]
+    SUPPORTED (1, 1) "interval" "interval SECONDS" ["1"] ["0.001..4294, resolution 1 ms (0 becomes 1)"]
+        "Time between the start of two runs. A run that is still going is not started again. The state outlives a reload when command and user stay.";
+    SUPPORTED (1, 1) "timeout" "timeout SECONDS" ["the interval"] ["0.001..4294 (0 becomes 1)"]
         "A longer run is a failure: the command gets SIGTERM, then SIGKILL 2 s later.";
-    PLANNED (0, MANY) "weight" "weight N [reverse]" ["0"] ["-253..253"]
+    SUPPORTED (1, 2) "weight" "weight N [reverse]" ["0"] ["-253..253"]
         "Default weight of the instances that track the script.";
-    PLANNED (0, MANY) "rise" "rise N" ["1"] ["1..2147483647"]
+    SUPPORTED (1, 1) "rise" "rise N" ["1"] ["1..2147483647"]
         "Passes needed before a failed script counts as good.";
-    PLANNED (0, MANY) "fall" "fall N" ["1"] ["1..2147483647"]
+    SUPPORTED (1, 1) "fall" "fall N" ["1"] ["1..2147483647"]
         "Failures needed before a good script counts as failed.";
-    PLANNED (0, MANY) "user" "user USER [[:]GROUP]" ["script_user"] ["existing user and group"]
+    SUPPORTED (1, 2) "user" "user USER [[:]GROUP]" ["script_user"] ["existing user and group"]
         "User of the command. An unknown user removes the script with an error.";
-    PLANNED (0, MANY) "init_fail" "init_fail" ["off"] [""]
-        "Start as failed until the script passes.";
+    SUPPORTED (0, 0) "init_fail" "init_fail" ["off"] [""]
+        "Start as failed, instead of unknown, until the script has passed rise times.";
     }
     in TrackProcess {
-    PLANNED (0, MANY) "process" "process COMMAND [ARG...]" ["none, required"] [""]
-        "Process to watch by the name in /proc/PID/comm, or with arguments (or full_command) by /proc/PID/cmdline.";
-    PLANNED (0, MANY) "param_match" "param_match [initial|partial]" ["exact when process has arguments, otherwise arguments are not compared"] [""]
-        "How arguments are compared.";
-    PLANNED (0, MANY) "weight" "weight N [reverse]" ["0"] ["-254..254"]
+    SUPPORTED (1, MANY) "process" "process COMMAND [ARG...]" ["none, required"] [""]
+        "Process to watch by the name in /proc/PID/comm, or with arguments (or full_command) by /proc/PID/cmdline. Its end is noticed at once, its start within a second.";
+    SUPPORTED (0, 1) "param_match" "param_match [initial|partial]" ["exact when process has arguments, otherwise arguments are not compared"] [""]
+        "How arguments are compared: they are equal; begin with those given (partial); or begin with those given, of which the last may be the start of an argument (initial).";
+    SUPPORTED (1, 2) "weight" "weight N [reverse]" ["0"] ["-254..254"]
         "Default weight of the instances that track it; a second line is refused.";
-    PLANNED (0, MANY) "quorum" "quorum N" ["1"] ["1..65535, at most quorum_max"]
+    SUPPORTED (1, 1) "quorum" "quorum N" ["1"] ["1..65535, at most quorum_max"]
         "Number of processes that must run.";
-    PLANNED (0, MANY) "quorum_max" "quorum_max N" ["no limit"] ["0..65535, at least quorum; 0 sets quorum to 0"]
+    SUPPORTED (1, 1) "quorum_max" "quorum_max N" ["no limit"] ["0..65535, at least quorum; 0 sets quorum to 0"]
         "Highest number of processes; 0 means none may run.";
-    PLANNED (0, MANY) "delay" "delay SECONDS" ["0"] ["0.000001..3600"]
+    SUPPORTED (1, 1) "delay" "delay SECONDS" ["0"] ["0.000001..3600"]
         "Sets fork_delay and terminate_delay together.";
-    PLANNED (0, MANY) "terminate_delay" "terminate_delay SECONDS" ["0"] ["0.000001..3600"]
+    SUPPORTED (1, 1) "terminate_delay" "terminate_delay SECONDS" ["0"] ["0.000001..3600"]
         "Time a process must be gone before it counts as gone.";
-    PLANNED (0, MANY) "fork_delay" "fork_delay SECONDS" ["0"] ["0.000001..3600"]
+    SUPPORTED (1, 1) "fork_delay" "fork_delay SECONDS" ["0"] ["0.000001..3600"]
         "Time a new process must run before it counts.";
-    PLANNED (0, MANY) "full_command" "full_command" ["off"] [""]
+    SUPPORTED (0, 0) "full_command" "full_command" ["off"] [""]
         "Compare the full command line even without arguments or param_match.";
     }
     in TrackFile {
-    PLANNED (0, MANY) "file" "file PATH" ["none, required"] ["directory must exist; a read-only, network or pseudo file system is refused"]
-        "File that holds one number. A missing file counts as 0.";
-    PLANNED (0, MANY) "weight" "weight N [reverse]" ["1"] ["-254..254"]
+    SUPPORTED (1, 1) "file" "file PATH" ["none, required"] ["whole path; not on a network, user (FUSE) or pseudo file system"]
+        "File that holds one number: decimal, 0x hexadecimal or 0 octal at its start. It may be replaced, removed and made again; a missing file counts as 0. Its directory may come later.";
+    SUPPORTED (1, 2) "weight" "weight N [reverse]" ["1"] ["-254..254"]
         "Multiplier of the number: the instance changes its priority by value times weight.";
-    PLANNED (0, MANY) "init_file" "init_file [VALUE] [overwrite]" ["not created"] ["VALUE any integer, outside +/-254 reported"]
+    SUPPORTED (0, 2) "init_file" "init_file [VALUE] [overwrite]" ["not created"] ["VALUE any integer, outside +/-254 reported"]
         "Creates the file with VALUE (default 0) when it does not exist, or always with overwrite.";
     }
     in VrrpTrackFile {
-    PLANNED (0, MANY) "(same members as track_file)" "vrrp_track_file NAME { file ... weight ... init_file ... }" [""] [""]
+    SUPPORTED (0, MANY) "(same members as track_file)" "vrrp_track_file NAME { file ... weight ... init_file ... }" [""] [""]
         "Every member of track_file; only the block name is deprecated (logged).";
-    PLANNED (0, MANY) "file" "file PATH" ["required"] ["on a writable, inotify-capable filesystem"]
+    SUPPORTED (1, 1) "file" "file PATH" ["required"] ["on a writable, inotify-capable filesystem"]
         "File to watch (close-after-write, rename in/out, delete); its directory must exist.";
-    PLANNED (0, MANY) "weight" "weight INT [reverse]" ["1"] ["-254..254"]
+    SUPPORTED (1, 2) "weight" "weight INT [reverse]" ["1"] ["-254..254"]
         "Default multiplier for users that give none.";
-    PLANNED (0, MANY) "init_file" "init_file [VALUE] [overwrite]" ["no initialisation; VALUE 0"] ["int"]
+    SUPPORTED (0, 2) "init_file" "init_file [VALUE] [overwrite]" ["no initialisation; VALUE 0"] ["int"]
         "At start (not reload) writes VALUE to the file if missing, or always with overwrite.";
     }
     in BfdInstance {

@@ -36,11 +36,11 @@ keywords! {
         "The instance keeps running when its own interface goes down, and its addresses do not count as tracked on that interface.";
     SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked besides the own one; the own interface there is ignored with an error.";
-    PLANNED (0, MANY) "track_script" "track_script { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_script" "track_script { lines of block track-line }" ["none"] [""]
         "Scripts tracked.";
-    PLANNED (0, MANY) "track_file" "track_file { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_file" "track_file { lines of block track-line }" ["none"] [""]
         "Files tracked.";
-    PLANNED (0, MANY) "track_process" "track_process { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_process" "track_process { lines of block track-line }" ["none"] [""]
         "Processes tracked.";
     PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked.";
@@ -112,7 +112,7 @@ keywords! {
         "Mail state changes.";
     SUPPORTED (0, 1) "notify_priority_changes" "notify_priority_changes [BOOL]" ["sync group value, else vrrp_notify_priority_changes"] [""]
         "Also notify every change of the effective priority.";
-    PLANNED (0, MANY) "lvs_sync_daemon_interface" "lvs_sync_daemon_interface IFNAME" ["none"] [""]
+    SUPPORTED (1, 1) "lvs_sync_daemon_interface" "lvs_sync_daemon_interface IFNAME" ["none"] [""]
         "Deprecated after 1.2.19: IPVS synchronisation on this instance; use lvs_sync_daemon.";
     SUPPORTED (1, 1) "garp_master_delay" "garp_master_delay SECONDS" ["vrrp_garp_master_delay"] ["0..4294"]
         "Delay of the second gratuitous ARP/NA set.";
@@ -206,11 +206,11 @@ keywords! {
         "Members of the group.";
     SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
         "Interfaces tracked for every member.";
-    PLANNED (0, MANY) "track_script" "track_script { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_script" "track_script { lines of block track-line }" ["none"] [""]
         "Scripts tracked for every member.";
-    PLANNED (0, MANY) "track_file" "track_file { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_file" "track_file { lines of block track-line }" ["none"] [""]
         "Files tracked for every member.";
-    PLANNED (0, MANY) "track_process" "track_process { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, 0) "track_process" "track_process { lines of block track-line }" ["none"] [""]
         "Processes tracked for every member.";
     PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked for every member.";
@@ -226,7 +226,7 @@ keywords! {
         "Run after the state script, with arguments GROUP NAME STATE 0.";
     SUPPORTED (0, 1) "smtp_alert" "smtp_alert [BOOL]" ["value of smtp_alert_vrrp, then smtp_alert"] [""]
         "Mail the state changes of the group.";
-    PLANNED (0, MANY) "global_tracking" "global_tracking" ["off"] [""]
+    SUPPORTED (0, 0) "global_tracking" "global_tracking" ["off"] [""]
         "Deprecated: reported and treated as sync_group_tracking_weight.";
     SUPPORTED (0, 0) "sync_group_tracking_weight" "sync_group_tracking_weight" ["off"] [""]
         "Keep the weights of tracked objects of the members.";

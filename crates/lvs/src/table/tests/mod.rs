@@ -6,12 +6,13 @@ mod random;
 mod reload;
 mod scale;
 mod stop;
+mod sync;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kr_model::ipvs::Operation;
+use kr_model::ipvs::{Operation, SyncChange};
 use kr_model::lvs::{
     CheckerBinding, ConnectionTimeouts, Forwarding, IpvsGlobal, PoolSnapshot, Protocol, RealServer,
     Removal, Scheduler, ServiceFlags, ServiceKey, SorryServer, TimeoutSettings, Verdict,
@@ -22,7 +23,7 @@ use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
 use super::{
     Action, BATCH, Configuration, Input, Outcome, READ, RECONCILE, RETRY, ROUND, Resume, SLICE,
-    Table,
+    SyncDaemons, Table,
 };
 use crate::diff::{Present, note};
 use crate::event::{Event, Notice, Reason};
@@ -96,6 +97,7 @@ fn global() -> IpvsGlobal {
         removal: Removal::OneByOne,
         announce_at_start: false,
         timeouts: TimeoutSettings::NONE,
+        sync: None,
     }
 }
 
@@ -128,6 +130,9 @@ struct Lab {
     original_timeouts: Option<ConnectionTimeouts>,
     /// Services of configurations that were not known to be in force.
     former: Vec<ServiceKey>,
+    /// Threads that synchronise connections.
+    sync: SyncDaemons,
+    sync_changes: Vec<SyncChange>,
     installed: Vec<Generation>,
     finished: bool,
 }
@@ -147,6 +152,8 @@ impl Lab {
             timeouts: DEFAULT_TIMEOUTS,
             original_timeouts: None,
             former: Vec::new(),
+            sync: SyncDaemons::new(),
+            sync_changes: Vec::new(),
             installed: Vec::new(),
             finished: false,
         }
@@ -193,6 +200,18 @@ impl Lab {
                 Action::ReadTimeouts => {
                     let answer = Input::Timeouts(self.timeouts);
                     self.table.handle(answer, self.now);
+                }
+                Action::ReadSync => {
+                    let answer = Input::Sync(self.sync.clone());
+                    self.table.handle(answer, self.now);
+                }
+                Action::ChangeSync(change) => {
+                    match change.clone() {
+                        SyncChange::Start(role, daemon) => drop(self.sync.insert(role, daemon)),
+                        SyncChange::Stop(role, _) => drop(self.sync.remove(&role)),
+                    }
+                    self.sync_changes.push(change);
+                    self.table.handle(Input::SyncChanged(None), self.now);
                 }
                 Action::PublishTimeouts(values) => self.original_timeouts = values,
                 Action::Installed(generation) => self.installed.push(generation),
@@ -273,10 +292,12 @@ impl Lab {
             pools: self.snapshots.values().cloned().collect(),
             former: self.former.clone(),
             timeouts: self.original_timeouts,
+            sync: false,
         };
         let mut successor = Self::new();
         successor.kernel = self.kernel.clone();
         successor.snapshots = self.snapshots.clone();
+        successor.sync = self.sync.clone();
         successor.timeouts = self.timeouts;
         successor.original_timeouts = self.original_timeouts;
         successor.input(Input::Configure(Box::new(configuration)));

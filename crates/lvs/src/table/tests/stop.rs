@@ -4,17 +4,13 @@ use super::*;
 
 #[test]
 fn a_stop_removes_what_is_ours_in_the_configured_way() {
-    let cases: [(Removal, &[&str]); 3] = [
-        (
-            Removal::OneByOne,
-            &[
-                "remove 10.0.0.1:80 from [192.0.2.1]:tcp:80",
-                "remove 10.0.0.2:80 from [192.0.2.1]:tcp:80",
-                "remove service [192.0.2.1]:tcp:80",
-            ],
-        ),
-        (Removal::Services, &["remove service [192.0.2.1]:tcp:80"]),
-        (Removal::Everything, &["empty the table"]),
+    // The kernel drops the destinations of a service with it: one request for each of thousands of servers would
+    // be lost time.
+    let services = ["remove service [192.0.2.1]:tcp:80"];
+    let cases: [(Removal, [&str; 1]); 3] = [
+        (Removal::OneByOne, services),
+        (Removal::Services, services),
+        (Removal::Everything, ["empty the table"]),
     ];
     for (removal, expected) in cases {
         let mut config = configuration(virtual_server(), vec![real_server(1), real_server(2)]);

@@ -1,0 +1,255 @@
+//! What the number of processes of each `vrrp_track_process` means: quorum, and the delays that keep a
+//! restart of a program from being a failure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kr_model::track::{ProcessTracker, TrackerState};
+use kr_model::{Instant, TrackerId};
+
+/// All tracked processes.
+#[derive(Debug, Default)]
+pub struct Processes {
+    entries: BTreeMap<TrackerId, Entry>,
+    changes: VecDeque<(TrackerId, TrackerState)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    config: ProcessTracker,
+    count: u32,
+    /// What was told last.
+    state: TrackerState,
+    /// When the opposite is told, unless the number changes back before.
+    turn_at: Option<Instant>,
+}
+
+impl Entry {
+    fn meets_quorum(&self) -> bool {
+        let most = self.config.quorum_max.unwrap_or(u32::MAX);
+        (self.config.quorum..=most).contains(&self.count)
+    }
+
+    fn wanted(&self) -> TrackerState {
+        if self.meets_quorum() {
+            TrackerState::Up
+        } else {
+            TrackerState::Down
+        }
+    }
+}
+
+impl Processes {
+    /// Takes a configuration. Objects that go on keep their state.
+    pub fn configure(&mut self, new: BTreeMap<TrackerId, ProcessTracker>, now: Instant) {
+        let mut old = std::mem::take(&mut self.entries);
+        for (id, config) in new {
+            let entry = match old.remove(&id) {
+                Some(entry) => Entry { config, ..entry },
+                None => Entry {
+                    config,
+                    count: 0,
+                    state: TrackerState::Pending,
+                    turn_at: None,
+                },
+            };
+            self.entries.insert(id, entry);
+            let known = self
+                .entries
+                .get(&id)
+                .map(|entry| (entry.count, entry.state));
+            if let Some((count, TrackerState::Up | TrackerState::Down)) = known {
+                self.handle(id, count, now);
+            }
+        }
+    }
+
+    /// So many processes of an object run now. Poll actions and timeout afterwards.
+    pub fn handle(&mut self, id: TrackerId, count: u32, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let delay = if count >= entry.count {
+            entry.config.fork_delay
+        } else {
+            entry.config.terminate_delay
+        };
+        entry.count = count;
+        let wanted = entry.wanted();
+        if entry.state == wanted {
+            entry.turn_at = None;
+        } else if entry.state == TrackerState::Pending || delay.is_zero() {
+            entry.turn_at = None;
+            entry.state = wanted;
+            self.changes.push_back((id, wanted));
+        } else if entry.turn_at.is_none() {
+            entry.turn_at = Some(now.saturating_add(delay));
+        }
+    }
+
+    /// The next object with a new state, until `None`. Poll after each other call.
+    pub fn poll_action(&mut self) -> Option<(TrackerId, TrackerState)> {
+        self.changes.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.entries
+            .values()
+            .filter_map(|entry| entry.turn_at)
+            .min()
+    }
+
+    /// Tells the states whose delay is over. Poll actions afterwards.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for (id, entry) in &mut self.entries {
+            if entry.turn_at.is_some_and(|at| at <= now) {
+                entry.turn_at = None;
+                entry.state = entry.wanted();
+                self.changes.push_back((*id, entry.state));
+            }
+        }
+    }
+
+    /// What was told last of an object.
+    #[must_use]
+    pub fn state(&self, id: TrackerId) -> TrackerState {
+        let entry = self.entries.get(&id);
+        entry.map_or(TrackerState::Pending, |entry| entry.state)
+    }
+
+    /// How many processes of an object run.
+    #[must_use]
+    pub fn count(&self, id: TrackerId) -> u32 {
+        self.entries.get(&id).map_or(0, |entry| entry.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kr_model::track::ProcessPattern;
+
+    use super::*;
+
+    const ID: TrackerId = TrackerId(1);
+    const UP: TrackerState = TrackerState::Up;
+    const DOWN: TrackerState = TrackerState::Down;
+
+    fn tracker(quorum: u32, most: Option<u32>, fork: u64, terminate: u64) -> ProcessTracker {
+        ProcessTracker {
+            pattern: ProcessPattern::Name("p".to_owned()),
+            quorum,
+            quorum_max: most,
+            fork_delay: Duration::from_millis(fork),
+            terminate_delay: Duration::from_millis(terminate),
+        }
+    }
+
+    fn at(milliseconds: u64) -> Instant {
+        Instant::from_micros(milliseconds * 1000)
+    }
+
+    struct Bench(Processes);
+
+    impl Bench {
+        fn new(tracker: ProcessTracker) -> Self {
+            let mut processes = Processes::default();
+            processes.configure([(ID, tracker)].into(), at(0));
+            Self(processes)
+        }
+
+        fn count(&mut self, count: u32, milliseconds: u64) -> Vec<TrackerState> {
+            self.0.handle(ID, count, at(milliseconds));
+            self.told()
+        }
+
+        fn wait(&mut self) -> (Option<Instant>, Vec<TrackerState>) {
+            let until = self.0.poll_timeout();
+            if let Some(until) = until {
+                self.0.handle_timeout(until);
+            }
+            (until, self.told())
+        }
+
+        fn told(&mut self) -> Vec<TrackerState> {
+            std::iter::from_fn(|| self.0.poll_action())
+                .map(|(_, state)| state)
+                .collect()
+        }
+    }
+
+    #[test]
+    fn the_number_must_lie_between_quorum_and_quorum_max() {
+        for (quorum, most, count, expected) in [
+            (1, None, 0, DOWN),
+            (1, None, 1, UP),
+            (1, None, 9, UP),
+            (2, Some(3), 1, DOWN),
+            (2, Some(3), 3, UP),
+            (2, Some(3), 4, DOWN),
+            (0, Some(0), 0, UP),
+            (0, Some(0), 1, DOWN),
+        ] {
+            let mut bench = Bench::new(tracker(quorum, most, 0, 0));
+            assert_eq!(bench.0.state(ID), TrackerState::Pending);
+            assert_eq!(
+                bench.count(count, 0),
+                [expected],
+                "{quorum} {most:?} {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_number_counts_at_once_and_later_ones_after_their_delay() {
+        let mut bench = Bench::new(tracker(1, None, 300, 500));
+        assert_eq!(bench.count(1, 0), [UP]);
+        assert_eq!(bench.count(0, 1000), []);
+        assert_eq!(bench.wait(), (Some(at(1500)), vec![DOWN]));
+        assert_eq!(bench.count(1, 2000), []);
+        assert_eq!(bench.wait(), (Some(at(2300)), vec![UP]));
+        assert_eq!(bench.wait(), (None, vec![]));
+    }
+
+    #[test]
+    fn a_restart_within_the_delay_is_no_failure() {
+        let mut bench = Bench::new(tracker(1, None, 0, 500));
+        bench.count(1, 0);
+        assert_eq!(bench.count(0, 1000), []);
+        assert_eq!(bench.count(1, 1400), []);
+        assert_eq!(bench.0.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_change_that_goes_on_does_not_prolong_the_delay() {
+        let mut bench = Bench::new(tracker(3, None, 0, 500));
+        bench.count(3, 0);
+        assert_eq!(bench.count(2, 1000), []);
+        assert_eq!(bench.count(1, 1400), []);
+        assert_eq!(bench.wait(), (Some(at(1500)), vec![DOWN]));
+    }
+
+    #[test]
+    fn too_many_after_a_fork_wait_for_the_fork_delay() {
+        let mut bench = Bench::new(tracker(1, Some(1), 200, 9000));
+        bench.count(1, 0);
+        assert_eq!(bench.count(2, 1000), []);
+        assert_eq!(bench.wait(), (Some(at(1200)), vec![DOWN]));
+    }
+
+    #[test]
+    fn a_reload_keeps_the_state_and_judges_the_number_anew() {
+        let mut bench = Bench::new(tracker(1, None, 0, 0));
+        bench.count(1, 0);
+        let same = [(ID, tracker(1, None, 0, 0))].into();
+        bench.0.configure(same, at(1));
+        assert_eq!(bench.told(), []);
+        let more = [(ID, tracker(2, None, 0, 0))].into();
+        bench.0.configure(more, at(2));
+        assert_eq!(bench.told(), [DOWN]);
+        bench.0.configure(BTreeMap::new(), at(3));
+        assert_eq!(bench.0.state(ID), TrackerState::Pending);
+    }
+}

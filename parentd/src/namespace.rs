@@ -1,0 +1,65 @@
+//! `net_namespace` and `-s`: the daemon in a network namespace, with a run directory of its own.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+/// Where named network namespaces are.
+const NAMESPACES: &str = "/run/netns";
+
+/// What is another directory for each namespace.
+const RUN_DIRECTORY: &str = "/run/keepalived";
+
+/// The namespace that the daemon runs in.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    name: String,
+    /// The directory of all namespaces, which can be reached by no path any more.
+    shared: File,
+}
+
+impl Namespace {
+    /// Enters a network namespace, and puts `/run/keepalived/NAME` in the place of `/run/keepalived` for this
+    /// process and all that it starts.
+    ///
+    /// # Errors
+    /// When there is no such namespace, or the kernel refuses.
+    pub(crate) fn enter(name: &str) -> io::Result<Self> {
+        let file = File::open(Path::new(NAMESPACES).join(name))?;
+        setns(file, CloneFlags::CLONE_NEWNET)?;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let none: Option<&str> = None;
+        // What the host mounts later is seen here, but not the other way round.
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)?;
+        let shared = Path::new(RUN_DIRECTORY);
+        let own = shared.join(name);
+        make(shared)?;
+        make(&own)?;
+        let directory = File::open(shared)?;
+        mount(Some(&own), shared, none, MsFlags::MS_BIND, none)?;
+        Ok(Self {
+            name: name.to_owned(),
+            shared: directory,
+        })
+    }
+
+    /// Removes the directory, when nothing is left in it.
+    pub(crate) fn leave(&self) {
+        // Another daemon of the namespace may still use it.
+        let _ = unlinkat(&self.shared, self.name.as_str(), UnlinkatFlags::RemoveDir);
+    }
+}
+
+/// Makes a directory that all can look into, whatever the umask is.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o755).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o755)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}

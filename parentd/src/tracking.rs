@@ -1,0 +1,248 @@
+//! Tracked scripts, files and processes: brings together when programs run and what results mean (`kr-track`)
+//! with the files and processes of this host (`kr-host`). The supervisor runs the programs and tells the
+//! children.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use kr_config::typed::TrackerEntry;
+use kr_event::EventLoop;
+use kr_host::files::{self, Files, NewValue};
+use kr_host::processes::ProcessWatch;
+use kr_model::script::ScriptOutcome;
+use kr_model::track::{TrackerSource, TrackerState};
+use kr_model::{Instant, ScriptId, TrackerId};
+use kr_track::{Processes, ScriptAction, ScriptInput, Scripts};
+use mio::{Interest, Token};
+
+/// What the supervisor has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Run the program of a `vrrp_script`.
+    Run {
+        /// The tracked script.
+        tracker: TrackerId,
+        /// The number to give back.
+        run: u64,
+        /// Its program.
+        script: ScriptId,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// Tell that an object has a new state.
+    Changed {
+        /// The object.
+        tracker: TrackerId,
+        /// Its state.
+        state: TrackerState,
+        /// The result that made it, of a script.
+        outcome: Option<ScriptOutcome>,
+    },
+}
+
+/// Everything that is tracked.
+#[derive(Debug)]
+pub(crate) struct Tracking {
+    scripts: Scripts,
+    files: Files,
+    watch: ProcessWatch,
+    processes: Processes,
+    steps: VecDeque<Step>,
+    files_token: Token,
+    files_registered: bool,
+    /// A file may have changed more often than was read.
+    more_files: bool,
+}
+
+impl Tracking {
+    /// Nothing is tracked yet. Files use one token, processes those from `first_process` on.
+    pub(crate) fn new(files_token: Token, first_process: usize) -> Self {
+        Self {
+            scripts: Scripts::default(),
+            files: Files::default(),
+            watch: ProcessWatch::new(first_process),
+            processes: Processes::default(),
+            steps: VecDeque::new(),
+            files_token,
+            files_registered: false,
+            more_files: false,
+        }
+    }
+
+    /// Follows these objects and no others. What goes on keeps its state.
+    pub(crate) fn replace(
+        &mut self,
+        trackers: &BTreeMap<TrackerId, TrackerEntry>,
+        events: &EventLoop,
+        now: Instant,
+    ) {
+        let (mut scripts, mut paths) = (BTreeMap::new(), BTreeMap::new());
+        let (mut patterns, mut processes) = (BTreeMap::new(), BTreeMap::new());
+        for (id, entry) in trackers {
+            match &entry.source {
+                TrackerSource::Script(script) => {
+                    scripts.insert(*id, script.clone());
+                }
+                TrackerSource::File(file) => {
+                    paths.insert(*id, file.path.clone());
+                }
+                TrackerSource::Process(process) => {
+                    patterns.insert(*id, process.pattern.clone());
+                    processes.insert(*id, process.clone());
+                }
+            }
+        }
+        self.scripts.handle(ScriptInput::Configure(scripts), now);
+        self.files.replace(paths, now);
+        if !self.files_registered
+            && let Some(descriptor) = self.files.descriptor()
+        {
+            match events.register_for(descriptor.as_fd(), self.files_token, Interest::READABLE) {
+                Ok(()) => self.files_registered = true,
+                Err(error) => log::error!("tracked files cannot be watched: {error}"),
+            }
+        }
+        self.processes.configure(processes, now);
+        let counts = self.watch.replace(patterns, events, now);
+        self.count(&counts, now);
+    }
+
+    /// State of an object.
+    pub(crate) fn state(&self, id: TrackerId, source: &TrackerSource) -> TrackerState {
+        match source {
+            TrackerSource::Script(_) => self.scripts.state(id),
+            TrackerSource::File(_) => TrackerState::Value(self.files.value(id)),
+            TrackerSource::Process(_) => self.processes.state(id),
+        }
+    }
+
+    /// A run ended, or could not be started.
+    pub(crate) fn script_ended(
+        &mut self,
+        tracker: TrackerId,
+        run: u64,
+        outcome: ScriptOutcome,
+        now: Instant,
+    ) {
+        let ended = ScriptInput::Ended {
+            tracker,
+            run,
+            outcome,
+        };
+        self.scripts.handle(ended, now);
+    }
+
+    /// Serves a descriptor. False when it is somebody else's.
+    pub(crate) fn handle_ready(&mut self, token: Token, events: &EventLoop, now: Instant) -> bool {
+        if token == self.files_token {
+            self.read_files(now);
+            return true;
+        }
+        let counts = self.watch.handle_ready(token, events, now);
+        if let Some(counts) = &counts {
+            self.count(counts, now);
+        }
+        counts.is_some()
+    }
+
+    /// Serves deadlines that have passed.
+    pub(crate) fn handle_timeout(&mut self, events: &EventLoop, now: Instant) {
+        if self.scripts.poll_timeout().is_some_and(|at| at <= now) {
+            self.scripts.handle(ScriptInput::Timer, now);
+        }
+        if self.more_files {
+            self.read_files(now);
+        }
+        let values = self.files.handle_timeout(now);
+        self.tell_values(values);
+        if let Some(counts) = self.watch.handle_timeout(events, now) {
+            self.count(&counts, now);
+        }
+        self.processes.handle_timeout(now);
+    }
+
+    /// What to do next, until `None`. Poll after each other call.
+    pub(crate) fn poll_action(&mut self) -> Option<Step> {
+        while let Some((tracker, state)) = self.processes.poll_action() {
+            self.steps.push_back(Step::Changed {
+                tracker,
+                state,
+                outcome: None,
+            });
+        }
+        let of_script = |action| match action {
+            ScriptAction::Start {
+                tracker,
+                run,
+                script,
+                timeout,
+            } => Step::Run {
+                tracker,
+                run,
+                script,
+                timeout,
+            },
+            ScriptAction::Changed {
+                tracker,
+                state,
+                outcome,
+            } => Step::Changed {
+                tracker,
+                state,
+                outcome: Some(outcome),
+            },
+        };
+        let step = self.steps.pop_front();
+        step.or_else(|| self.scripts.poll_action().map(of_script))
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let all = [
+            self.scripts.poll_timeout(),
+            self.files.poll_timeout(),
+            self.watch.poll_timeout(),
+            self.processes.poll_timeout(),
+            self.more_files.then_some(Instant::ZERO),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    fn read_files(&mut self, now: Instant) {
+        let (values, more) = self.files.handle_ready(now);
+        self.more_files = more;
+        self.tell_values(values);
+    }
+
+    fn tell_values(&mut self, values: Vec<NewValue>) {
+        let changed = |new: NewValue| Step::Changed {
+            tracker: new.tracker,
+            state: TrackerState::Value(new.value),
+            outcome: None,
+        };
+        self.steps.extend(values.into_iter().map(changed));
+    }
+
+    fn count(&mut self, counts: &BTreeMap<TrackerId, u32>, now: Instant) {
+        for (id, count) in counts {
+            if *count != self.processes.count(*id)
+                || self.processes.state(*id) == TrackerState::Pending
+            {
+                self.processes.handle(*id, *count, now);
+            }
+        }
+    }
+}
+
+/// Writes the first numbers of files (`init_file`), at the start of the daemon.
+pub(crate) fn write_first_numbers(trackers: &BTreeMap<TrackerId, TrackerEntry>) {
+    for entry in trackers.values() {
+        if let TrackerSource::File(file) = &entry.source
+            && let Some(first) = file.init
+            && let Err(error) = files::init(&file.path, first)
+        {
+            log::error!("{} cannot be written: {error}", file.path.display());
+        }
+    }
+}
