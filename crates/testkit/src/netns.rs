@@ -120,6 +120,17 @@ impl Network {
         }
         host.ip(&batch)
     }
+
+    /// Separates the hosts of two ports, numbered from 0 in the order of [`Self::connect`], or joins them again:
+    /// separated hosts still hear all others, and are heard by them.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn separate(&self, ports: [u32; 2], apart: bool) -> io::Result<()> {
+        let isolated = if apart { "on" } else { "off" };
+        let line = |port| format!("link set p{port} type bridge_slave isolated {isolated}\n");
+        self.switch.ip(&ports.map(line).concat())
+    }
 }
 
 impl Host {

@@ -19,7 +19,7 @@ const ID: InstanceId = InstanceId(1);
 /// The other member of the sync group.
 const SECOND: InstanceId = InstanceId(2);
 /// Stories of each test.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 3_000;
 /// Things that happen in a story.
 const EVENTS: u64 = 40;
 /// The largest skew time of version 2, which does not depend on the interval.
@@ -254,7 +254,7 @@ fn stories(kind: Kind, preempts: Preempts) {
         }
     }
     let weeks = length.as_secs() / (7 * 24 * 3600);
-    let least = if kind == Kind::V3 { 1 } else { 12 };
+    let least = if kind == Kind::V3 { 3 } else { 27 };
     assert!(weeks >= least, "{weeks} weeks of virtual time");
 }
 

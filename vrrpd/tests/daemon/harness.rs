@@ -126,6 +126,18 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
     }
 }
 
+/// Settings of the process that change nothing.
+pub(crate) fn global() -> VrrpGlobal {
+    VrrpGlobal {
+        startup_delay: Duration::ZERO,
+        delay_after_boot: Duration::ZERO,
+        log_unknown_vrids: false,
+        pace: AnnouncePace::default(),
+        keep_addresses_at_exit: false,
+        dynamic_interfaces: false,
+    }
+}
+
 /// A running `vrrpd` with the account and capabilities that its parent gives it. Dropping it kills it.
 pub(crate) struct Vrrpd {
     child: Child,
@@ -189,17 +201,20 @@ impl Vrrpd {
 
     /// Sends a whole configuration and waits until it is in force.
     pub(crate) fn configure(&mut self, instances: Vec<Instance>, resume: Vec<Snapshot>) {
+        self.configure_with(global(), instances, resume);
+    }
+
+    /// The same with settings of the process.
+    pub(crate) fn configure_with(
+        &mut self,
+        global: VrrpGlobal,
+        instances: Vec<Instance>,
+        resume: Vec<Snapshot>,
+    ) {
         self.generation = self.generation.next();
         let generation = self.generation;
         self.send(&ToVrrpd::Begin(generation));
-        self.send(&ToVrrpd::Global(VrrpGlobal {
-            startup_delay: Duration::ZERO,
-            delay_after_boot: Duration::ZERO,
-            log_unknown_vrids: false,
-            pace: AnnouncePace::default(),
-            keep_addresses_at_exit: false,
-            dynamic_interfaces: false,
-        }));
+        self.send(&ToVrrpd::Global(global));
         for instance in instances {
             self.send(&ToVrrpd::Instance(Box::new(instance)));
         }

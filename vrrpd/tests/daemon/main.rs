@@ -16,6 +16,7 @@ mod classes;
 mod endings;
 mod harness;
 mod malformed;
+mod options;
 mod pauses;
 mod refusals;
 mod resume;
