@@ -302,7 +302,7 @@ mod tests {
                     virtual_rules {\n from 10.2.0.0/16 table 9 preference 5\n }\n}\n";
         let host = MemoryHost::with_file("/k.conf", text);
         let loaded = kr_config::load(&host, Path::new("/k.conf"), &ParseOptions::default());
-        let told = to_vrrpd(&loaded.config.unwrap(), G, None);
+        let told = to_vrrpd(&loaded.config.unwrap(), G, None, pending);
         let objects: Vec<String> = told
             .iter()
             .filter_map(|message| {
