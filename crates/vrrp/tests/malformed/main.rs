@@ -62,6 +62,7 @@ fn instance(base: Base) -> Instance {
             flags: AddressFlags::default(),
             tracked: true,
             preferred_lifetime: None,
+            lifetime: None,
         }],
         excluded: Vec::new(),
         announce: Announce {
