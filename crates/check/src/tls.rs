@@ -5,6 +5,8 @@
 //! (`AcceptAnything`) unless the `SSL` block says otherwise: with `ca`, chain, dates and name are verified
 //! against its authorities, and with `verify` alone against those that Mozilla trusts, which are built in.
 
+mod random;
+
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -62,7 +64,10 @@ impl TlsContext {
     /// # Errors
     /// When the PEM texts of the configuration cannot be used.
     pub fn new(global: &CheckerGlobal) -> Result<Self, TlsConfigError> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(CryptoProvider {
+            secure_random: &random::STOCKED,
+            ..ring::default_provider()
+        });
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsConfigError::Library(error.to_string()))?;

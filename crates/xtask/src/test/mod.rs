@@ -24,10 +24,11 @@ const LAB_LIMIT: Duration = Duration::from_secs(900);
 const RUSTDOC: &str = "-D warnings -A rustdoc::private_intra_doc_links";
 
 /// Test programs that need root and network namespaces, by package.
-const HOST_TESTS: [(&str, &str); 3] = [
+const HOST_TESTS: [(&str, &str); 4] = [
     ("kr-test-system", "system"),
     ("kr-test-netns", "netns"),
     ("ipvsd", "sockets"),
+    ("checkerd", "system_calls"),
 ];
 
 /// Test programs that need a kernel with IPVS, by package, in the order that they run in the lab. The first two
