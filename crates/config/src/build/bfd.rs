@@ -100,6 +100,7 @@ impl Build<'_> {
         // Counted from the end, so that no session has the number of another tracked object.
         let id = TrackerId(u32::MAX - next_id(&config.bfd));
         if let Some(entry) = self.finish_bfd(config, id, name, &draft) {
+            self.trackers.add_session(&entry, name.span);
             config.bfd.insert(id, entry);
         }
     }

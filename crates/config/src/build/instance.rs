@@ -337,7 +337,7 @@ impl Build<'_> {
             "track_interface" => draft
                 .tracked_interfaces
                 .extend(self.tracked_interfaces(globals, line)),
-            "track_script" | "track_file" | "track_process" => {
+            "track_script" | "track_file" | "track_process" | "track_bfd" => {
                 if let Some(kind) = track::kind_of(name) {
                     self.tracked(&mut draft.trackers, kind, line);
                 }

@@ -67,7 +67,7 @@ impl Build<'_> {
                     let lines = self.tracked_interfaces(globals, line);
                     tracking.interfaces.extend(lines);
                 }
-                name @ ("track_script" | "track_file" | "track_process") => {
+                name @ ("track_script" | "track_file" | "track_process" | "track_bfd") => {
                     if let Some(kind) = track::kind_of(name) {
                         self.tracked(&mut tracking.trackers, kind, line);
                     }

@@ -87,12 +87,13 @@ pub(super) fn kind_of(keyword: &str) -> Option<TrackerKind> {
         "track_script" => Some(TrackerKind::Script),
         "track_file" => Some(TrackerKind::File),
         "track_process" => Some(TrackerKind::Process),
+        "track_bfd" => Some(TrackerKind::Bfd),
         _ => None,
     }
 }
 
 impl Build<'_> {
-    /// Adds the lines of a `track_script`, `track_file` or `track_process` block.
+    /// Adds the lines of a `track_script`, `track_file`, `track_process` or `track_bfd` block.
     pub(super) fn tracked(
         &mut self,
         lines: &mut Vec<Tracked>,
@@ -166,7 +167,7 @@ impl Build<'_> {
     }
 
     /// What is left of the lines of an instance that uses no weights, because it is an address owner or because
-    /// its sync group has one priority: a script with a weight would have no effect, a process becomes a
+    /// its sync group has one priority: a script or session with a weight would have no effect, a process becomes a
     /// fault, and so does a file of weight 1, which is the weight of one that says none.
     pub(super) fn without_weights(
         &mut self,

@@ -14,7 +14,7 @@ use kr_model::track::{
 use crate::registry::Block;
 use crate::source::Span;
 use crate::tree::{Statement, Word};
-use crate::typed::TrackerEntry;
+use crate::typed::{BfdEntry, TrackerEntry};
 
 use super::Build;
 use super::finding::{advice, error, note};
@@ -56,7 +56,9 @@ pub(super) struct TrackerDraft {
     pub(super) id: TrackerId,
     name: String,
     at: Span,
-    source: TrackerSource,
+    kind: TrackerKind,
+    /// What is followed; a BFD session is among those of the configuration.
+    source: Option<TrackerSource>,
     /// Default weight of the lines that track it.
     pub(super) weight: i16,
     pub(super) reverse: bool,
@@ -70,7 +72,7 @@ pub(super) struct Trackers(Vec<TrackerDraft>);
 impl Trackers {
     /// The object of a kind and name; from now on it is one that somebody tracks.
     pub(super) fn used(&mut self, kind: TrackerKind, name: &str) -> Option<&TrackerDraft> {
-        let named = |draft: &&mut TrackerDraft| draft.source.kind() == kind && draft.name == name;
+        let named = |draft: &&mut TrackerDraft| draft.kind == kind && draft.name == name;
         let draft = self.0.iter_mut().find(named)?;
         draft.used = true;
         Some(draft)
@@ -79,13 +81,29 @@ impl Trackers {
     /// Kind and name of an object, for messages.
     pub(super) fn named(&self, id: TrackerId) -> Option<(TrackerKind, String)> {
         let draft = self.0.iter().find(|draft| draft.id == id)?;
-        Some((draft.source.kind(), draft.name.clone()))
+        Some((draft.kind, draft.name.clone()))
     }
 
     /// Names of a kind, for messages.
     pub(super) fn names(&self, kind: TrackerKind) -> Vec<&str> {
-        let of_kind = self.0.iter().filter(|draft| draft.source.kind() == kind);
+        let of_kind = self.0.iter().filter(|draft| draft.kind == kind);
         of_kind.map(|draft| draft.name.as_str()).collect()
+    }
+
+    /// A BFD session, if instances may track it.
+    pub(super) fn add_session(&mut self, entry: &BfdEntry, at: Span) {
+        if entry.for_vrrp {
+            self.0.push(TrackerDraft {
+                id: entry.session.id,
+                name: entry.session.name.clone(),
+                at,
+                kind: TrackerKind::Bfd,
+                source: None,
+                weight: entry.weight,
+                reverse: entry.reverse,
+                used: false,
+            });
+        }
     }
 }
 
@@ -125,7 +143,8 @@ impl Build<'_> {
             id,
             name: name.text.clone(),
             at: name.span,
-            source,
+            kind,
+            source: Some(source),
             weight: weight.0,
             reverse: weight.1,
             used: false,
@@ -137,6 +156,9 @@ impl Build<'_> {
         let mut out = BTreeMap::new();
         for draft in std::mem::take(&mut self.trackers.0) {
             let TrackerDraft { name, source, .. } = draft;
+            let Some(source) = source else {
+                continue;
+            };
             if draft.used {
                 out.insert(draft.id, TrackerEntry { name, source });
             } else {

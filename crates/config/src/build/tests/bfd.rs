@@ -4,7 +4,7 @@ use kr_model::bfd::{Micros, Path, Session};
 use kr_model::check::Probe;
 use kr_model::units::Multiplier;
 
-use super::{clean, loaded, messages, server_with};
+use super::{clean, instance_with, loaded, messages, server_with};
 use crate::build::exit_code;
 use crate::ids::{IdAllocator, adopt};
 use crate::typed::BfdEntry;
@@ -230,4 +230,64 @@ fn a_bfd_check_that_cannot_follow_is_left_out() {
         ["this real server follows the session already"]
     );
     assert_eq!(loaded(&twice).config.unwrap().checkers.len(), 1);
+}
+
+#[test]
+fn instances_and_groups_track_sessions_with_the_weight_of_the_line_or_of_the_session() {
+    let session = |more: &str| format!("bfd_instance B {{\nneighbor_ip 10.0.0.2\n{more}\n}}\n");
+    let tracked = |more: &str, line: &str| {
+        let user = instance_with(&format!("track_bfd {{\n{line}\n}}"));
+        let config = clean(&format!("{}{user}", session(more)));
+        let instance = config.instances.into_values().next().unwrap().instance;
+        let line = instance.trackers[0];
+        assert_eq!(Some(&line.tracker), config.bfd.keys().next());
+        assert_eq!(instance.trackers.len(), 1);
+        (line.weight, line.reverse)
+    };
+    assert_eq!(tracked("", "B"), (0, false));
+    assert_eq!(tracked("weight -20 reverse", "B"), (-20, true));
+    assert_eq!(
+        tracked("weight -20 reverse", "B weight 30 noreverse"),
+        (30, false)
+    );
+    assert_eq!(tracked("", "B reverse"), (0, true));
+    let group = "vrrp_sync_group G {\ngroup {\nVI\n}\ntrack_bfd {\nB\n}\n}\n";
+    let text = format!("{}{}{group}", session(""), instance_with(""));
+    let config = loaded(&text).config.unwrap();
+    let instance = config.instances.into_values().next().unwrap().instance;
+    assert_eq!(instance.trackers.len(), 1);
+    let text = format!(
+        "{}{}",
+        session("checker"),
+        instance_with("track_bfd {\nB\n}")
+    );
+    assert_eq!(
+        messages(&text),
+        ["there is no BFD session `B`; it is not tracked"]
+    );
+}
+
+#[test]
+fn lines_follow_their_session_when_a_reload_renumbers() {
+    let text = |blocks: &str| {
+        let script =
+            "global_defs {\nenable_script_security\n}\nvrrp_script S {\nscript /bin/true\n}\n";
+        let user = instance_with("track_bfd {\nB\n}\ntrack_script {\nS\n}");
+        format!("{script}{blocks}bfd_instance B {{\nneighbor_ip 10.0.0.2\n}}\n{user}")
+    };
+    let mut allocator = IdAllocator::default();
+    let first = adopt(None, &mut allocator, clean(&text("")));
+    let other = text("bfd_instance A {\nneighbor_ip 10.0.0.7\n}\n");
+    let second = adopt(Some(&first), &mut allocator, clean(&other));
+    for config in [&first, &second] {
+        let lines = &config.instances.values().next().unwrap().instance.trackers;
+        let named = |name: &str| {
+            let mut sessions = config.bfd.iter();
+            let found = sessions.find(|(_, entry)| entry.session.name == name);
+            *found.unwrap().0
+        };
+        assert_eq!(lines[0].tracker, named("B"));
+        assert_eq!(Some(&lines[1].tracker), config.trackers.keys().next());
+    }
+    assert_eq!(first.instances, second.instances);
 }

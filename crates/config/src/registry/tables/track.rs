@@ -1,6 +1,6 @@
 //! What instances follow: scripts, processes, files, BFD sessions.
 
-use super::{Block, Keyword, MANY, PLANNED, SUPPORTED, keywords};
+use super::{Block, Keyword, MANY, SUPPORTED, keywords};
 
 keywords! {
     TRACK:
@@ -13,8 +13,8 @@ keywords! {
         "Weight 0: FAULT while the number in the file is not 0 (reverse: while it is 0). Otherwise N times the number (negated by reverse) is added to the priority; -254 or less is FAULT, above 253 counts as 253.";
     SUPPORTED (0, MANY) "track_process line" "NAME [weight N [reverse|noreverse]]" ["weight of the process"] ["-254..254"]
         "Like a script: N counts while the process quorum is met (or not met, reverse).";
-    PLANNED (0, MANY) "track_bfd line" "NAME [weight N [reverse|noreverse]]" ["weight of the BFD"] ["-253..253"]
-        "Like a script for the state of the BFD session.";
+    SUPPORTED (0, MANY) "track_bfd line" "NAME [weight N [reverse|noreverse]]" ["weight of the BFD"] ["-253..253"]
+        "Like a script for the state of the BFD session. With weight 0 an instance does not start until the session is up, or the neighbour had idle_tx times multiplier to answer.";
     }
     in VrrpScript {
     SUPPORTED (1, MANY) "script" "script \"COMMAND [ARG...]\"" ["none, required"] ["one quoted word, see config-file"]

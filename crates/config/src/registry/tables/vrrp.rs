@@ -42,7 +42,7 @@ keywords! {
         "Files tracked.";
     SUPPORTED (0, 0) "track_process" "track_process { lines of block track-line }" ["none"] [""]
         "Processes tracked.";
-    PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked.";
     SUPPORTED (1, 1) "mcast_src_ip" "mcast_src_ip ADDR" ["first address of the interface"] ["same family"]
         "Source address of multicast adverts.";
@@ -212,7 +212,7 @@ keywords! {
         "Files tracked for every member.";
     SUPPORTED (0, 0) "track_process" "track_process { lines of block track-line }" ["none"] [""]
         "Processes tracked for every member.";
-    PLANNED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
+    SUPPORTED (0, MANY) "track_bfd" "track_bfd { lines of block track-line }" ["none"] [""]
         "BFD sessions tracked for every member.";
     SUPPORTED (1, 3) "notify_master" "notify_master \"COMMAND [ARG...]\" [USER [[:]GROUP]]" ["none"] ["one quoted word, see config-file"]
         "Run once when the whole group becomes master. Later ones are ignored.";
