@@ -115,6 +115,7 @@ impl Keepalived {
             ("-p", "parent.pid"),
             ("-r", "vrrp.pid"),
             ("-c", "checkers.pid"),
+            ("-b", "bfd.pid"),
         ] {
             command.arg(option).arg(file(name));
         }

@@ -7,6 +7,7 @@
 
 pub mod binaries;
 pub mod capture;
+pub mod frr;
 pub mod keepalived;
 pub mod netns;
 pub mod process;

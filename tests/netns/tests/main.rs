@@ -10,6 +10,7 @@
 )]
 
 mod adverts;
+mod bfd;
 mod crash;
 mod election;
 mod floods;
