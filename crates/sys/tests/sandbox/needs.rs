@@ -185,6 +185,13 @@ pub(crate) const NEEDS: &[Attempt] = &[
         prepare: || Box::new(|| made(advert_socket_v6()).map(drop)),
     },
     Attempt {
+        name: "make the sockets of BFD",
+        roles: &[Vrrpd],
+        landlock: 0,
+        ends: WORKS,
+        prepare: || Box::new(|| bfd_sockets().map_err(|_| Errno::last())),
+    },
+    Attempt {
         name: "open the IPVS table again",
         roles: &[Ipvsd],
         landlock: 0,
@@ -391,6 +398,25 @@ fn advert_socket_v6() -> io::Result<Socket> {
     socket.set_recv_hoplimit_v6(true)?;
     setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
     Ok(socket)
+}
+
+/// As `vrrpd` makes them for each family: one that listens, and one that sends.
+fn bfd_sockets() -> io::Result<()> {
+    let new = |domain| Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP));
+    let four = new(Domain::IPV4)?;
+    setsockopt(&four, sockopt::Ipv4RecvTtl, &true)?;
+    setsockopt(&four, sockopt::Ipv4PacketInfo, &true)?;
+    four.set_ttl_v4(255)?;
+    four.set_tos_v4(0xc0)?;
+    four.set_freebind_v4(true)?;
+    four.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    let six = new(Domain::IPV6)?;
+    six.set_only_v6(true)?;
+    six.set_recv_hoplimit_v6(true)?;
+    setsockopt(&six, sockopt::Ipv6RecvPacketInfo, &true)?;
+    six.set_unicast_hops_v6(255)?;
+    six.set_tclass_v6(0xc0)?;
+    six.set_freebind_v6(true)
 }
 
 /// As `ipvsd` opens it.
