@@ -14,7 +14,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
         "keepalived",
         "the distribution's keepalived as peer and as measure",
     ),
-    ("frr", "the BFD daemon of FRR as peer"),
+    ("frr", "vrrpd and bfdd of FRR as peers"),
     (
         "ipvsadm",
         "shows the kernel's IPVS table independently of us",
