@@ -24,6 +24,7 @@ use kr_model::units::IfName;
 use kr_model::vrrp::{Authentication, Instance, Role, Transport};
 use kr_model::{InstanceId, Instant};
 use kr_netlink::route::{Event, Events, Place, Requests};
+use kr_sys::batch::Inbox;
 use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
 use nix::errno::Errno;
@@ -32,9 +33,10 @@ use crate::addresses::{self, Located, device, locate, locate_statics, reconcile,
 use crate::bfd::{Bfd, ListenerId};
 use crate::intake::{Configuration, HostObjects, Intake, IntakeError, Order};
 use crate::kernel::Told;
+use crate::moderation::Moderation;
 use crate::routing::Routing;
 use crate::siblings::Siblings;
-use crate::sockets::{self, PACKET, PortId, Received, Sockets};
+use crate::sockets::{self, Outgoing, PACKET, PortId, Sockets};
 use crate::table::Table;
 
 const PARENT: Token = Token(0);
@@ -49,7 +51,7 @@ const ROUTING: Token = Token(5);
 pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
 /// Packets taken from one socket per wake-up: well below a millisecond of work.
-const PACKET_BUDGET: usize = 64;
+const PACKET_BUDGET: usize = 32;
 /// Events of the kernel taken per wake-up.
 const EVENT_BUDGET: usize = 256;
 /// Messages of the parent taken per wake-up.
@@ -157,6 +159,9 @@ pub(crate) struct Daemon {
     present: BTreeSet<InstanceId>,
     /// Packets of unknown virtual routers are read too.
     log_unknown_vrids: bool,
+    /// What one socket gave last.
+    inbox: Inbox<PACKET>,
+    moderation: Moderation,
     /// A configuration was in force before.
     configured: bool,
     /// Masters whose addresses the router has to be told of.
@@ -210,6 +215,8 @@ impl Daemon {
             tracked_sources: BTreeSet::new(),
             log_unknown_vrids: false,
             present: BTreeSet::new(),
+            inbox: Inbox::new(PACKET_BUDGET),
+            moderation: Moderation::default(),
             configured: false,
             unjudged: BTreeSet::new(),
             signed: false,
@@ -252,6 +259,9 @@ impl Daemon {
         } else {
             Some(self.clock.now())
         };
+        if let Some(time) = self.moderation.rest(self.clock.now(), deadline) {
+            self.events.rest(time);
+        }
         for ready in self.events.wait(deadline).map_err(DaemonError::Loop)? {
             match ready.token {
                 PARENT => {
@@ -310,33 +320,30 @@ impl Daemon {
 
     /// Gives waiting packets to the router.
     fn serve_packets(&mut self) -> Result<(), ChannelError> {
-        let mut buffer = [0; PACKET];
         for port in std::mem::take(&mut self.backlog.ports) {
             let link = self.table.kernel().link(port.link);
             let Some(interface) = link.map(|link| link.name.clone()) else {
                 continue;
             };
-            let mut left = PACKET_BUDGET;
-            loop {
-                match self.sockets.receive(port, &mut buffer) {
-                    Received::Nothing => break,
-                    Received::Useless => {}
-                    Received::Packet(header, payload) => {
-                        let input = Input::Packet {
-                            interface: &interface,
-                            header,
-                            payload,
-                        };
-                        self.router.handle(input, self.clock.now());
-                        self.act()?;
-                    }
-                }
-                left = left.saturating_sub(1);
-                if left == 0 {
-                    self.backlog.ports.insert(port);
-                    break;
-                }
+            let mut inbox = std::mem::take(&mut self.inbox);
+            if self.sockets.receive(port, &mut inbox) {
+                self.backlog.ports.insert(port);
             }
+            let now = self.clock.now();
+            for datagram in inbox.datagrams() {
+                self.moderation.heard(now);
+                let Some((header, payload)) = self.sockets.packet(port, &datagram) else {
+                    continue;
+                };
+                let input = Input::Packet {
+                    interface: &interface,
+                    header,
+                    payload,
+                };
+                self.router.handle(input, now);
+                self.act()?;
+            }
+            self.inbox = inbox;
         }
         Ok(())
     }
@@ -645,11 +652,13 @@ impl Daemon {
     /// Carries out everything that the router wants done, and tells it what became of addresses.
     fn act(&mut self) -> Result<(), ChannelError> {
         self.carry_out()?;
+        self.send_adverts();
         while let Some(id) = self.unjudged.pop_first() {
             if let Some(set) = self.judge(id) {
                 let input = Input::Addresses { instance: id, set };
                 self.router.handle(input, self.clock.now());
                 self.carry_out()?;
+                self.send_adverts();
             }
         }
         Ok(())
@@ -681,13 +690,23 @@ impl Daemon {
                     destination,
                     packet,
                     ..
-                } => {
-                    self.send_advert(&interface, destination, &packet);
+                } => self.queue_advert(
+                    &interface,
+                    Outgoing {
+                        destination,
+                        packet,
+                    },
+                ),
+                Action::SetAddresses { instance, present } => {
+                    self.send_adverts();
+                    self.set_addresses(instance, present);
                 }
-                Action::SetAddresses { instance, present } => self.set_addresses(instance, present),
                 Action::Announce {
                     device, address, ..
-                } => self.announce(&device, address),
+                } => {
+                    self.send_adverts();
+                    self.announce(&device, address);
+                }
                 Action::Publish(snapshot) => {
                     self.siblings.say(snapshot.id, snapshot.role.state());
                     self.channel.send(&FromVrrpd::Snapshot(snapshot))?;
@@ -725,13 +744,21 @@ impl Daemon {
         Ok(())
     }
 
-    fn send_advert(&self, interface: &IfName, destination: IpAddr, packet: &[u8]) {
-        let sent = match self.table.kernel().named(interface) {
-            Some(link) => self.sockets.send(link.index, destination, packet),
-            None => Err(Errno::ENODEV),
-        };
-        if let Err(errno) = sent {
-            log::warn!("cannot send an advert to {destination} on {interface}: {errno}");
+    fn queue_advert(&mut self, interface: &IfName, advert: Outgoing) {
+        match self.table.kernel().named(interface) {
+            Some(link) => self.sockets.queue(link.index, advert),
+            None => log::warn!(
+                "cannot send an advert to {} on {interface}: there is no such interface",
+                advert.destination
+            ),
+        }
+    }
+
+    /// Sends the adverts that are due together.
+    fn send_adverts(&mut self) {
+        for (link, destination, errno) in self.sockets.send() {
+            let name = self.table.kernel().name(link);
+            log::warn!("cannot send an advert to {destination} on {name}: {errno}");
         }
     }
 

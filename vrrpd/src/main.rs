@@ -7,6 +7,7 @@ mod daemon;
 mod fib;
 mod intake;
 mod kernel;
+mod moderation;
 mod refusals;
 mod routing;
 #[cfg(test)]

@@ -11,7 +11,9 @@ use kr_event::EventLoop;
 use kr_model::net::Family;
 use kr_model::units::{IfIndex, Vrid};
 use kr_model::vrrp::{Authentication, Instance, Transport};
+use kr_sys::batch::{Datagram, Inbox};
 use kr_sys::packet::PacketSender;
+use kr_vrrp::PacketHeader;
 use kr_wire::ipv4::{PROTOCOL_AH, PROTOCOL_VRRP};
 use kr_wire::{arp, ndisc};
 use mio::{Interest, Token};
@@ -20,7 +22,6 @@ use nix::errno::Errno;
 use crate::kernel::Kernel;
 
 use port::Port;
-pub(crate) use port::Received;
 
 /// Room for one packet in bytes. The longest advert has 255 addresses and an IPv4 header with options,
 /// below 1200 bytes, and over IPv6 below 4200; what is cut here is refused for its length later.
@@ -35,6 +36,15 @@ pub(crate) struct PortId {
     pub(crate) family: Family,
     /// IP protocol of the packets: VRRP, or an authentication header in front of it.
     pub(crate) protocol: u8,
+}
+
+/// An advert on its way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// The group or the peer.
+    pub(crate) destination: IpAddr,
+    /// The packet with its header.
+    pub(crate) packet: Vec<u8>,
 }
 
 /// What a socket is needed for.
@@ -77,9 +87,18 @@ pub(crate) fn needs<'a>(
     needs
 }
 
+/// Adverts that one system call can send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    link: IfIndex,
+    family: Family,
+    to_group: bool,
+}
+
 /// All sockets.
 #[derive(Debug)]
 pub(crate) struct Sockets {
+    outbox: BTreeMap<Way, Vec<Outgoing>>,
     ports: BTreeMap<PortId, Port>,
     tokens: BTreeMap<Token, PortId>,
     packet: PacketSender,
@@ -93,6 +112,7 @@ impl Sockets {
     /// Without `CAP_NET_RAW`.
     pub(crate) fn open(first_token: usize) -> io::Result<Self> {
         Ok(Self {
+            outbox: BTreeMap::new(),
             ports: BTreeMap::new(),
             tokens: BTreeMap::new(),
             packet: PacketSender::open()?,
@@ -109,6 +129,8 @@ impl Sockets {
         kernel: &Kernel,
     ) {
         self.ports.retain(|id, _| needs.contains_key(id));
+        self.outbox
+            .retain(|way, _| needs.keys().any(|id| id.link == way.link));
         self.tokens.retain(|_, id| needs.contains_key(id));
         for (id, need) in needs {
             let name = kernel.name(id.link);
@@ -141,26 +163,49 @@ impl Sockets {
         self.tokens.get(&token).copied()
     }
 
-    /// The next packet that waits on a socket.
-    pub(crate) fn receive<'b>(&self, id: PortId, buffer: &'b mut [u8; PACKET]) -> Received<'b> {
-        match self.ports.get(&id) {
-            Some(port) => port.receive(buffer),
-            None => Received::Nothing,
-        }
+    /// Takes what waits on a socket, and tells whether more may wait.
+    pub(crate) fn receive(&self, id: PortId, inbox: &mut Inbox<PACKET>) -> bool {
+        self.ports.get(&id).is_some_and(|port| port.receive(inbox))
     }
 
-    /// Sends a packet with its header, through any socket of its interface and family.
-    pub(crate) fn send(
+    /// What came from a socket as an advert, perhaps.
+    pub(crate) fn packet<'b>(
         &self,
-        link: IfIndex,
-        destination: IpAddr,
-        packet: &[u8],
-    ) -> Result<(), Errno> {
-        let family = Family::of(destination);
-        let mut ports = self.ports.iter();
-        let port = ports.find(|(id, _)| (id.link, id.family) == (link, family));
-        let (_, port) = port.ok_or(Errno::ENODEV)?;
-        port.send(link, destination, packet)
+        id: PortId,
+        datagram: &Datagram<'b>,
+    ) -> Option<(PacketHeader, &'b [u8])> {
+        self.ports.get(&id)?.packet(datagram)
+    }
+
+    /// Puts an advert up for the next [`send`](Self::send).
+    pub(crate) fn queue(&mut self, link: IfIndex, advert: Outgoing) {
+        let way = Way {
+            link,
+            family: Family::of(advert.destination),
+            to_group: advert.destination.is_multicast(),
+        };
+        self.outbox.entry(way).or_default().push(advert);
+    }
+
+    /// Sends what was put up, through any socket of its interface and family, those of one way together. Gives what
+    /// was refused.
+    pub(crate) fn send(&mut self) -> Vec<(IfIndex, IpAddr, Errno)> {
+        let mut refused = Vec::new();
+        for (way, adverts) in &mut self.outbox {
+            let mut ports = self.ports.iter();
+            let port = ports.find(|(id, _)| (id.link, id.family) == (way.link, way.family));
+            let errors = match port {
+                Some((_, port)) => port.send(way.link, adverts),
+                None => adverts
+                    .iter()
+                    .map(|advert| (advert.destination, Errno::ENODEV))
+                    .collect(),
+            };
+            let located = errors.into_iter();
+            refused.extend(located.map(|(destination, errno)| (way.link, destination, errno)));
+            adverts.clear();
+        }
+        refused
     }
 
     /// Tells the segment that `address` is at the interface's own hardware address: by gratuitous ARP, or

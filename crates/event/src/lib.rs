@@ -16,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::ClockNanosleepFlags;
 
 pub use clock::Clock;
 pub use signals::Signals;
@@ -106,7 +107,7 @@ impl EventLoop {
     }
 
     /// Sleeps until a descriptor is ready or `deadline` is reached, and returns what is ready. An empty
-    /// answer means that the deadline was reached, or a signal interrupted the sleep.
+    /// answer means that this or an earlier deadline was reached, or a signal interrupted the sleep.
     ///
     /// # Errors
     /// When polling fails, which is a fault of this program.
@@ -135,10 +136,10 @@ impl EventLoop {
             Err(error) => return Err(error),
         }
         let mut ready = Vec::new();
-        let mut expired = false;
         for event in &self.events {
             if event.token() == TIMER {
-                expired = true;
+                // Its count need not be read: the next setting clears it, and only an expiry wakes.
+                self.armed = None;
                 continue;
             }
             ready.push(Ready {
@@ -149,30 +150,33 @@ impl EventLoop {
                 failed: event.is_error(),
             });
         }
-        if expired {
-            // Its count of expiries is not read: setting it anew clears that, and the watch is for edges.
-            self.armed = None;
-        }
         Ok(ready)
     }
 
-    /// Sets the timer, only when the deadline differs from the one that is set.
+    /// Sleeps for `time` whatever becomes ready meanwhile, so that one wake-up then serves much of it. A signal
+    /// may end the sleep early.
+    pub fn rest(&self, time: Duration) {
+        nix::time::clock_nanosleep(
+            nix::time::ClockId::CLOCK_MONOTONIC,
+            ClockNanosleepFlags::empty(),
+            &TimeSpec::from_duration(time),
+        )
+        .ok();
+    }
+
+    /// Sets the timer, if it would not wake in time. A deadline that moves away, as most do, costs nothing: the
+    /// old one wakes once for nothing.
     fn arm(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        if self.armed == deadline {
+        let Some(at) = deadline.filter(|at| self.armed.is_none_or(|armed| *at < armed)) else {
             return Ok(());
-        }
-        match deadline {
-            None => self.timer.unset()?,
-            Some(at) => {
-                // Zero would switch the timer off; a deadline in the past fires at once.
-                let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX).max(1);
-                self.timer.set(
-                    Expiration::OneShot(TimeSpec::microseconds(micros)),
-                    TimerSetTimeFlags::TFD_TIMER_ABSTIME,
-                )?;
-            }
-        }
-        self.armed = deadline;
+        };
+        // Zero would switch the timer off; a deadline in the past fires at once.
+        let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX).max(1);
+        self.timer.set(
+            Expiration::OneShot(TimeSpec::microseconds(micros)),
+            TimerSetTimeFlags::TFD_TIMER_ABSTIME,
+        )?;
+        self.armed = Some(at);
         Ok(())
     }
 }
@@ -181,7 +185,6 @@ impl EventLoop {
 mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
-    use std::time::Duration;
 
     use super::*;
 
@@ -230,6 +233,22 @@ mod tests {
         drop(a);
         let last = events.wait(None).unwrap();
         assert!(last[0].readable && last[0].ended && !last[0].failed);
+    }
+
+    #[test]
+    fn a_deadline_that_moved_away_is_kept_after_one_wake_up_for_nothing() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        let soon = clock.now().saturating_add(Duration::from_millis(5));
+        let later = soon.saturating_add(Duration::from_millis(20));
+        let (mut a, b) = UnixStream::pair().unwrap();
+        events.register(b.as_fd(), Token(7)).unwrap();
+        a.write_all(b"x").unwrap();
+        assert_eq!(events.wait(Some(soon)).unwrap().len(), 1);
+        assert_eq!(events.wait(Some(later)).unwrap(), []);
+        assert!(clock.now() < later);
+        assert_eq!(events.wait(Some(later)).unwrap(), []);
+        assert!(clock.now() >= later);
     }
 
     #[test]

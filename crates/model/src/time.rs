@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Microseconds of the monotonic clock (`CLOCK_MONOTONIC`), which all processes of a host share: an
 /// instant that one process publishes means the same moment to its successor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -1,5 +1,6 @@
 //! What needs `unsafe`, each a safe function over one system call or two.
 
+pub mod batch;
 pub mod capability;
 pub mod fd;
 pub mod local_time;

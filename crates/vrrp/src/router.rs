@@ -17,7 +17,7 @@ use crate::action::Action;
 use crate::announce::Pace;
 use crate::event::{Event, EventKind};
 use crate::input::{Input, LinkState, PacketHeader};
-use crate::instance::{Surroundings, Turn, VirtualRouter};
+use crate::instance::{LONGEST_LEAD, Surroundings, Turn, VirtualRouter};
 use crate::tracking::Trackers;
 use groups::Group;
 use refusals::Refusals;
@@ -330,11 +330,23 @@ impl Router {
 
     fn timer(&mut self, now: Instant) {
         self.end_pauses(now);
-        let due = self.timers.iter().take_while(|(at, _)| *at <= now);
-        for id in due.map(|(_, id)| *id).collect::<Vec<_>>() {
+        for id in self.due(now) {
             self.with(id, now, |router, _, turn| router.timer(turn));
             self.synchronise(id, now);
         }
+    }
+
+    /// Whose timers are due, and whose adverts may go with those that leave now.
+    fn due(&self, now: Instant) -> Vec<InstanceId> {
+        let soon = now.saturating_add(LONGEST_LEAD);
+        let near = self.timers.iter().take_while(|(at, _)| *at <= soon);
+        let sociable = |id: &InstanceId| {
+            let slot = self.instances.get(id)?;
+            Some(slot.router.sociable_at()? <= now)
+        };
+        near.filter(|(at, id)| *at <= now || sociable(id) == Some(true))
+            .map(|(_, id)| *id)
+            .collect()
     }
 
     fn shutdown(&mut self, now: Instant) {

@@ -1,39 +1,28 @@
 //! One raw socket for the adverts of one family and IP protocol on one interface, in both directions.
 
-use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use kr_model::net::Family;
 use kr_model::units::IfIndex;
+use kr_sys::batch::{Datagram, Inbox};
 use kr_vrrp::PacketHeader;
 use kr_wire::ipv4;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recv, recvmsg, sendto, setsockopt,
-    sockopt,
+    MsgFlags, MultiHeaders, SockaddrStorage, recv, sendmmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
-use super::{Need, PACKET, PortId};
+use super::{Need, Outgoing, PACKET, PortId};
 
 /// `TC_PRIO_INTERACTIVE`.
 const PRIORITY: u32 = 6;
 
 /// Packets thrown away at most while a socket is made; more would be a flood, which is none of ours.
 const STRAYS: usize = 4096;
-
-/// What a socket gave.
-#[derive(Debug)]
-pub(crate) enum Received<'b> {
-    /// An advert, perhaps.
-    Packet(PacketHeader, &'b [u8]),
-    /// Something that has no router id, so it is counted nowhere.
-    Useless,
-    /// Nothing waits.
-    Nothing,
-}
 
 /// The socket.
 #[derive(Debug)]
@@ -128,112 +117,91 @@ impl Port {
         }
     }
 
-    /// The next packet that waits.
-    pub(super) fn receive<'b>(&self, buffer: &'b mut [u8; PACKET]) -> Received<'b> {
-        let outcome = loop {
-            let outcome = match self.id.family {
-                Family::Inet => self.receive_v4(buffer),
-                Family::Inet6 => self.receive_v6(buffer),
-            };
-            match outcome {
+    /// Takes what waits, and tells whether more may wait.
+    pub(super) fn receive(&self, inbox: &mut Inbox<PACKET>) -> bool {
+        loop {
+            match inbox.receive(self.socket.as_fd()) {
+                Ok(received) => return received == inbox.room(),
                 // An error of the interface (it went down) is told once and has no packet.
                 Err(Errno::EINTR | Errno::ENETDOWN) => {}
-                other => break other,
-            }
-        };
-        let Ok((header, length)) = outcome else {
-            return Received::Nothing;
-        };
-        let Some(bytes) = buffer.get(..length) else {
-            return Received::Useless;
-        };
-        match (self.id.family, header) {
-            (Family::Inet6, Some(header)) => Received::Packet(header, bytes),
-            (Family::Inet6, None) => Received::Useless,
-            (Family::Inet, _) => match ipv4::parse(bytes) {
-                Ok((header, payload)) => Received::Packet(
-                    PacketHeader {
-                        source: header.source.into(),
-                        destination: header.destination.into(),
-                        ttl: header.ttl,
-                        protocol: header.protocol,
-                        id: header.id,
-                    },
-                    payload,
-                ),
-                Err(_) => Received::Useless,
-            },
-        }
-    }
-
-    /// IPv4 gives the whole packet.
-    fn receive_v4(
-        &self,
-        buffer: &mut [u8; PACKET],
-    ) -> Result<(Option<PacketHeader>, usize), Errno> {
-        let length = recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty())?;
-        Ok((None, length))
-    }
-
-    /// IPv6 gives the payload, and tells of the header beside it.
-    fn receive_v6(
-        &self,
-        buffer: &mut [u8; PACKET],
-    ) -> Result<(Option<PacketHeader>, usize), Errno> {
-        let mut beside = nix::cmsg_space!(libc::in6_pktinfo, libc::c_int);
-        let mut parts = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<SockaddrIn6>(
-            self.socket.as_raw_fd(),
-            &mut parts,
-            Some(&mut beside),
-            MsgFlags::empty(),
-        )?;
-        let source = message.address.map(|address| address.ip());
-        let (mut destination, mut ttl) = (None, None);
-        for control in message.cmsgs()? {
-            if let ControlMessageOwned::Ipv6PacketInfo(info) = control {
-                destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
-            } else if let ControlMessageOwned::Ipv6HopLimit(limit) = control {
-                ttl = u8::try_from(limit).ok();
+                Err(_) => return false,
             }
         }
-        let header = source
-            .zip(destination)
-            .zip(ttl)
-            .map(|((source, destination), ttl)| PacketHeader {
-                source: source.into(),
-                destination: destination.into(),
-                ttl,
-                protocol: self.id.protocol,
-                id: 0,
-            });
-        Ok((header, message.bytes))
     }
 
-    /// Sends a packet with its header. To a group it goes out without asking the routing table.
-    pub(super) fn send(
+    /// A datagram of [`receive`](Self::receive) as an advert, perhaps; `None` when it has no router id, so that it
+    /// is counted nowhere. IPv4 gives the whole packet; IPv6 gives the payload, and tells of the header beside it.
+    pub(super) fn packet<'b>(&self, datagram: &Datagram<'b>) -> Option<(PacketHeader, &'b [u8])> {
+        match self.id.family {
+            Family::Inet => {
+                let (header, payload) = ipv4::parse(datagram.bytes).ok()?;
+                let header = PacketHeader {
+                    source: header.source.into(),
+                    destination: header.destination.into(),
+                    ttl: header.ttl,
+                    protocol: header.protocol,
+                    id: header.id,
+                };
+                Some((header, payload))
+            }
+            Family::Inet6 => {
+                let info = datagram.control(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)?;
+                let limit = datagram.control(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)?;
+                let header = PacketHeader {
+                    source: datagram.source?.into(),
+                    destination: Ipv6Addr::from(*info.first_chunk::<16>()?).into(),
+                    ttl: u8::try_from(i32::from_ne_bytes(*limit.first_chunk()?)).ok()?,
+                    protocol: self.id.protocol,
+                    id: 0,
+                };
+                Some((header, datagram.bytes))
+            }
+        }
+    }
+
+    /// Sends packets with their headers, all of them to groups or none. Gives what the kernel refused.
+    pub(super) fn send(&self, link: IfIndex, adverts: &[Outgoing]) -> Vec<(IpAddr, Errno)> {
+        let mut refused = Vec::new();
+        let mut rest = adverts;
+        while let Some(first) = rest.first() {
+            let sent = match self.send_some(link, first.destination.is_multicast(), rest) {
+                Ok(sent) => sent.max(1),
+                Err(errno) => {
+                    refused.push((first.destination, errno));
+                    1
+                }
+            };
+            rest = rest.get(sent..).unwrap_or_default();
+        }
+        refused
+    }
+
+    /// With one system call. To a group a packet goes out without asking the routing table.
+    fn send_some(
         &self,
         link: IfIndex,
-        destination: IpAddr,
-        packet: &[u8],
-    ) -> Result<(), Errno> {
-        let flags = if destination.is_multicast() {
+        to_group: bool,
+        adverts: &[Outgoing],
+    ) -> Result<usize, Errno> {
+        let flags = if to_group {
             MsgFlags::from_bits_retain(libc::MSG_DONTROUTE)
         } else {
             MsgFlags::empty()
         };
+        let address = |advert: &Outgoing| {
+            Some(SockaddrStorage::from(match advert.destination {
+                IpAddr::V4(ip) => SocketAddr::from(SocketAddrV4::new(ip, 0)),
+                IpAddr::V6(ip) => SocketAddr::from(SocketAddrV6::new(ip, 0, 0, link.get())),
+            }))
+        };
+        let addresses: Vec<Option<SockaddrStorage>> = adverts.iter().map(address).collect();
+        let parts: Vec<[IoSlice<'_>; 1]> = adverts
+            .iter()
+            .map(|advert| [IoSlice::new(&advert.packet)])
+            .collect();
+        let mut headers = MultiHeaders::preallocate(adverts.len(), None);
         let socket = self.socket.as_raw_fd();
-        match destination {
-            IpAddr::V4(ip) => {
-                let to = SockaddrIn::from(SocketAddrV4::new(ip, 0));
-                sendto(socket, packet, &to, flags)
-            }
-            IpAddr::V6(ip) => {
-                let to = SockaddrIn6::from(SocketAddrV6::new(ip, 0, 0, link.get()));
-                sendto(socket, packet, &to, flags)
-            }
-        }
-        .map(drop)
+        sendmmsg(socket, &mut headers, &parts, &addresses, [], flags).map(Iterator::count)
     }
 }
 

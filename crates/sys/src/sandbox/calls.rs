@@ -153,6 +153,12 @@ const NO_FILES: &[Row] = &[
 ];
 
 const VRRPD: &[Row] = &[
+    permit!(SYS_recvmmsg, "many adverts at once"),
+    permit!(SYS_sendmmsg, "many adverts at once"),
+    permit!(
+        SYS_clock_nanosleep,
+        "a short rest when adverts come faster than they need be heard"
+    ),
     permit!(
         SYS_socket,
         "adverts of an interface that comes or is configured",

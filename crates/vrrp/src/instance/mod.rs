@@ -15,6 +15,8 @@ mod hear;
 mod reload;
 mod send;
 
+pub(crate) use send::LONGEST_LEAD;
+
 use std::collections::VecDeque;
 use std::mem::Discriminant;
 use std::net::IpAddr;

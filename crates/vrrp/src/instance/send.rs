@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use kr_model::Instant;
 use kr_model::net::Family;
 use kr_model::signing::Utc;
+use kr_model::units::AdvertInterval;
 use kr_model::vrrp::{Authentication, Cause, Instance, Transport, Version};
 use kr_wire::advert::{
     self, ADVERTISEMENT, AUTH_HEADER, AUTH_NONE, AUTH_PASSWORD, Advert, Body, Ends,
@@ -83,6 +85,18 @@ impl VirtualRouter {
         }
     }
 
+    /// When the next advert may leave, if another one leaves then.
+    pub(crate) fn sociable_at(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Master(master) => Some(
+                master
+                    .advert_at
+                    .saturating_sub(lead(self.config.advert_interval)),
+            ),
+            Phase::Init | Phase::Waiting | Phase::Backup(_) | Phase::Fault => None,
+        }
+    }
+
     /// Sends the advert whose time has come (RFC 3768 section 6.4.3, Adver_Timer). The next one is due an
     /// interval after this one was, so that lateness does not add up.
     pub(super) fn send_due_advert(&mut self, turn: &mut Turn<'_>) {
@@ -90,7 +104,7 @@ impl VirtualRouter {
             return;
         };
         let due = master.advert_at;
-        if due > turn.now {
+        if due > turn.now.saturating_add(lead(self.config.advert_interval)) {
             return;
         }
         let late = turn.now.since(due);
@@ -100,7 +114,8 @@ impl VirtualRouter {
         }
         self.send_advert(turn);
         let interval = self.config.advert_interval.as_duration();
-        let next = due.saturating_add(interval);
+        // From when it was due, or went out before: those that once left together stay together.
+        let next = due.min(turn.now).saturating_add(interval);
         if let Phase::Master(master) = &mut self.phase
             && next > turn.now
         {
@@ -274,6 +289,15 @@ impl VirtualRouter {
             }
         }
     }
+}
+
+/// The most that an advert leaves before its time.
+pub(crate) const LONGEST_LEAD: Duration = Duration::from_millis(4);
+
+/// How much before its time an advert may leave together with another one: one system call for many costs less
+/// than one for each, and a receiver waits for three intervals.
+fn lead(interval: AdvertInterval) -> Duration {
+    (interval.as_duration() / 64).min(LONGEST_LEAD)
 }
 
 fn encode(config: &Instance, priority: u8, ends: Ends) -> Vec<u8> {

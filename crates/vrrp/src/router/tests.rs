@@ -10,6 +10,7 @@ use super::*;
 use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 
 mod authentication;
+mod company;
 mod compatibility;
 mod fault;
 mod groups;

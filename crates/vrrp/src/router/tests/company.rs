@@ -1,0 +1,90 @@
+//! Adverts of several masters leave together where they may.
+
+use kr_model::units::Priority;
+use kr_model::vrrp::Announce;
+
+use super::*;
+
+/// When each router sends its next adverts, in milliseconds from now, until all have sent `rounds`.
+fn departures(bench: &mut Bench, rounds: usize) -> Vec<(u64, Vec<u8>)> {
+    let start = bench.now;
+    let mut seen = Vec::new();
+    for _ in 0..rounds {
+        bench.now = bench.router.poll_timeout().unwrap();
+        bench.router.handle(Input::Timer, bench.now);
+        let vrids = bench
+            .actions()
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::SendAdvert { packet, .. } => Some(message(&packet)[1]),
+                _ => None,
+            });
+        let at = bench.now.since(start).as_micros() / 100;
+        seen.push((u64::try_from(at).unwrap(), vrids.collect()));
+    }
+    seen
+}
+
+/// Masters with these router ids that started so many microseconds one after the other.
+fn masters(apart: &[(u8, u64)]) -> Bench {
+    let mut bench = Bench::empty();
+    let mut instances = BTreeMap::new();
+    for (vrid, micros) in apart {
+        bench.now = bench.now.saturating_add(Duration::from_micros(*micros));
+        let id = InstanceId(u32::from(*vrid));
+        let config = Instance {
+            id,
+            vrid: u64::from(*vrid).try_into().unwrap(),
+            // Owners are masters at once.
+            priority: Priority::OWNER,
+            announce: Announce {
+                delay: Duration::ZERO,
+                ..instance(1).announce
+            },
+            ..instance(255)
+        };
+        instances.insert(id, config);
+        bench.router.handle(
+            Input::Configure {
+                global: global(),
+                instances: instances.clone(),
+                resume: BTreeMap::new(),
+            },
+            bench.now,
+        );
+        while bench.router.poll_timeout() == Some(bench.now) {
+            bench.router.handle(Input::Timer, bench.now);
+        }
+        bench.actions();
+    }
+    bench
+}
+
+#[test]
+fn adverts_that_are_due_within_four_milliseconds_leave_together_and_stay_together() {
+    let mut bench = masters(&[(1, 0), (2, 3_000), (3, 30_000)]);
+    // In tenths of a millisecond after the last start.
+    let expected = [
+        (9_670, vec![1, 2]),
+        (10_000, vec![3]),
+        (19_670, vec![1, 2]),
+        (20_000, vec![3]),
+    ];
+    assert_eq!(departures(&mut bench, 4), expected);
+}
+
+#[test]
+fn late_wake_up_moves_no_schedule() {
+    let mut bench = masters(&[(1, 0), (2, 30_000)]);
+    let due = bench.router.poll_timeout().unwrap();
+    bench.now = due.saturating_add(Duration::from_millis(25));
+    bench.router.handle(Input::Timer, bench.now);
+    bench.actions();
+    let second = due.saturating_add(Duration::from_millis(30));
+    assert_eq!(bench.router.poll_timeout(), Some(second));
+    bench.now = second;
+    bench.router.handle(Input::Timer, bench.now);
+    bench.actions();
+    let next = due.saturating_add(Duration::from_secs(1));
+    assert_eq!(bench.router.poll_timeout(), Some(next));
+}
