@@ -1,12 +1,14 @@
 //! `HTTP_GET` and `SSL_GET`: the request, the answer, and whether it is the one wanted.
 //!
 //! The request is keepalived's, byte for byte. The answer is read to its end, which is the end of the
-//! connection, or the end that the header tells: `Content-Length` bytes, or no body at all for status
-//! 204 and 304. (keepalived waits for the end of the connection in any case and so fails servers that
+//! connection, or the end that the header tells: `Content-Length` bytes, the last chunk, or no body at all
+//! for status 204 and 304. (keepalived waits for the end of the connection in any case and so fails servers that
 //! keep it open.) A body that ends before `Content-Length` is judged as it is.
 //!
 //! Wherever keepalived is narrow, more is accepted here: a longer header, lines that end in a bare LF,
 //! a status line without a reason, and field names in any case.
+
+mod chunks;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,6 +20,7 @@ use md5::{Digest as _, Md5};
 
 use crate::conversation::{Conversation, Outgoing, Progress};
 use crate::outcome::Failure;
+use chunks::Chunks;
 
 /// Longest response header in bytes. keepalived takes 4095.
 pub const MAX_HEADER: usize = 16 * 1024;
@@ -267,9 +270,11 @@ enum State {
     Header(Vec<u8>),
     Body {
         answer: Answer,
-        hash: Md5,
+        /// When the digest is of use.
+        hash: Option<Box<Md5>>,
         received: u64,
         length: Option<u64>,
+        chunks: Option<Chunks>,
     },
     Over,
 }
@@ -310,10 +315,10 @@ impl Fetch {
         let Some(status) = status_code(&header) else {
             return ControlFlow::Break(Err(Failure::NotHttp));
         };
-        let length = if matches!(status, 204 | 304) {
-            Some(0)
+        let (length, chunks) = if matches!(status, 204 | 304) {
+            (Some(0), None)
         } else {
-            content_length(&header)
+            framing(&header)
         };
         self.state = State::Body {
             answer: Answer {
@@ -324,9 +329,10 @@ impl Fetch {
                 missing: 0,
                 matches: None,
             },
-            hash: Md5::new(),
+            hash: (self.keep != Keep::Nothing).then(Box::default),
             received: 0,
             length,
+            chunks,
         };
         self.body(body)
     }
@@ -337,26 +343,34 @@ impl Fetch {
             hash,
             received,
             length,
+            chunks,
         } = &mut self.state
         else {
             return ControlFlow::Continue(());
         };
         let left = length.unwrap_or(u64::MAX).saturating_sub(*received);
-        let take = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let mut take = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let mut search = self.search.as_deref_mut();
+        let last_chunk = chunks.as_mut().and_then(|chunks| {
+            chunks.take(bytes, |content| {
+                if let Some(search) = &mut search {
+                    search.feed(content);
+                }
+            })
+        });
+        take = last_chunk.unwrap_or(take);
         let bytes = bytes.get(..take).unwrap_or_default();
-        match self.keep {
-            Keep::Nothing => {}
-            Keep::Digest => hash.update(bytes),
-            Keep::Body => {
-                hash.update(bytes);
-                answer.body.extend_from_slice(bytes);
-            }
-        }
-        if let Some(search) = &mut self.search {
+        if let Some(search) = search.filter(|_| chunks.is_none()) {
             search.feed(bytes);
         }
+        if let Some(hash) = hash {
+            hash.update(bytes);
+        }
+        if self.keep == Keep::Body {
+            answer.body.extend_from_slice(bytes);
+        }
         *received = received.saturating_add(u64::try_from(take).unwrap_or(u64::MAX));
-        if length.is_some_and(|length| *received >= length) {
+        if last_chunk.is_some() || length.is_some_and(|length| *received >= length) {
             return ControlFlow::Break(self.ended());
         }
         if *received > MAX_BODY {
@@ -394,11 +408,10 @@ impl Conversation for Fetch {
                 hash,
                 received,
                 length,
+                ..
             } => {
                 answer.missing = length.unwrap_or(received).saturating_sub(received);
-                if self.keep != Keep::Nothing {
-                    answer.digest = Some(hash.finalize().into());
-                }
+                answer.digest = hash.map(|hash| hash.finalize().into());
                 answer.matches = self.search.as_mut().map(|search| search.finish());
                 Ok(answer)
             }
@@ -456,24 +469,25 @@ fn status_code(header: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The value of `Content-Length`, unless the body is sent in chunks (RFC 9112 section 6.3).
-fn content_length(header: &[u8]) -> Option<u64> {
+/// How the body ends: after `Content-Length` bytes, or after its last chunk, or with the connection
+/// (RFC 9112 section 6.3).
+fn framing(header: &[u8]) -> (Option<u64>, Option<Chunks>) {
     let mut length = None;
     for line in header.split(|b| *b == b'\n').skip(1) {
         let Some(colon) = line.iter().position(|b| *b == b':') else {
             continue;
         };
         let (name, value) = line.split_at(colon);
+        let value = std::str::from_utf8(value.get(1..).unwrap_or_default()).unwrap_or_default();
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            return None;
+            let last = value.rsplit(',').next().unwrap_or_default().trim();
+            return (None, last.eq_ignore_ascii_case("chunked").then(Chunks::new));
         }
         if name.eq_ignore_ascii_case(b"content-length") && length.is_none() {
-            length = std::str::from_utf8(value.get(1..)?)
-                .ok()
-                .and_then(|text| text.trim().parse().ok());
+            length = value.trim().parse().ok();
         }
     }
-    length
+    (length, None)
 }
 
 #[cfg(test)]

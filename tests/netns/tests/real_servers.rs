@@ -28,7 +28,7 @@ http {
     root {dir}/www;
     ssl_certificate {dir}/site.pem;
     ssl_certificate_key {dir}/site.key;
-    server { listen 127.0.0.1:8080; server_name _; location = /chunked { gzip on; gzip_types *; gzip_min_length 0; alias {dir}/www/index.html; } }
+    server { listen 127.0.0.1:8080; server_name _; location = /chunked { ssi on; ssi_types *; alias {dir}/www/index.html; } }
     server { listen 127.0.0.1:8080; server_name b.test; return 203 'this is b\\n'; }
     server { listen 127.0.0.1:8442 ssl; ssl_protocols TLSv1.2; }
     server { listen 127.0.0.1:8443 ssl; ssl_protocols TLSv1.3; }
@@ -131,6 +131,11 @@ fn http_get_and_ssl_get_judge_nginx() {
         )
         + &service(17, 8442, &https("tls_compliant", ""))
         + &service(
+            19,
+            8080,
+            "HTTP_GET {\n http_protocol 1.1K\n url {\n path /chunked\n regex \"^<html>.*</html>$\"\n }\n}",
+        )
+        + &service(
             18,
             8080,
             "MISC_CHECK {\n misc_path \"/usr/bin/curl -sf http://127.0.0.1:8080/\"\n misc_timeout 3\n}",
@@ -200,6 +205,8 @@ fn genhash_agrees_with_the_distributions() {
         &["-p", "8080", "-u", "/", "-V", "b.test"],
         &["-p", "8080", "-u", "/", "-P", "1.0c"],
         &["-p", "8080", "-u", "/", "-P", "1.1"],
+        // In chunks, which are hashed as they come.
+        &["-p", "8080", "-u", "/chunked", "-P", "1.1"],
         &["-S", "-p", "8442", "-u", "/"],
         &[
             "--use-ssl",
@@ -225,7 +232,7 @@ fn genhash_agrees_with_the_distributions() {
     }
     digests.sort();
     digests.dedup();
-    assert_eq!(digests.len(), 4, "pages that differ");
+    assert_eq!(digests.len(), 5, "pages that differ");
 }
 
 #[test]

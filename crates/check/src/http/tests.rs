@@ -252,6 +252,24 @@ fn a_pattern_is_searched_in_the_body_only() {
 }
 
 #[test]
+fn a_body_in_chunks_ends_with_the_last_and_its_content_is_searched() {
+    let head = b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = b"5\r\nis up\r\n4\r\n now\r\n0\r\n\r\n";
+    for (text, expected) in [("^is up now$", Ok(())), ("^5", Err(Failure::NoMatch))] {
+        // The connection stays open: `ended` is not what ends it.
+        let mut patterns = Patterns::default();
+        let wanted = pattern(text, true);
+        patterns.add(&wanted);
+        let mut check = HttpCheck::new(&url(Some(wanted)), HttpVersion::V1_1, &patterns).unwrap();
+        assert!(check.received(head).is_continue());
+        assert_eq!(check.received(body), ControlFlow::Break(expected), "{text}");
+    }
+    // The digest is that of the bytes as they came.
+    let answer = fetch(&[head, body, b"of another answer"], Keep::Digest).unwrap();
+    assert_eq!(answer.digest, Some(Md5::digest(body).into()));
+}
+
+#[test]
 fn a_page_whose_pattern_is_not_compiled_fails() {
     let page = url(Some(pattern("x", true)));
     let check = HttpCheck::new(&page, HttpVersion::V1_0, &Patterns::default());
