@@ -337,6 +337,11 @@ impl Daemon {
                     self.engine.script_ended(checker, run, outcome, now);
                 }
             }
+            ToCheckerd::Number { file, number } => {
+                if self.phase == Phase::Working {
+                    self.engine.number(file, number, now);
+                }
+            }
             ToCheckerd::Mail(mail) => self.mailer.push(*mail, now),
             ToCheckerd::Stop => self.leave(now),
             ToCheckerd::Ping { nonce } => self.parent.send(&FromCheckerd::Pong { nonce })?,

@@ -146,6 +146,11 @@ impl Engine {
         self.checks.handle(Input::Reach { session, reach }, now);
     }
 
+    /// The number in a file.
+    pub(crate) fn number(&mut self, file: TrackerId, number: i32, now: Instant) {
+        self.checks.handle(Input::Number { file, number }, now);
+    }
+
     /// A program ended.
     pub(crate) fn script_ended(
         &mut self,
@@ -317,6 +322,7 @@ fn uses_tls(checker: &Checker) -> bool {
         | Probe::Udp(_)
         | Probe::Ping(_)
         | Probe::Bfd { .. }
+        | Probe::File(_)
         | Probe::Misc { .. } => false,
     }
 }

@@ -122,6 +122,7 @@ impl Intake {
             | Probe::Udp(_)
             | Probe::Ping(_)
             | Probe::Bfd { .. }
+            | Probe::File(_)
             | Probe::Misc { .. } => false,
         };
         if empty {

@@ -92,6 +92,8 @@ pub(crate) fn of_checker(
             let result = if up { "succeeded" } else { "failed" };
             &format!("BFD CHECK {name} {result} on service")
         }
+        // keepalived sends none for a file either.
+        (Probe::File(_), _) => return None,
         (Probe::Misc { .. }, true) => "MISC CHECK succeeded on service",
         (Probe::Misc { .. }, false) => "MISC CHECK failed on service",
     };

@@ -5,6 +5,7 @@
 mod load;
 mod scripts;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::io;
@@ -18,10 +19,12 @@ use kr_check::{Configuration, Rng};
 use kr_config::ids::IdAllocator;
 use kr_config::typed::Config;
 use kr_event::{Clock, EventLoop, Ready, Signals};
+use kr_host::files::Files;
 use kr_log::{Detail, Settings};
 use kr_model::check::Probe;
 use kr_model::script::ScriptOutcome;
-use kr_model::{Generation, Instant};
+use kr_model::track::TrackerSource;
+use kr_model::{Generation, Instant, TrackerId};
 use mio::{Interest, Token};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -36,6 +39,7 @@ use scripts::Scripts;
 
 const SIGNALS: Token = Token(1);
 const LISTENER: Token = Token(2);
+const FILES: Token = Token(3);
 const FIRST_CLIENT_TOKEN: usize = 16;
 /// Tokens from here on belong to checks ...
 const FIRST_PROBE_TOKEN: usize = FIRST_CLIENT_TOKEN + MOST_CLIENTS;
@@ -144,6 +148,10 @@ struct Alone<'o> {
     scripts: Scripts,
     listener: Option<Listener>,
     directory: Directory,
+    /// Of `FILE_CHECK`s.
+    files: Files,
+    /// They may have changed more often than was read.
+    more_files: bool,
 }
 
 impl<'o> Alone<'o> {
@@ -184,6 +192,8 @@ impl<'o> Alone<'o> {
             scripts: Scripts::new(FIRST_SCRIPT_TOKEN),
             listener,
             directory: Directory::default(),
+            files: Files::default(),
+            more_files: false,
             generation: 0,
             config: config.clone(),
         };
@@ -207,10 +217,12 @@ impl<'o> Alone<'o> {
                         return Ok(false);
                     }
                 }
+                FILES => self.more_files = true,
                 LISTENER => self.listener.iter_mut().for_each(Listener::knocked),
                 Token(token) => self.ready(token, ready, now),
             }
         }
+        self.follow_files(now);
         self.engine.pass(now);
         self.carry_out(now);
         self.scripts.handle_timeout(now);
@@ -225,6 +237,8 @@ impl<'o> Alone<'o> {
         let all = [
             self.engine.poll_timeout(),
             self.scripts.poll_timeout(),
+            self.files.poll_timeout(),
+            self.more_files.then_some(Instant::ZERO),
             listener,
         ];
         all.into_iter().flatten().min()
@@ -255,6 +269,44 @@ impl<'o> Alone<'o> {
                 // There is no table to keep and no successor.
                 Request::Verdict { .. } | Request::Snapshot(_) => {}
             }
+        }
+    }
+
+    /// Reads files that changed.
+    fn follow_files(&mut self, now: Instant) {
+        let mut values = Vec::new();
+        if self.more_files {
+            (values, self.more_files) = self.files.handle_ready(now);
+        }
+        values.extend(self.files.handle_timeout(now));
+        for new in values {
+            self.engine.number(new.tracker, new.value, now);
+        }
+    }
+
+    /// Follows the files of the configuration. The parent of keepalived-rs writes `init_file`; this program
+    /// changes nothing.
+    fn replace_files(&mut self, now: Instant) {
+        let files = self.config.trackers.iter().filter_map(|(id, entry)| {
+            if let TrackerSource::File(file) = &entry.source {
+                Some((*id, file.path.clone()))
+            } else {
+                None
+            }
+        });
+        let files: BTreeMap<TrackerId, PathBuf> = files.collect();
+        let ids: Vec<TrackerId> = files.keys().copied().collect();
+        let before = self.files.descriptor().is_some();
+        self.files.replace(files, now);
+        if let Some(descriptor) = self.files.descriptor().filter(|_| !before)
+            && let Err(error) = self
+                .events
+                .register_for(descriptor, FILES, Interest::READABLE)
+        {
+            log::error!("files cannot be watched: {error}");
+        }
+        for id in ids {
+            self.engine.number(id, self.files.value(id), now);
         }
     }
 
@@ -315,5 +367,6 @@ impl<'o> Alone<'o> {
         self.engine
             .configure(config.checker.clone(), configuration, now);
         self.config = config;
+        self.replace_files(now);
     }
 }

@@ -296,3 +296,26 @@ fn a_body_must_match_its_regex() {
     alone.until("up again", up);
     assert!(!alone.process.log().contains("panicked"));
 }
+
+#[test]
+fn a_file_check_follows_its_file_without_a_parent() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = directory.path().join("load");
+    fs::write(&file, "0\n").unwrap();
+    let blocks = format!(
+        "track_file load {{\nfile {}\ninit_file 9 overwrite\n}}\n",
+        file.display()
+    );
+    let check = "FILE_CHECK {\ntrack_file load\nweight 0\n}";
+    let server = ([192, 0, 2, 9], 80).into();
+    let alone = Alone::start(&(blocks + &pool(&[(server, check)])));
+    let up = |alone: &Alone| alone.status()["real_servers"][0]["up"].as_bool();
+    alone.until("up", |alone| up(alone) == Some(true));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "0\n", "left as it is");
+    fs::write(&file, "5\n").unwrap();
+    alone.until_log("failed: file load holds 5; now down");
+    assert_eq!(up(&alone), Some(false));
+    fs::remove_file(&file).unwrap();
+    alone.until("up again", |alone| up(alone) == Some(true));
+}

@@ -8,7 +8,8 @@
 //! * A fault of this host ([`Outcome::Unable`]) is no result: tried again after `delay_loop`.
 //! * At most `limit` attempts run at a time. Whoever is due first starts first, so overload makes every
 //!   check later by the same amount instead of starving some.
-//! * A `BFD_CHECK` never runs: it follows what is said of its session ([`Input::Reach`]).
+//! * A `BFD_CHECK` and a `FILE_CHECK` never run: they follow what is said of their session or file
+//!   ([`Input::Reach`], [`Input::Number`]).
 //! * A checker whose id is in the next configuration too keeps its health and its due time.
 //! * With `checker_share`, identical checkers run once ([`share`]).
 
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kr_model::bfd::Reach;
-use kr_model::check::{Checker, CheckerSnapshot, Probe};
+use kr_model::check::{Checker, CheckerSnapshot, FileVerdict, Probe};
 use kr_model::rng::Rng;
 use kr_model::script::ScriptOutcome;
 use kr_model::units::Weight;
@@ -120,6 +121,7 @@ impl Checks {
             Input::Announce => self.announce(),
             Input::Suspend(checkers) => self.suspend(&checkers, now),
             Input::Reach { session, reach } => self.reach(session, reach, now),
+            Input::Number { file, number } => self.number(file, number, now),
             Input::Tick => {}
         }
         self.expire_answers(now);
@@ -178,7 +180,7 @@ impl Checks {
             })),
             Probe::Udp(probe) => Some(Attempt::Datagram(DatagramAttempt::Udp(probe))),
             Probe::Ping(connection) => Some(Attempt::Datagram(DatagramAttempt::Ping(connection))),
-            Probe::Bfd { .. } | Probe::Misc { .. } => None,
+            Probe::Bfd { .. } | Probe::File(_) | Probe::Misc { .. } => None,
         }
     }
 
@@ -348,6 +350,26 @@ impl Checks {
         }
     }
 
+    /// Takes the number in a file: there are no retries.
+    fn number(&mut self, file: TrackerId, number: i32, now: Instant) {
+        let followers = self.entries.iter().filter_map(|(id, entry)| {
+            let Probe::File(probe) = &entry.config.probe else {
+                return None;
+            };
+            let result = match probe.judge(number) {
+                FileVerdict::Good(weight) => Ok(weight),
+                FileVerdict::Bad => Err(Failure::Number {
+                    file: probe.name.clone(),
+                    number,
+                }),
+            };
+            (probe.file == file).then_some((*id, result))
+        });
+        for (id, result) in followers.collect::<Vec<_>>() {
+            self.result(id, result, now);
+        }
+    }
+
     fn announce(&mut self) {
         for entry in self.entries.values().filter(|entry| entry.health.has_run) {
             self.actions.push_back(Action::Verdict {
@@ -385,6 +407,7 @@ impl Checks {
                 | Probe::Dns { .. }
                 | Probe::Udp(_)
                 | Probe::Bfd { .. }
+                | Probe::File(_)
                 | Probe::Ping(_) => (Action::Start { checker: id, run }, None),
             };
             entry.slot = Slot::Running {

@@ -104,6 +104,13 @@ pub enum Failure {
     Local(LocalFault),
     /// This BFD session is not up.
     SessionDown(String),
+    /// The number in a file is a failure.
+    Number {
+        /// Name of the `track_file`.
+        file: String,
+        /// The number.
+        number: i32,
+    },
     /// A program ended with this code.
     Exit(u8),
     /// A program was ended by this signal, which was not ours.
@@ -208,6 +215,7 @@ impl fmt::Display for Failure {
             Self::NoAddress => f.write_str("no address was found for its name"),
             Self::Local(fault) => fault.fmt(f),
             Self::SessionDown(name) => write!(f, "BFD session {name} is not up"),
+            Self::Number { file, number } => write!(f, "file {file} holds {number}"),
             Self::Exit(code) => write!(f, "exit code {code}"),
             Self::Signal(number) => write!(f, "ended by signal {number}"),
             Self::ScriptTimeout(after) => write!(f, "still running after {}", Seconds(*after)),

@@ -63,7 +63,13 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Co
     let sessions = bfd_ids(previous, allocator, &new);
     let virtual_servers = virtual_server_ids(previous, allocator, &new);
     let real_servers = real_server_ids(previous, allocator, &new, &virtual_servers);
+    let trackers = tracker_ids(previous, allocator, &new, &scripts);
     for entry in new.checkers.values_mut() {
+        if let Probe::File(probe) = &mut entry.checker.probe
+            && let Some(id) = trackers.get(&probe.file)
+        {
+            probe.file = *id;
+        }
         if let Probe::Bfd { session, .. } = &mut entry.checker.probe
             && let Some(id) = sessions.get(session)
         {
@@ -71,7 +77,6 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Co
         }
     }
     let checkers = checker_ids(previous, allocator, &new, &real_servers, &scripts);
-    let trackers = tracker_ids(previous, allocator, &new, &scripts);
     // A group has the number of its first member.
     let groups: BTreeMap<GroupId, GroupId> = instances
         .iter()
@@ -364,10 +369,11 @@ fn checker_ids(
     ids
 }
 
-/// Equal in what is checked; the time limit of a program may change.
+/// Equal in what is checked; the time limit of a program may change, and what the number in a file means.
 fn same_check(old: &Probe, new: &Probe) -> bool {
     match (old, new) {
         (Probe::Misc { dynamic: old, .. }, Probe::Misc { dynamic: new, .. }) => old == new,
+        (Probe::File(old), Probe::File(new)) => old.file == new.file,
         (old, new) => old == new,
     }
 }

@@ -60,7 +60,7 @@ impl Checker {
                     .collect()
             }
             // Neither ports nor marks there.
-            Probe::Ping(_) | Probe::Bfd { .. } | Probe::Misc { .. } => Vec::new(),
+            Probe::Ping(_) | Probe::Bfd { .. } | Probe::File(_) | Probe::Misc { .. } => Vec::new(),
         }
     }
 
@@ -121,6 +121,8 @@ pub enum Probe {
         /// Its name, for logs.
         name: String,
     },
+    /// `FILE_CHECK`: the number in a file, which the parent reads.
+    File(FileProbe),
     /// `MISC_CHECK`: a program of the operator, run by the parent.
     Misc {
         /// `misc_dynamic`: exit codes 2 to 255 set the weight to the code less 2.
@@ -143,9 +145,57 @@ impl Probe {
             Self::Udp(_) => "UDP_CHECK",
             Self::Ping(_) => "PING_CHECK",
             Self::Bfd { .. } => "BFD_CHECK",
+            Self::File(_) => "FILE_CHECK",
             Self::Misc { .. } => "MISC_CHECK",
         }
     }
+}
+
+/// `FILE_CHECK`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileProbe {
+    /// The `track_file`.
+    pub file: TrackerId,
+    /// Its name, for logs.
+    pub name: String,
+    /// 0: another number than 0 in the file is a failure. Otherwise number times weight is added to the weight of
+    /// the server.
+    pub weight: i32,
+    /// With weight 0, a 0 in the file is the failure; else the sign of the number is turned round.
+    pub reverse: bool,
+    /// `weight` of the server, to add to.
+    pub server_weight: Weight,
+}
+
+impl FileProbe {
+    /// What a number in the file means.
+    #[must_use]
+    pub fn judge(&self, number: i32) -> FileVerdict {
+        if self.weight == 0 {
+            return if (number != 0) == self.reverse {
+                FileVerdict::Good(None)
+            } else {
+                FileVerdict::Bad
+            };
+        }
+        let product = i64::from(number).saturating_mul(i64::from(self.weight));
+        let added = if self.reverse { -product } else { product };
+        if added <= i64::from(i32::MIN) {
+            return FileVerdict::Bad;
+        }
+        let sum = i64::from(self.server_weight.get()).saturating_add(added);
+        let sum = u64::try_from(sum.clamp(0, i64::from(i32::MAX))).unwrap_or_default();
+        FileVerdict::Good(Weight::try_from(sum).ok())
+    }
+}
+
+/// What the number in a file means for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileVerdict {
+    /// It is fine, with this weight or its own.
+    Good(Option<Weight>),
+    /// It is not.
+    Bad,
 }
 
 /// `UDP_CHECK`.

@@ -152,6 +152,10 @@ fn checker(
             }
         }
         Probe::Bfd { name, .. } => text.value("BFD Instance", name),
+        Probe::File(file) => {
+            text.value("Track file", &file.name);
+            text.value("Weight", file.weight);
+        }
         Probe::Misc { timeout, .. } => {
             text.optional("Script", command(data.config, entry.script));
             text.value("Script timeout", Seconds(*timeout));

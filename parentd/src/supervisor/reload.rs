@@ -162,6 +162,7 @@ impl Supervisor {
         for message in transfer::to_checkerd(&self.config, self.generation, resume) {
             self.checkerd.send(&message);
         }
+        self.tell_numbers();
     }
 
     pub(super) fn transfer_to_ipvsd(&mut self, resume: bool) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kr_ipc::edge::parentd_checkerd::ToCheckerd;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::TrackerId;
 use kr_model::script::ScriptOutcome;
@@ -75,6 +76,22 @@ impl Supervisor {
             Some(outcome) => log::info!("{matter}: it {}", words(outcome)),
         }
         self.vrrpd.send(&ToVrrpd::TrackerState { tracker, state });
+        self.tell_number(tracker, state);
+    }
+
+    /// Tells the checker process what is in the files that it may follow, after their configuration.
+    pub(super) fn tell_numbers(&mut self) {
+        let trackers = self.config.trackers.iter();
+        let states = trackers.map(|(id, entry)| (*id, self.tracking.state(*id, &entry.source)));
+        for (tracker, state) in states.collect::<Vec<_>>() {
+            self.tell_number(tracker, state);
+        }
+    }
+
+    fn tell_number(&mut self, file: TrackerId, state: TrackerState) {
+        if let TrackerState::Value(number) = state {
+            self.checkerd.send(&ToCheckerd::Number { file, number });
+        }
     }
 }
 

@@ -57,7 +57,7 @@ impl Slot {
     /// What a checker starts with that would run at `at`.
     pub(super) const fn first(probe: &Probe, at: Instant) -> Self {
         match probe {
-            Probe::Bfd { .. } => Self::Told,
+            Probe::Bfd { .. } | Probe::File(_) => Self::Told,
             Probe::Tcp(_)
             | Probe::Http(_)
             | Probe::Smtp { .. }
@@ -143,6 +143,7 @@ impl Entry {
                 | Probe::Udp(_)
                 | Probe::Ping(_)
                 | Probe::Bfd { .. }
+                | Probe::File(_)
                 | Probe::Misc { .. },
                 _,
             ) => None,
@@ -204,6 +205,7 @@ pub(super) fn steps(probe: &Probe) -> u16 {
         | Probe::Udp(_)
         | Probe::Ping(_)
         | Probe::Bfd { .. }
+        | Probe::File(_)
         | Probe::Misc { .. } => 1,
     }
 }
@@ -223,6 +225,7 @@ pub(super) fn delay(config: &Checker, effect: Effect) -> Duration {
         | Probe::Udp(_)
         | Probe::Ping(_)
         | Probe::Bfd { .. }
+        | Probe::File(_)
         | Probe::Misc { .. } => None,
     };
     match effect.wait {

@@ -180,6 +180,6 @@ fn target(probe: &Probe) -> Option<SocketAddr> {
         | Probe::Udp(UdpProbe { connection, .. })
         | Probe::Ping(connection) => Some(connection.target),
         Probe::Smtp { hosts, .. } => hosts.first().map(|host| host.target),
-        Probe::Misc { .. } | Probe::Bfd { .. } => None,
+        Probe::Misc { .. } | Probe::Bfd { .. } | Probe::File(_) => None,
     }
 }

@@ -45,6 +45,13 @@ pub enum Input {
         /// Whether its neighbour is reached.
         reach: Reach,
     },
+    /// The number in a file that is followed.
+    Number {
+        /// The `track_file`.
+        file: TrackerId,
+        /// The number.
+        number: i32,
+    },
     /// Say the verdict of every checker that has one: somebody new listens.
     Announce,
     /// Only these do not run (`ha_suspend`); they keep the state that they have.

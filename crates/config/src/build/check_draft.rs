@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kr_model::ScriptId;
 use kr_model::check::{ExpectedReply, HttpVersion, StatusRange};
 use kr_model::lvs::Forwarding;
 use kr_model::units::{IfName, Port, Weight};
+use kr_model::{ScriptId, TrackerId};
 
 use crate::source::Span;
 use crate::tree::{Statement, Word};
@@ -123,6 +123,12 @@ pub(super) enum CheckKind {
     Ping,
     Bfd {
         name: Word,
+    },
+    File {
+        file: TrackerId,
+        name: String,
+        weight: i32,
+        reverse: bool,
     },
     Misc {
         script: ScriptId,

@@ -81,6 +81,7 @@ impl Build<'_> {
             "PING_CHECK" => Some(self.ping_check(statement)),
             "MISC_CHECK" => self.misc_check(statement),
             "BFD_CHECK" => self.bfd_check(statement),
+            "FILE_CHECK" => self.file_check(statement),
             _ => None,
         }
     }

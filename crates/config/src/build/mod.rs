@@ -10,6 +10,7 @@ mod check_draft;
 mod checker;
 mod datagram_check;
 mod fifo;
+mod file_check;
 mod finding;
 mod forwarding;
 mod garp_group;

@@ -10,7 +10,6 @@ use crate::tree::Statement;
 
 use super::Build;
 use super::check_draft::{CheckerDraft, Inherited};
-use super::finding::warning;
 use super::value::set;
 use super::walk::{Context, Seen};
 
@@ -61,7 +60,6 @@ impl Build<'_> {
             checkers: Vec::new(),
         };
         let mut seen = Seen::default();
-        let mut planned = None;
         for line in statement.block.iter().flat_map(|block| &block.statements) {
             let Some(keyword) = self.accept(&REAL_SERVER, &mut seen, line) else {
                 continue;
@@ -73,23 +71,15 @@ impl Build<'_> {
                 "notify_up" => set(&mut draft.notify_up, self.script(line)),
                 "notify_down" => set(&mut draft.notify_down, self.script(line)),
                 "TCP_CHECK" | "HTTP_GET" | "SSL_GET" | "SMTP_CHECK" | "DNS_CHECK" | "UDP_CHECK"
-                | "PING_CHECK" | "MISC_CHECK" | "BFD_CHECK" => {
+                | "PING_CHECK" | "MISC_CHECK" | "BFD_CHECK" | "FILE_CHECK" => {
                     draft.checkers.extend(self.checker(line));
                 }
-                "FILE_CHECK" => planned = Some(line),
                 name => {
                     if !self.inherited_setting(&mut draft.settings, name, line, 0) {
                         self.unbuilt(keyword, line);
                     }
                 }
             }
-        }
-        if let Some(line) = planned.filter(|_| draft.checkers.is_empty()) {
-            let name = &line.keyword.text;
-            self.report(
-                warning(line.keyword.span, format!("real server {ip} counts as ALWAYS UP: `{name}` does not run yet and it has no other checker"))
-                    .help("add a TCP_CHECK, or a MISC_CHECK with a program of your own"),
-            );
         }
         Some(draft)
     }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use kr_model::check::{
-    Checker, Connection, HttpProbe, HttpVersion, Probe, Timing, TlsOptions, UdpProbe, Url,
+    Checker, Connection, FileProbe, HttpProbe, HttpVersion, Probe, Timing, TlsOptions, UdpProbe,
+    Url,
 };
 use kr_model::lvs::{CheckerBinding, Forwarding, Protocol, RealServer, server_label};
 use kr_model::units::{Port, Weight};
@@ -165,9 +166,11 @@ impl Build<'_> {
             }
             CheckKind::Http(_) => (1, Duration::from_secs(3)),
             CheckKind::Dns { .. } => (3, delay_loop),
-            CheckKind::Bfd { .. } | CheckKind::Misc { .. } => (0, Duration::from_secs(1)),
+            CheckKind::Bfd { .. } | CheckKind::File { .. } | CheckKind::Misc { .. } => {
+                (0, Duration::from_secs(1))
+            }
         };
-        let timing = Timing {
+        let mut timing = Timing {
             delay_loop,
             retry: own.retry.or(above.retry).unwrap_or(default_retry),
             delay_before_retry: own
@@ -176,7 +179,7 @@ impl Build<'_> {
                 .unwrap_or(default_delay),
             warmup: own.warmup.or(above.warmup).unwrap_or(delay_loop),
         };
-        let alpha = own.alpha.or(above.alpha).unwrap_or(false);
+        let mut alpha = own.alpha.or(above.alpha).unwrap_or(false);
         let log_all_failures = own.log_all_failures.unwrap_or(globals.log_all_failures);
         let mut script = None;
         let probe = match draft.kind {
@@ -231,6 +234,23 @@ impl Build<'_> {
                 Probe::Ping(self.portless_connection(server, draft.at, &connection)?)
             }
             CheckKind::Bfd { name } => self.followed_session(config, &name)?,
+            CheckKind::File {
+                file,
+                name,
+                weight,
+                reverse,
+            } => {
+                // What it says is known at once.
+                alpha = false;
+                timing.retry = 0;
+                Probe::File(FileProbe {
+                    file,
+                    name,
+                    weight,
+                    reverse,
+                    server_weight: server.settings.weight.unwrap_or(Weight::ONE),
+                })
+            }
             CheckKind::Misc {
                 script: program,
                 timeout,

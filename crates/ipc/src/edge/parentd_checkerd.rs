@@ -36,6 +36,14 @@ pub enum ToCheckerd {
         /// How it ended.
         outcome: ScriptOutcome,
     },
+    /// The number in a file that a `FILE_CHECK` of the configuration in force follows: of each after the
+    /// commit, and at every change. Of other files it means nothing.
+    Number {
+        /// The `track_file`.
+        file: TrackerId,
+        /// The number.
+        number: i32,
+    },
     /// Deliver this mail.
     Mail(Box<Mail>),
     /// Deliver the mail that waits, then exit.

@@ -2,6 +2,7 @@
 
 use kr_model::TrackerId;
 use kr_model::bfd::Reach;
+use kr_model::check::FileProbe;
 
 use super::*;
 
@@ -84,4 +85,60 @@ fn a_successor_keeps_the_state_until_it_is_told() {
         verdicts(&told(&mut second, 7, Reach::Up)),
         [(1, true, None)]
     );
+}
+
+/// A `FILE_CHECK` of file 7 on a server of weight 10.
+fn file(id: u32, weight: i32, reverse: bool) -> Checker {
+    checker(
+        id,
+        Probe::File(FileProbe {
+            file: TrackerId(7),
+            name: "load".to_owned(),
+            weight,
+            reverse,
+            server_weight: Weight::try_from(10).unwrap(),
+        }),
+    )
+}
+
+fn number(checks: &mut Checks, number: i32) -> Vec<Action> {
+    let file = TrackerId(7);
+    checks.handle(Input::Number { file, number }, at(1_000));
+    actions(checks)
+}
+
+#[test]
+fn the_number_in_a_file_is_a_verdict_or_changes_the_weight() {
+    for (weight, reverse, value, up, expected) in [
+        (0, false, 0, true, None),
+        (0, false, -1, false, None),
+        (0, true, 0, false, None),
+        (0, true, 5, true, None),
+        (1, false, 5, true, Some(15)),
+        (-2, false, 3, true, Some(4)),
+        (2, true, 3, true, Some(4)),
+        (-2, false, 6, true, Some(0)),
+        (1, false, i32::MAX, true, Some(i32::MAX.unsigned_abs())),
+        (1, false, i32::MIN, false, None),
+        (i32::MAX, true, i32::MAX, false, None),
+    ] {
+        let mut checks = configured(&[file(1, weight, reverse)]);
+        assert_eq!(checks.poll_timeout(), None);
+        let did = verdicts(&number(&mut checks, value));
+        assert_eq!(did, [(1, up, expected)], "{weight} {reverse} {value}");
+    }
+}
+
+#[test]
+fn a_failure_names_the_file_and_an_equal_number_is_no_news() {
+    let mut checks = configured(&[file(1, 0, false)]);
+    let down = number(&mut checks, 3);
+    let said = down.iter().find_map(|action| match action {
+        Action::Log { event, .. } => Some(event.to_string()),
+        _ => None,
+    });
+    let text = "failed: file load holds 3; now down";
+    assert_eq!(said.as_deref(), Some(text));
+    assert_eq!(verdicts(&number(&mut checks, 3)), []);
+    assert_eq!(verdicts(&number(&mut checks, 0)), [(1, true, None)]);
 }

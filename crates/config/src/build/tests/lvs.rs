@@ -437,20 +437,6 @@ fn udp_check_takes_bytes_and_lengths() {
 }
 
 #[test]
-fn a_server_whose_only_checker_is_not_built_is_said_to_be_always_up() {
-    let found = messages(&server_with("FILE_CHECK {\n}"));
-    assert_eq!(
-        found[0],
-        "`FILE_CHECK` is known but not supported yet: it has no effect"
-    );
-    assert!(found[1].contains("ALWAYS UP"), "{found:?}");
-    assert_eq!(
-        messages(&server_with("FILE_CHECK {\n}\nTCP_CHECK {\n}")).len(),
-        1
-    );
-}
-
-#[test]
 fn refused_keywords_name_the_right_one() {
     let found = loaded(&server_with("lb_kind NAT"));
     assert_eq!(found.diagnostics[0].message, "`lb_kind` is not accepted");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kr_model::TrackerId;
+use kr_model::check::Probe;
 use kr_model::track::{
     ArgumentMatch, FileTracker, InitFile, ProcessPattern, ProcessTracker, ScriptTracker, Tracked,
     TrackerSource,
@@ -291,4 +292,64 @@ fn tracked_objects_keep_their_ids_and_the_lines_follow() {
         followed(&new),
         owned([(0, "script"), (3, "/run/c"), (1, "/run/a")])
     );
+}
+
+#[test]
+fn a_file_check_takes_over_or_replaces_the_weight_of_its_file() {
+    let text = |lines: &str, server: &str| {
+        let check = format!("{server}\nretry 3\nalpha\nFILE_CHECK {{\n{lines}\n}}");
+        let file = "track_file load {\n file /run/load\n weight 3 reverse\n}\n";
+        format!("{file}{}", server_with(&check))
+    };
+    let probe = |lines: &str| {
+        let config = clean(&text(lines, "weight 7"));
+        let entry = config.checkers.into_values().next().unwrap();
+        assert_eq!(
+            (entry.checker.alpha, entry.checker.timing.retry),
+            (false, 0)
+        );
+        let Probe::File(probe) = entry.checker.probe else {
+            panic!("another check");
+        };
+        assert_eq!(probe.server_weight.get(), 7);
+        assert!(config.trackers.contains_key(&probe.file));
+        (probe.weight, probe.reverse)
+    };
+    assert_eq!(probe("track_file load"), (3, true));
+    assert_eq!(probe("track_file load\nweight -300"), (-300, true));
+    assert_eq!(probe("track_file load\nweight 0 noreverse"), (0, false));
+    for (lines, message) in [
+        ("", "this FILE_CHECK has no track_file and is left out"),
+        ("track_file other", "there is no track_file `other`"),
+        ("track_file load\nweight x", "`x` is no weight"),
+    ] {
+        let found = messages(&text(lines, ""));
+        assert!(found.contains(&message.to_owned()), "{found:?}");
+    }
+}
+
+#[test]
+fn a_file_check_keeps_its_id_when_weights_change_and_follows_its_file() {
+    use crate::ids::{IdAllocator, adopt};
+    let text = |first: &str, weight: u32| {
+        format!(
+            "{first}track_file load {{\n file /run/load\n}}\n{}",
+            server_with(&format!(
+                "weight {weight}\nFILE_CHECK {{\ntrack_file load\nweight {weight}\n}}"
+            ))
+        )
+    };
+    let mut ids = IdAllocator::default();
+    let old = adopt(None, &mut ids, clean(&text("", 1)));
+    let other = "track_file other {\n file /run/other\n}\n";
+    let new = loaded(&text(other, 2)).config.unwrap();
+    let new = adopt(Some(&old), &mut ids, new);
+    let followed = |config: &Config| {
+        let (id, entry) = config.checkers.first_key_value().unwrap();
+        let Probe::File(probe) = &entry.checker.probe else {
+            panic!("another check");
+        };
+        (*id, config.trackers[&probe.file].name.clone())
+    };
+    assert_eq!(followed(&old), followed(&new));
 }

@@ -1,6 +1,6 @@
 //! Health checkers.
 
-use super::{Block, Keyword, MANY, NO_PASSWORD, NO_PATTERN_STACK, PLANNED, SUPPORTED, keywords};
+use super::{Block, Keyword, MANY, NO_PASSWORD, NO_PATTERN_STACK, SUPPORTED, keywords};
 
 keywords! {
     CHECK:
@@ -197,10 +197,10 @@ keywords! {
         "Down until the session is up for the first time.";
     }
     in FileCheck {
-    PLANNED (0, MANY) "track_file" "track_file NAME" ["required"] ["declared earlier in the file"]
-        "track_file to follow.";
-    PLANNED (0, MANY) "weight" "weight INT [reverse|noreverse]" ["weight of the track_file (1)"] ["-2147483647..2147483647"]
-        "0: non-zero content is a failure (reverse: zero is).";
+    SUPPORTED (1, 1) "track_file" "track_file NAME" ["required"] ["a track_file block"]
+        "track_file to follow. There are no retries, and its first number counts at once.";
+    SUPPORTED (1, 2) "weight" "weight INT [reverse|noreverse]" ["weight of the track_file (1)"] ["-2147483647..2147483647"]
+        "0: another number than 0 is a failure (reverse: 0 is). Otherwise number times weight (negated by reverse) is added to the weight of the server; -2147483648 or less is a failure.";
     }
     in Ssl {
     NO_PASSWORD (0, MANY) "password" "password STRING" ["none"] [""]

@@ -1,6 +1,6 @@
 //! Virtual servers, their groups and real servers.
 
-use super::{Block, Keyword, MANY, NEVER_HAD_EFFECT, NO_SNMP, PLANNED, SUPPORTED, keywords};
+use super::{Block, Keyword, MANY, NEVER_HAD_EFFECT, NO_SNMP, SUPPORTED, keywords};
 
 keywords! {
     LVS:
@@ -207,7 +207,7 @@ keywords! {
         "ICMP echo through an unprivileged ICMP socket.";
     SUPPORTED (0, 0) "BFD_CHECK" "BFD_CHECK { name BFD_INSTANCE }" ["no checker = always up"] ["any number, any mix, per real server"]
         "Follows the state of a bfd_instance. All checkers of a real server must be up for it to be up.";
-    PLANNED (0, MANY) "FILE_CHECK" "FILE_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
+    SUPPORTED (0, 0) "FILE_CHECK" "FILE_CHECK { }" ["no checker = always up"] ["any number, any mix, per real server"]
         "Follows the integer in a track_file, as fault or as weight adjustment.";
     }
 }
