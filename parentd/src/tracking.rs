@@ -41,6 +41,24 @@ pub(crate) enum Step {
     },
 }
 
+/// What dumps show of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Its state.
+    pub(crate) state: TrackerState,
+    /// How many processes it counts.
+    pub(crate) processes: u32,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            state: TrackerState::Pending,
+            processes: 0,
+        }
+    }
+}
+
 /// Everything that is tracked.
 #[derive(Debug)]
 pub(crate) struct Tracking {
@@ -115,6 +133,21 @@ impl Tracking {
             TrackerSource::File(_) => TrackerState::Value(self.files.value(id)),
             TrackerSource::Process(_) => self.processes.state(id),
         }
+    }
+
+    /// What dumps show.
+    pub(crate) fn shown(
+        &self,
+        trackers: &BTreeMap<TrackerId, TrackerEntry>,
+    ) -> BTreeMap<TrackerId, Shown> {
+        let shown = |(id, entry): (&TrackerId, &TrackerEntry)| {
+            let shown = Shown {
+                state: self.state(*id, &entry.source),
+                processes: self.processes.count(*id),
+            };
+            (*id, shown)
+        };
+        trackers.iter().map(shown).collect()
     }
 
     /// A run ended, or could not be started.

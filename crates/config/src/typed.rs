@@ -10,7 +10,7 @@ use kr_model::route::Route;
 use kr_model::rule::Rule;
 use kr_model::script::Script;
 use kr_model::track::TrackerSource;
-use kr_model::vrrp::{Instance, VirtualAddress, VrrpGlobal};
+use kr_model::vrrp::{Cause, Instance, VirtualAddress, VrrpGlobal};
 use kr_model::{
     CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
 };
@@ -44,6 +44,17 @@ pub struct Config {
     pub trackers: BTreeMap<TrackerId, TrackerEntry>,
     /// Programs that any of them names; equal ones are one.
     pub scripts: BTreeMap<ScriptId, Script>,
+}
+
+impl Config {
+    /// Name of the tracked object that a change of state is about.
+    #[must_use]
+    pub fn tracked_by(&self, cause: Cause) -> Option<&str> {
+        let id = cause.tracker()?;
+        let session = self.bfd.get(&id).map(|entry| &entry.session.name);
+        let tracker = self.trackers.get(&id).map(|entry| &entry.name);
+        session.or(tracker).map(String::as_str)
+    }
 }
 
 /// An instance with what only the parent may know of it.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::dump::Data;
 use crate::dump::text::Moment;
+use crate::dump::track;
 use crate::dump::vrrp::{address_line, command};
 
 /// The whole text.
@@ -32,7 +33,7 @@ pub(super) fn text(data: &Data<'_>) -> String {
         .collect();
     match data.config.global.dumps.json {
         JsonVersion::One => Value::from(instances),
-        JsonVersion::Two => json!({"vrrp": instances, "track_process": []}),
+        JsonVersion::Two => json!({"vrrp": instances, "track_process": track::processes(data)}),
     }
     .to_string()
 }
@@ -46,6 +47,7 @@ fn instance_data(
     let mut data = settings(&entry.instance);
     if let Value::Object(fields) = &mut data {
         fields.extend(state(&entry.instance, snapshot, moment));
+        fields.extend(track::fields(config, &entry.instance));
         fields.insert("smtp_alert".to_owned(), Value::from(entry.mail));
         fields.insert("strict_mode".to_owned(), Value::from(entry.strict));
         fields.insert("vroutes".to_owned(), lines(&entry.routes));
@@ -125,9 +127,6 @@ fn settings(instance: &Instance) -> Value {
         },
         "vips": lines(&instance.addresses),
         "evips": lines(&instance.excluded),
-        "track_ifp": [],
-        "track_script": [],
-        "track_process": [],
         "auth_type": auth_type,
     });
     if let (Value::Object(fields), Some(masked)) = (&mut data, auth_data) {

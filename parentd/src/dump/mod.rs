@@ -9,13 +9,14 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod text;
+mod track;
 mod vrrp;
 
 use std::collections::BTreeMap;
 
 use kr_config::typed::Config;
 use kr_model::vrrp::{Counters, Snapshot};
-use kr_model::{Generation, InstanceId, Instant};
+use kr_model::{Generation, InstanceId, Instant, TrackerId};
 use kr_sys::privilege::Role;
 use nix::unistd::Pid;
 
@@ -23,6 +24,7 @@ use crate::dump::name::Name;
 use crate::dump::place::Place;
 use crate::dump::text::{Past, Seconds, Text};
 use crate::published::Published;
+use crate::tracking::Shown;
 
 pub(crate) use text::Moment;
 
@@ -34,6 +36,8 @@ pub(crate) struct Data<'a> {
     pub(crate) label: &'a str,
     /// Its number.
     pub(crate) generation: Generation,
+    /// What is known of tracked objects.
+    pub(crate) tracked: &'a BTreeMap<TrackerId, Shown>,
     /// What the children published.
     pub(crate) published: &'a Published,
     /// The children; with process id and start when they run.

@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use kr_model::track::{TrackerKind, TrackerState};
 use kr_model::vrrp::{Cause, Role as InstanceRole};
 
 use super::*;
@@ -15,7 +16,9 @@ fn data<'a>(
     published: &'a Published,
     children: &'a [(Role, Option<(Pid, Instant)>)],
 ) -> Data<'a> {
+    static NOTHING: BTreeMap<TrackerId, Shown> = BTreeMap::new();
     Data {
+        tracked: &NOTHING,
         config,
         label: "",
         generation: Generation(3),
@@ -282,4 +285,52 @@ fn json_has_keepalived_s_names_and_numbers() {
     assert_eq!(data["auth_type"], 0);
     assert!(data.get("auth_data").is_none());
     assert_eq!(instance["stats"]["become_master"], 1);
+}
+
+#[test]
+fn tracked_objects_are_shown_with_their_states_and_counts() {
+    let blocks = "track_file load {\n file /run/load\n}\n\
+                  vrrp_track_process web {\n process nginx -g\n quorum_max 4\n}\n\
+                  vrrp_script chk {\n script \"/bin/test -e /x\"\n rise 2\n}\nvrrp_instance VI_1 {\n\
+                  track_script {\n chk weight 5 reverse\n}\ntrack_file {\n load\n}\ntrack_process {\n web\n}";
+    let config = config_with("\nvrrp_instance VI_1 {", &format!("\n{blocks}"));
+    let published = published(&config);
+    let states = config.trackers.iter().map(|(id, entry)| {
+        let state = match entry.source.kind() {
+            TrackerKind::File => TrackerState::Value(-3),
+            TrackerKind::Script | TrackerKind::Process | TrackerKind::Bfd => TrackerState::Up,
+        };
+        let processes = 2;
+        (*id, Shown { state, processes })
+    });
+    let tracked = states.collect();
+    let children = [];
+    let data = Data {
+        tracked: &tracked,
+        ..data(&config, &published, &children)
+    };
+    let text = vrrp::topology(&data).into_string();
+    for line in [
+        "chk, weight 5 reverse",
+        "load, weight 1",
+        "VRRP Script = chk",
+        "Command = /bin/test -e /x",
+        "Status = GOOD",
+        "File = /run/load",
+        "Status = -3",
+        "Process = nginx -g",
+        "Current processes = 2",
+        "Have quorum = yes",
+    ] {
+        assert!(text.lines().any(|one| one.trim() == line), "{line}\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&json::text(&data)).unwrap();
+    let fields = &json[0]["data"];
+    assert_eq!(fields["track_script"][0], "/bin/test -e /x");
+    assert_eq!(fields["track_process"][0], "web");
+    let processes = track::processes(&data);
+    assert_eq!(processes[0]["process"], "nginx");
+    assert_eq!(processes[0]["parameters"], "-g");
+    assert_eq!(processes[0]["max_processes"], 4);
+    assert_eq!(processes[0]["have_quorum"], true);
 }

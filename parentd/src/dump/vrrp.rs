@@ -12,7 +12,7 @@ use kr_model::vrrp::{
 };
 
 use crate::dump::text::{Future, Moment, Past, Seconds, Text};
-use crate::dump::{Data, Zero};
+use crate::dump::{Data, Zero, track};
 use crate::published::Published;
 
 /// The state of every instance with its settings.
@@ -29,12 +29,13 @@ pub(super) fn topology(data: &Data<'_>) -> Text {
         text.value("VRRP Instance", &entry.instance.name);
         text.under(|text| {
             match data.published.instances.get(id) {
-                Some(snapshot) => state(text, snapshot, data.moment),
+                Some(snapshot) => state(text, data.config, snapshot, data.moment),
                 None => text.value("State", "not known yet"),
             }
             settings(text, &entry.instance);
             objects(text, "Virtual Routes", &entry.routes);
             objects(text, "Virtual Rules", &entry.rules);
+            track::lines(text, data.config, &entry.instance);
             scripts(text, data.config, entry);
             if let Some(snapshot) = data.published.instances.get(id) {
                 text.value("Counters", "");
@@ -43,6 +44,7 @@ pub(super) fn topology(data: &Data<'_>) -> Text {
         });
     }
     sync_groups(&mut text, data);
+    track::sections(&mut text, data);
     text
 }
 
@@ -104,10 +106,13 @@ fn sync_groups(text: &mut Text, data: &Data<'_>) {
     }
 }
 
-fn state(text: &mut Text, snapshot: &Snapshot, moment: Moment) {
+fn state(text: &mut Text, config: &Config, snapshot: &Snapshot, moment: Moment) {
     text.value("State", snapshot.role.state().word());
     text.value("Since", Past(snapshot.since, moment));
-    text.value("Because", snapshot.cause);
+    text.value(
+        "Because",
+        snapshot.cause.naming(config.tracked_by(snapshot.cause)),
+    );
     text.value("Effective priority", snapshot.priority);
     match snapshot.role {
         Role::Init | Role::Fault => {}

@@ -350,7 +350,9 @@ impl Supervisor {
             (Role::Checkerd, self.checkerd.running_since()),
             (Role::Ipvsd, self.ipvsd.running_since()),
         ];
+        let tracked = self.tracking.shown(&self.config.trackers);
         show(&dump::Data {
+            tracked: &tracked,
             config: &self.config,
             label: &self.launcher.label,
             generation: self.generation,
