@@ -1,4 +1,4 @@
-//! What the kernel says of links and addresses.
+//! What the kernel says of links, addresses, routes and rules.
 
 use kr_model::vrrp::{AddressFlags, VirtualAddress};
 use kr_netlink::route::{Address, Change, Event, Place, read};
@@ -13,6 +13,7 @@ pub fn route_netlink(data: &[u8]) {
         };
         seen += 1;
         let _ = (message.meaning(), message.interrupted());
+        let _ = kr_netlink::fib::read(&message);
         match read(&message) {
             Some(Event::Address(address) | Event::AddressGone(address)) => same_again(&address),
             Some(Event::Link(link)) => assert!((1..=15).contains(&link.name.as_str().len())),

@@ -21,7 +21,7 @@ use kr_model::rule::Rule;
 use kr_model::units::{IfIndex, IfName};
 use nix::errno::Errno;
 
-use crate::socket::NetlinkError;
+use crate::socket::{Message, NetlinkError};
 
 pub use events::{Event, Events};
 pub use requests::Requests;
@@ -209,6 +209,13 @@ impl Change<'_> {
         };
         Ok(message(kind, REQUEST | ACK | flags, sequence, &body)?)
     }
+}
+
+/// Reads a message about a route or a rule; `None` for one that takes nothing of ours away, and for bytes that
+/// are none.
+#[must_use]
+pub fn read(message: &Message<'_>) -> Option<Event> {
+    events::read(message)
 }
 
 /// A whole message (RFC 3549 section 2.2), padded so that another one can follow.

@@ -27,8 +27,8 @@ keywords! {
         "Same as tos.";
     SUPPORTED (0, MANY) "table" "table N|NAME" ["main (254)"] ["0..4294967295 or a name from rt_tables"]
         "Routing table.";
-    SUPPORTED (0, MANY) "protocol" "protocol N|NAME" ["18 when tracked, otherwise kernel default"] ["0..255 or a name from rt_protos"]
-        "Protocol number shown by ip route. While the route is tracked it is forced to 18 (RTPROT_KEEPALIVED) with a warning.";
+    SUPPORTED (0, MANY) "protocol" "protocol N|NAME" ["18"] ["0..255 or a name from rt_protos"]
+        "Protocol number shown by ip route. While the route is tracked it is forced to 18 (RTPROT_KEEPALIVED) with a warning, because that is how it is recognised.";
     SUPPORTED (0, MANY) "scope" "scope N|NAME" ["global"] ["IPv4 only"]
         "Kernel scope of the route.";
     SUPPORTED (0, MANY) "metric" "metric N" ["0"] ["0..4294967295"]
@@ -104,7 +104,7 @@ keywords! {
     SUPPORTED (0, MANY) "as" "as [to] ADDR" [""] [""]
         "Accepted and reported as not supported (MPLS as-to).";
     SUPPORTED (0, MANY) "no_track" "no_track" ["tracked"] [""]
-        "The route is not watched and its protocol number is left alone.";
+        "The route is not watched, and may have another protocol number; the instance does not depend on its interface.";
     SUPPORTED (0, MANY) "track_group" "track_group NAME" ["none"] ["static routes with dev only"]
         "Names the track_group block that depends on the route.";
     SUPPORTED (0, MANY) "vrf" "vrf NAME" ["none"] ["existing VRF device"]

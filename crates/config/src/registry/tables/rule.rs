@@ -47,18 +47,18 @@ keywords! {
         "Output interface to match.";
     SUPPORTED (0, MANY) "tunnel-id" "tunnel-id N" ["none"] ["64 bit"]
         "Match the tunnel key.";
-    SUPPORTED (0, MANY) "uidrange" "uidrange FIRST-LAST" ["none"] ["two 32-bit numbers"]
-        "Match the user of the socket.";
+    SUPPORTED (0, MANY) "uidrange" "uidrange FIRST[-LAST]" ["none"] ["two 32-bit numbers"]
+        "Match the user of the socket; a single number is a range of one.";
     SUPPORTED (0, MANY) "l3mdev" "l3mdev" ["off"] ["not together with table or another action"]
         "Look up the table of the VRF the packet belongs to.";
-    SUPPORTED (0, MANY) "protocol" "protocol N" ["18 when tracked"] ["0..255"]
+    SUPPORTED (0, MANY) "protocol" "protocol N" ["18"] ["0..255"]
         "Protocol number of the rule itself, shown by ip rule; forced to 18 while the rule is tracked.";
     SUPPORTED (0, MANY) "ipproto" "ipproto N|NAME" ["none"] ["0..255 or a name from /etc/protocols"]
         "Match the IP protocol. The manual page spells it ip_proto, which the reader does not know.";
-    SUPPORTED (0, MANY) "sport" "sport FIRST-LAST" ["none"] ["0..65535"]
-        "Match the source port range. A single number is refused although the manual allows it.";
-    SUPPORTED (0, MANY) "dport" "dport FIRST-LAST" ["none"] ["0..65535"]
-        "Match the destination port range. A single number is refused although the manual allows it.";
+    SUPPORTED (0, MANY) "sport" "sport FIRST[-LAST]" ["none"] ["0..65535"]
+        "Match the source port range; a single number is a range of one.";
+    SUPPORTED (0, MANY) "dport" "dport FIRST[-LAST]" ["none"] ["0..65535"]
+        "Match the destination port range; a single number is a range of one.";
     SUPPORTED (0, MANY) "type" "[type] blackhole|unreachable|prohibit" [""] ["one action only"]
         "Action other than a table. The word type is optional.";
     SUPPORTED (0, MANY) "nop" "nop" [""] ["one action only"]
@@ -66,7 +66,7 @@ keywords! {
     SUPPORTED (0, MANY) "goto" "goto N" [""] ["preference must be lower than N"]
         "Continue at another rule.";
     SUPPORTED (0, MANY) "no_track" "no_track" ["tracked"] [""]
-        "The rule is not watched and its protocol number is left alone; otherwise as for routes, with iif and oif tracked.";
+        "The rule is not watched, and may have another protocol number; otherwise as for routes, with iif and oif tracked.";
     SUPPORTED (0, MANY) "track_group" "track_group NAME" ["none"] ["static rules with iif only"]
         "Names the track_group block that depends on the rule.";
     SUPPORTED (0, MANY) "(rejection)" "-" [""] [""]
