@@ -30,7 +30,7 @@ keywords! {
     SUPPORTED (0, MANY) "autojoin" "autojoin" ["off"] ["kernel 4.1 or later"]
         "Sets IFA_F_MCAUTOJOIN (join the multicast group of a multicast address).";
     SUPPORTED (0, MANY) "no_track" "no_track" ["tracked"] [""]
-        "The instance neither tracks the interface of this address nor reacts when another program deletes it (otherwise it is put back at once).";
+        "The instance does not depend on the interface of this address, nor on the kernel taking it. When another program deletes it, it is put back as every address is.";
     SUPPORTED (0, MANY) "preferred_lft" "preferred_lft SECONDS|forever" ["0 (so the address is deprecated) for an IPv6 /128, forever for other IPv6 addresses"] ["0..4294967295; IPv6 only"]
         "Preferred lifetime of an IPv6 address. The valid lifetime is always forever.";
     SUPPORTED (0, MANY) "track_group" "track_group NAME" ["none"] ["static addresses with an interface only"]
