@@ -223,6 +223,10 @@ const IPVSD: &[Row] = &[
         &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUF)],
     ),
     permit!(SYS_bind, "an address for such a socket"),
+    permit!(
+        SYS_getsockname,
+        "which address the kernel chose for such a socket"
+    ),
 ];
 
 /// `ipvsd`, when checks have a mark or a low source port. It connects none of these sockets.

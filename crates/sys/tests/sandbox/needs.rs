@@ -16,7 +16,8 @@ use nix::libc::{self, c_int, c_long};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{
-    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, setsockopt, socket, sockopt,
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -430,7 +431,8 @@ fn generic_netlink() -> Result<(), Errno> {
     if setsockopt(&socket, sockopt::RcvBufForce, &4096).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &4096)?;
     }
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+    getsockname::<NetlinkAddr>(socket.as_raw_fd()).map(drop)
 }
 
 fn tcp() -> io::Result<Socket> {
