@@ -19,8 +19,6 @@ const MAX_INSTANCES: usize = 32_768;
 /// Tracked objects of one configuration; each costs the parent a program or a watch.
 const MAX_TRACKERS: usize = 65_536;
 
-/// BFD sessions of one configuration: each has a socket, of which the process may have 8192.
-const MAX_SESSIONS: usize = 4_096;
 /// Routes, rules and static addresses of one configuration, which the reader of the file bounds.
 const MAX_OBJECTS: usize = 65_536;
 
@@ -216,7 +214,7 @@ impl Intake {
             }
             ToVrrpd::Bfd(session) => {
                 let open = self.open.as_mut().ok_or(IntakeError::NotBegun)?;
-                if open.bfd.len() >= MAX_SESSIONS {
+                if open.bfd.len() >= bfd::MOST_SESSIONS {
                     return Err(IntakeError::TooManyTrackers);
                 }
                 let order = open.add_tracker(Tracker {

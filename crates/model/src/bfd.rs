@@ -10,6 +10,9 @@ use crate::ids::TrackerId;
 use crate::time::Instant;
 use crate::units::{Discriminator, Multiplier};
 
+/// Sessions of one configuration: each has a socket, of which the VRRP process may have 8192.
+pub const MOST_SESSIONS: usize = 4_096;
+
 /// One `bfd_instance`, complete and valid: defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {

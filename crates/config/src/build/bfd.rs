@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::TrackerId;
-use kr_model::bfd::{Micros, Path, Session};
+use kr_model::bfd::{MOST_SESSIONS, Micros, Path, Session};
 use kr_model::check::Probe;
 use kr_model::units::Multiplier;
 
@@ -381,6 +381,10 @@ fn bad_name(config: &Config, name: &Word) -> Option<Finding> {
     if sessions.any(|other| other.session.name == name.text) {
         let text = format!("there is a bfd_instance `{}` already", name.text);
         return Some(error(name.span, text).help("give each session a name of its own"));
+    }
+    if config.bfd.len() >= MOST_SESSIONS {
+        let text = format!("there are more than {MOST_SESSIONS} BFD sessions");
+        return Some(error(name.span, text));
     }
     None
 }
