@@ -9,10 +9,11 @@ use super::*;
 const HEX: &str = "hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 fn signing(lines: &str) -> Signing {
-    match instance(&instance_with(lines)).authentication {
-        Authentication::Signed(signing) => *signing,
-        other => panic!("{other:?}"),
-    }
+    let authentication = instance(&instance_with(lines)).authentication;
+    let Authentication::Signed(signing) = authentication else {
+        panic!("{authentication:?}");
+    };
+    *signing
 }
 
 fn refusal(block: &str) -> Vec<String> {
