@@ -50,6 +50,8 @@ const fn figure(what: &'static str, value: f64) -> Figure {
 
 const ROWS: &[Row] = &[
     checks::TCP,
+    checks::HTTP,
+    checks::TLS,
     adverts::MASTER_1000_FAST,
     adverts::BACKUP_1000_FAST,
     adverts::MASTER_1000,

@@ -55,6 +55,21 @@ pub(super) fn anonymous_mib(running: &Keepalived) -> f64 {
 /// # Errors
 /// When strace is missing or tells nothing.
 pub(super) fn system_calls(running: &Keepalived, during: Duration) -> io::Result<u32> {
+    called(&trace(running, during)?, "total")
+}
+
+/// The same for each socket that was made meanwhile: a check makes one.
+///
+/// # Errors
+/// When strace is missing or tells of no socket.
+pub(super) fn system_calls_per_socket(running: &Keepalived, during: Duration) -> io::Result<f64> {
+    let text = trace(running, during)?;
+    let (all, sockets) = (called(&text, "total")?, called(&text, "socket")?);
+    Ok(f64::from(all) / f64::from(sockets.max(1)))
+}
+
+/// What strace(1) says that all processes call in this time.
+fn trace(running: &Keepalived, during: Duration) -> io::Result<String> {
     let mut command = Command::new("timeout");
     command.args([
         "-s",
@@ -69,12 +84,14 @@ pub(super) fn system_calls(running: &Keepalived, during: Duration) -> io::Result
         command.args(["-p", &pid.to_string()]);
     }
     let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let total = text
-        .lines()
-        .rev()
-        .find(|line| line.trim_end().ends_with("total"));
-    total
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The fourth column of the line that ends with this name.
+fn called(text: &str, name: &str) -> io::Result<u32> {
+    let mut lines = text.lines().rev();
+    lines
+        .find(|line| line.split_whitespace().last() == Some(name))
         .and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
         .ok_or_else(|| io::Error::other(format!("strace counts nothing: {text}")))
 }
