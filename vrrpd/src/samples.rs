@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use kr_model::InstanceId;
 use kr_model::net::{Cidr, Family};
+use kr_model::route::{
+    Hop, Metrics, PROTOCOL_KEEPALIVED, Path, Placement, Route, RouteKind, TABLE_MAIN, Table,
+};
 use kr_model::units::{AdvertInterval, IfIndex, IfName, Priority, Vrid};
 use kr_model::vrrp::{
     AddressFlags, Announce, Authentication, ChecksumMode, Instance, MULTICAST_V4, Preemption,
@@ -39,6 +42,31 @@ pub(crate) fn virtual_address(text: &str) -> VirtualAddress {
         tracked: true,
         preferred_lifetime: None,
         lifetime: None,
+    }
+}
+
+/// `10.1.0.0/16` out of an interface.
+pub(crate) fn route(destination: &str, device: &str) -> Route {
+    Route {
+        kind: RouteKind::Unicast,
+        destination: virtual_address(destination).address,
+        source: None,
+        preferred_source: None,
+        tos: 0,
+        table: Table::Number(TABLE_MAIN),
+        protocol: PROTOCOL_KEEPALIVED,
+        scope: 0,
+        metric: None,
+        path: Path::Single(Hop {
+            device: Some(name(device)),
+            ..Hop::default()
+        }),
+        metrics: Metrics::default(),
+        expires: None,
+        preference: None,
+        ttl_propagate: None,
+        placement: Placement::Prepend,
+        tracked: true,
     }
 }
 

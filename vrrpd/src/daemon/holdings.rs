@@ -191,3 +191,41 @@ impl Daemon {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{instance, name, route, virtual_address};
+
+    fn named(host: &HostObjects) -> Option<Vec<String>> {
+        let router = instance(1, "eth0", &["10.0.0.1/24"]);
+        let named = host.named([&router].into_iter())?;
+        Some(named.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_interfaces_that_matter_are_those_that_anything_names() {
+        let mut host = HostObjects::default();
+        assert_eq!(named(&host), Some(vec!["eth0".to_owned()]));
+        let mut address = virtual_address("10.0.0.2/24");
+        address.device = Some(name("eth1"));
+        host.addresses.push(address);
+        let mut in_vrf = route("10.1.0.0/16", "eth2");
+        in_vrf.table = Table::Vrf(name("red"));
+        host.routing.push((Object::Route(in_vrf), None));
+        let all = ["eth0", "eth1", "eth2", "red"].map(str::to_owned);
+        assert_eq!(named(&host), Some(all.to_vec()));
+    }
+
+    #[test]
+    fn every_interface_matters_to_a_gateway_without_one() {
+        let mut open = route("10.1.0.0/16", "eth0");
+        open.path = kr_model::route::Path::Single(Hop {
+            gateway: Some([10, 0, 0, 9].into()),
+            ..Hop::default()
+        });
+        let mut host = HostObjects::default();
+        host.routing.push((Object::Route(open), None));
+        assert_eq!(named(&host), None);
+    }
+}

@@ -1,15 +1,12 @@
 use std::time::Duration;
 
-use kr_model::net::Cidr;
-use kr_model::route::{
-    Hop, Metrics, PROTOCOL_KEEPALIVED, Path, Placement, Route, RouteKind, Table,
-};
+use kr_model::route::{PROTOCOL_KEEPALIVED, Route};
 use kr_model::rule::{Rule, RuleAction};
 use kr_model::units::{IfIndex, IfName};
 use kr_netlink::fib::Unready;
 
 use super::*;
-use crate::samples::{index, name};
+use crate::samples::{self, index, name};
 
 /// `eth0` is link 2; nothing else exists.
 struct Links;
@@ -24,37 +21,12 @@ impl Names for Links {
     }
 }
 
-fn prefix(text: &str) -> Cidr {
-    let (address, length) = text.split_once('/').unwrap();
-    Cidr::new(address.parse().unwrap(), length.parse().unwrap()).unwrap()
-}
-
 fn route(destination: &str) -> Object {
     route_over(destination, "eth0")
 }
 
 fn route_over(destination: &str, device: &str) -> Object {
-    Object::Route(Route {
-        kind: RouteKind::Unicast,
-        destination: prefix(destination),
-        source: None,
-        preferred_source: None,
-        tos: 0,
-        table: Table::Number(254),
-        protocol: PROTOCOL_KEEPALIVED,
-        scope: 0,
-        metric: None,
-        path: Path::Single(Hop {
-            device: Some(name(device)),
-            ..Hop::default()
-        }),
-        metrics: Metrics::default(),
-        expires: None,
-        preference: None,
-        ttl_propagate: None,
-        placement: Placement::Prepend,
-        tracked: true,
-    })
+    Object::Route(samples::route(destination, device))
 }
 
 fn untracked(destination: &str) -> Object {

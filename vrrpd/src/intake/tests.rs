@@ -6,7 +6,7 @@ use kr_model::units::Priority;
 use kr_model::vrrp::{AnnouncePace, Cause, Counters, Role, SignatureMarks};
 
 use super::*;
-use crate::samples::instance;
+use crate::samples::{instance, route, virtual_address};
 
 fn global() -> VrrpGlobal {
     VrrpGlobal {
@@ -182,4 +182,49 @@ fn an_instance_tracks_what_came_before_it_and_nothing_comes_twice() {
         Err(IntakeError::SecondTracker(TrackerId(3)))
     );
     assert_eq!(last(vec![tracker(3)]), Err(IntakeError::NotBegun));
+}
+
+fn route_of(instance: Option<u32>, destination: &str) -> ToVrrpd {
+    ToVrrpd::Route {
+        instance: instance.map(InstanceId),
+        route: Box::new(route(destination, "eth0")),
+    }
+}
+
+#[test]
+fn routes_keep_their_order_and_their_instances() {
+    let address = virtual_address("10.0.0.1/24");
+    let messages = vec![
+        begin(1),
+        ToVrrpd::Global(global()),
+        one(7),
+        ToVrrpd::StaticAddress(Box::new(address.clone())),
+        route_of(None, "10.2.0.0/16"),
+        route_of(Some(7), "10.1.0.0/16"),
+        commit(1),
+    ];
+    let Ok(Order::Apply(configuration)) = last(messages) else {
+        panic!("not applied");
+    };
+    assert_eq!(configuration.host.addresses, [address]);
+    let object = |destination| Object::Route(route(destination, "eth0"));
+    assert_eq!(
+        configuration.host.routing,
+        [
+            (object("10.2.0.0/16"), None),
+            (object("10.1.0.0/16"), Some(InstanceId(7))),
+        ]
+    );
+}
+
+#[test]
+fn a_route_needs_a_configuration_and_an_instance_of_it() {
+    assert_eq!(
+        last(vec![route_of(None, "10.1.0.0/16")]),
+        Err(IntakeError::NotBegun)
+    );
+    assert_eq!(
+        last(vec![begin(1), one(7), route_of(Some(8), "10.1.0.0/16")]),
+        Err(IntakeError::StrayObject(InstanceId(8)))
+    );
 }
