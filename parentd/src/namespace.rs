@@ -1,7 +1,7 @@
 //! `net_namespace` and `-s`: the daemon in a network namespace, with a run directory of its own.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
@@ -57,9 +57,10 @@ impl Namespace {
 
 /// Makes a directory that all can look into, whatever the umask is.
 pub(crate) fn make(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o755).create(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o755)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    // The directory of a file that is named without one.
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
     }
+    DirBuilder::new().recursive(true).mode(0o755).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
 }

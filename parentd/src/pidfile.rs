@@ -202,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn directories_that_are_missing_are_made_and_the_file_is_for_all_to_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/k.pid");
+        let _file = PidFile::lock(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o644);
+        assert_eq!(mode(path.parent().unwrap()), 0o755);
+        namespace::make(Path::new("k.pid").parent().unwrap()).unwrap();
+    }
+
+    #[test]
     fn a_shorter_pid_leaves_no_old_digits() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("k.pid");

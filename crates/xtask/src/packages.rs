@@ -32,6 +32,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("unbound", "name server that DNS_CHECK is tried on"),
     ("openssl", "makes the certificates of those servers"),
     ("busybox-static", "first program of the lab"),
+    ("systemd", "systemd-analyze, which judges the unit files"),
     ("strace", "counts system calls for the measurements"),
     ("curl", "asks for a page where the demonstration is kept"),
     ("xz-utils", "unpacks the lab's kernel"),

@@ -21,3 +21,4 @@ mod scripts;
 mod sockets;
 mod supervision;
 mod suspend;
+mod units;
