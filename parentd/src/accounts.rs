@@ -87,7 +87,13 @@ pub(crate) fn of_script(
     global: &Global,
 ) -> Result<Option<Identity>, NoAccount> {
     match own.or(global.script_user.as_ref()) {
-        Some(configured) => of_script_user(configured, global.script_groups).map(Some),
+        Some(configured) => {
+            let identity = of_script_user(configured, global.script_groups)?;
+            // Whoever is not root cannot change the account, and need not when it is the own one.
+            let own = Uid::effective();
+            Ok((own.is_root() || identity.uid != own).then_some(identity))
+        }
+        None if !Uid::effective().is_root() => Ok(None),
         None => Ok(user(SCRIPT_ACCOUNT).map(|user| Identity {
             uid: user.uid,
             gid: user.gid,

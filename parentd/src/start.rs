@@ -32,11 +32,8 @@ type Failure = (u8, String);
 
 /// Starts the daemon and returns its exit code; in the background, that of the starting command.
 pub(crate) fn start(mut options: Options) -> u8 {
-    if !Uid::effective().is_root() {
-        return fail(
-            EXIT_NO_PERMISSION,
-            "must be started by root: it starts each process under an account of its own",
-        );
+    if let Err(reason) = check_account(&options) {
+        return fail(EXIT_NO_PERMISSION, reason);
     }
     // Whoever sends one while the configuration is read shall not end the daemon by it.
     let early = options.foreground.then(answered_signals);
@@ -60,6 +57,18 @@ pub(crate) fn start(mut options: Options) -> u8 {
         Ok(Side::Starting { code: 0, .. }) => 0,
         Ok(Side::Starting { code, reason }) => fail(code, &reason),
         Err(error) => fail(EXIT_FATAL, &format!("cannot go to the background: {error}")),
+    }
+}
+
+/// Root starts each process under an account of its own; whoever is not root can only share the own one.
+fn check_account(options: &Options) -> Result<(), &'static str> {
+    match (Uid::effective().is_root(), options.no_setuid) {
+        (true, false) | (false, true) => Ok(()),
+        (false, false) => Err(
+            "must be started by root: it starts each process under an account of its own; with --no-setuid \
+             all of them run as the account that starts it",
+        ),
+        (true, true) => Err("--no-setuid is for an account that is not root"),
     }
 }
 

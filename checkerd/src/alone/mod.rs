@@ -105,7 +105,13 @@ pub fn options() -> Option<Result<Options, EarlyExit>> {
     let of_a_child = |word: &String| {
         let settings = ["--log=", "--sandbox=", "--duty="];
         settings.iter().any(|name| word.starts_with(name))
-            || ["--log-file", "--unconfined"].contains(&word.as_str())
+            || [
+                "--log-file",
+                "--lock-memory",
+                "--shared-account",
+                "--unconfined",
+            ]
+            .contains(&word.as_str())
     };
     if words.iter().all(of_a_child) {
         return None;

@@ -15,6 +15,8 @@ pub(crate) struct Arguments {
     pub(crate) log_file: bool,
     /// `--lock-memory`: nothing of this process is ever swapped out.
     pub(crate) lock_memory: bool,
+    /// `--shared-account`: the parent could not give this process an account of its own.
+    pub(crate) shared_account: bool,
     /// `--unconfined`: privileges are neither given up nor verified.
     pub(crate) unconfined: bool,
     /// `--duty=DUTY`.
@@ -33,6 +35,7 @@ impl Arguments {
             match word.split_once('=') {
                 None if word == "--unconfined" => arguments.unconfined = true,
                 None if word == "--log-file" => arguments.log_file = true,
+                None if word == "--shared-account" => arguments.shared_account = true,
                 None if word == "--lock-memory" => arguments.lock_memory = true,
                 Some(("--log", settings)) => {
                     arguments.log = Some(settings.parse().map_err(|error| format!("{error}"))?);

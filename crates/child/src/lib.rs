@@ -1,7 +1,7 @@
 //! Start-up shared by the three children of the parent: take the channel, open the log, give up what
 //! the role does not need, and verify it, before the daemon's own loop begins.
 //!
-//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--lock-memory] [--duty=DUTY] [--sandbox=on|log]`,
+//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--lock-memory] [--shared-account] [--duty=DUTY] [--sandbox=on|log]`,
 //! with its end of the edge
 //! to the parent at descriptor 3 and, with `--log-file`, the log file at descriptor 4. A test may start one
 //! by hand with `--unconfined`: then whatever account and capabilities it has are kept, with a warning,
@@ -30,7 +30,7 @@ use kr_ipc::Channel;
 use kr_log::{Detail, Settings};
 use kr_sys::capability;
 use kr_sys::fd::adopt;
-use kr_sys::privilege::{Duty, Excess, Holdings};
+use kr_sys::privilege::{Account, Duty, Excess, Holdings};
 use kr_sys::sandbox::SandboxError;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -152,7 +152,12 @@ pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S,
     if arguments.lock_memory {
         lock_memory();
     }
-    confine(role, arguments.duty, arguments.unconfined)?;
+    let account = if arguments.shared_account {
+        Account::Shared
+    } else {
+        Account::Own
+    };
+    confine(role, arguments.duty, account, arguments.unconfined)?;
     Ok(Started {
         channel: Channel::new(channel),
         signals,
@@ -236,7 +241,7 @@ fn take_signals() -> Result<Signals, StartError> {
 }
 
 /// Gives up what only `exec` needed, and verifies what is left.
-fn confine(role: Role, duty: Duty, unconfined: bool) -> Result<(), StartError> {
+fn confine(role: Role, duty: Duty, account: Account, unconfined: bool) -> Result<(), StartError> {
     if unconfined {
         log::warn!("started with --unconfined, which is for tests: keeping every privilege");
         return Ok(());
@@ -245,7 +250,9 @@ fn confine(role: Role, duty: Duty, unconfined: bool) -> Result<(), StartError> {
     prctl::set_dumpable(false).map_err(os("dumpable flag"))?;
     capability::set(role.mask() | duty.mask(), 0).map_err(os("capabilities"))?;
     let holdings = Holdings::of_this_process().map_err(StartError::NoProc)?;
-    holdings.verify(role, duty).map_err(StartError::Excess)?;
+    holdings
+        .verify(role, duty, account)
+        .map_err(StartError::Excess)?;
     log::debug!(
         "running as uid {} with capabilities {:#x}, verified",
         holdings.uids.first().copied().unwrap_or_default(),

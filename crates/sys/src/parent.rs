@@ -134,6 +134,10 @@ pub fn confine(scripts: RootScripts, tuning: Tunes) -> Result<u64, ParentError> 
     let held = mask & before.permitted;
     let bounding = match scripts {
         RootScripts::Allowed => before.bounding,
+        // Whoever is not root has no script of root either.
+        RootScripts::None if before.permitted & Capability::CAP_SETPCAP.bitmask() == 0 => {
+            before.bounding
+        }
         RootScripts::None => before.bounding & mask,
     };
     if bounding != before.bounding {

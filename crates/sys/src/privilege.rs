@@ -155,6 +155,15 @@ impl FromStr for Duty {
     }
 }
 
+/// Whose account a child runs under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Account {
+    /// One of its own.
+    Own,
+    /// That of its parent, which is not root and cannot change it.
+    Shared,
+}
+
 /// What a process holds, from its `/proc/PID/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holdings {
@@ -240,7 +249,7 @@ impl Holdings {
     ///
     /// # Errors
     /// The first field that differs.
-    pub fn verify(&self, role: Role, duty: Duty) -> Result<(), Excess> {
+    pub fn verify(&self, role: Role, duty: Duty, account: Account) -> Result<(), Excess> {
         for (field, ids) in [("Uid", self.uids), ("Gid", self.gids)] {
             let [real, rest @ ..] = ids;
             if real == 0 || rest.iter().any(|id| *id != real) {
@@ -252,10 +261,15 @@ impl Holdings {
             }
         }
         let mask = role.mask() | duty.mask();
+        let bounding = match account {
+            Account::Own => mask,
+            // Only CAP_SETPCAP reduces it; no_new_privs makes it meaningless.
+            Account::Shared => self.bounding,
+        };
         for (field, found, expected) in [
             ("CapPrm", self.permitted, mask),
             ("CapEff", self.effective, mask),
-            ("CapBnd", self.bounding, mask),
+            ("CapBnd", self.bounding, bounding),
             ("CapInh", self.inheritable, 0),
             ("CapAmb", self.ambient, 0),
         ] {
@@ -290,14 +304,20 @@ mod tests {
     #[test]
     fn a_process_with_exactly_its_row_passes() {
         let holdings = Holdings::parse(VRRPD).unwrap();
-        assert_eq!(holdings.verify(Role::Vrrpd, Duty::Usual), Ok(()));
+        assert_eq!(
+            holdings.verify(Role::Vrrpd, Duty::Usual, Account::Own),
+            Ok(())
+        );
     }
 
     #[test]
     fn anything_more_or_less_is_named() {
         let field = |from: &str, to: &str| {
             let holdings = Holdings::parse(&VRRPD.replace(from, to)).unwrap();
-            holdings.verify(Role::Vrrpd, Duty::Usual).unwrap_err().field
+            holdings
+                .verify(Role::Vrrpd, Duty::Usual, Account::Own)
+                .unwrap_err()
+                .field
         };
         assert_eq!(field("990\t990\t990\t990", "0\t0\t0\t0"), "Uid");
         assert_eq!(field("980\t980\t980\t980", "980\t0\t980\t980"), "Gid");
@@ -321,7 +341,7 @@ mod tests {
         let holdings = Holdings::parse(VRRPD).unwrap();
         assert_eq!(
             holdings
-                .verify(Role::Checkerd, Duty::Usual)
+                .verify(Role::Checkerd, Duty::Usual, Account::Own)
                 .unwrap_err()
                 .field,
             "CapPrm"
@@ -332,13 +352,20 @@ mod tests {
     fn a_duty_is_more_than_the_role_alone_may_hold_and_must_be_held() {
         let text = VRRPD.replace("3000", "1400");
         let holdings = Holdings::parse(&text).unwrap();
-        assert_eq!(holdings.verify(Role::Ipvsd, Duty::LowPorts), Ok(()));
+        assert_eq!(
+            holdings.verify(Role::Ipvsd, Duty::LowPorts, Account::Own),
+            Ok(())
+        );
         for duty in [Duty::Usual, Duty::Sockets] {
-            let excess = holdings.verify(Role::Ipvsd, duty).unwrap_err();
+            let excess = holdings
+                .verify(Role::Ipvsd, duty, Account::Own)
+                .unwrap_err();
             assert_eq!(excess.field, "CapPrm");
         }
         let usual = Holdings::parse(&VRRPD.replace("3000", "1000")).unwrap();
-        let excess = usual.verify(Role::Ipvsd, Duty::LowPorts).unwrap_err();
+        let excess = usual
+            .verify(Role::Ipvsd, Duty::LowPorts, Account::Own)
+            .unwrap_err();
         assert_eq!(excess.field, "CapPrm");
     }
 

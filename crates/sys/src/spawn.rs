@@ -92,14 +92,15 @@ pub enum Stderr {
 }
 
 /// Starts a child of the parent: own session, descriptors 3 and up as given, the capabilities of the role
-/// and its duty as ambient ones, no new privileges, `SIGTERM` when this process dies.
+/// and its duty as ambient ones, no new privileges, `SIGTERM` when this process dies. Without `identity` it
+/// shares the account of this process, which is not root, and keeps its bounding set.
 ///
 /// # Errors
 /// When this process is out of descriptors, memory or processes.
 pub fn spawn_child(
     (role, duty): (Role, Duty),
     program: &Program,
-    identity: &Identity,
+    identity: Option<&Identity>,
     tuning: &Tuning,
     descriptors: &[BorrowedFd<'_>],
     stderr: Stderr,
@@ -108,14 +109,7 @@ pub fn spawn_child(
         capabilities: role.mask() | duty.mask(),
         tuning,
     };
-    spawn(
-        program,
-        None,
-        Some(identity),
-        descriptors,
-        stderr,
-        confinement,
-    )
+    spawn(program, None, identity, descriptors, stderr, confinement)
 }
 
 /// A script of the operator, and how it is to be started.
@@ -498,7 +492,9 @@ impl Plan<'_> {
                 .map_err(at(Step::Tuning))?;
             // At the soft limit of its CPU time; the hard one says enough.
             ignore(Signal::SIGXCPU).map_err(at(Step::Tuning))?;
-            capability::limit_bounding(capabilities).map_err(at(Step::BoundingSet))?;
+            if self.identity.is_some() {
+                capability::limit_bounding(capabilities).map_err(at(Step::BoundingSet))?;
+            }
             // Without this the change of the user would empty the permitted set.
             prctl::set_keepcaps(true).map_err(at(Step::Capabilities))?;
         }

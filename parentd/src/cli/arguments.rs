@@ -101,6 +101,9 @@ pub(crate) struct Arguments {
     /// run in the network namespace NAME
     #[argh(option, short = 's', arg_name = "NAME")]
     pub(crate) namespace: Option<String>,
+    /// run as the account that starts it, with the capabilities that it was given, and every process too
+    #[argh(switch)]
+    pub(crate) no_setuid: bool,
     /// no effect: core dumps
     #[argh(switch, short = 'm')]
     #[expect(dead_code, reason = "without effect")]

@@ -83,6 +83,8 @@ pub(crate) struct Options {
     pub(crate) umask: Option<Mode>,
     /// `-s`.
     pub(crate) namespace: Option<String>,
+    /// `--no-setuid`.
+    pub(crate) no_setuid: bool,
     /// `-i`.
     pub(crate) config_id: Option<String>,
     /// `-e`.
@@ -120,6 +122,7 @@ impl Default for Options {
             ipvs_pid_file: None,
             umask: None,
             namespace: None,
+            no_setuid: false,
             config_id: None,
             all_config: false,
             libexec: None,
@@ -198,6 +201,7 @@ fn command(arguments: Arguments, without_effect: Vec<String>) -> Result<Command,
         ipvs_pid_file: arguments.ipvs_pid,
         umask: arguments.umask,
         namespace: arguments.namespace,
+        no_setuid: arguments.no_setuid,
         config_id: arguments.config_id,
         all_config: arguments.all_config,
         libexec: arguments.libexec,

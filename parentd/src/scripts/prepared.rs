@@ -13,6 +13,7 @@ use kr_model::ScriptId;
 use kr_model::script::Script;
 use kr_sys::parent::RootScripts;
 use kr_sys::spawn::Identity;
+use nix::unistd::geteuid;
 
 use crate::accounts;
 
@@ -44,8 +45,12 @@ impl Runnable {
     }
 
     fn is_of_root(&self) -> bool {
-        let identity = self.identity.as_ref();
-        identity.is_none_or(|identity| identity.uid.is_root())
+        let own = geteuid;
+        let uid = self
+            .identity
+            .as_ref()
+            .map_or_else(own, |identity| identity.uid);
+        uid.is_root()
     }
 
     /// Opens the file, and says who besides root can change it, if it runs as root.
@@ -147,7 +152,7 @@ fn prepare(
         let help = "create it or name another";
         Box::new(finding_of(script, &error.to_string(), help))
     })?;
-    if identity.is_none() && config.global.script_security {
+    if identity.is_none() && config.global.script_security && geteuid().is_root() {
         return Err(Box::new(nobody_to_run(script)));
     }
     let found = security::resolve(&script.program, search).map_err(|trouble| bad(&trouble))?;

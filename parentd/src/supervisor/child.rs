@@ -145,7 +145,12 @@ impl Launcher {
         self.directory.join(role.program())
     }
 
-    fn program(&self, role: Role, duty: Duty, tuning: &Tuning) -> io::Result<Program> {
+    fn program(
+        &self,
+        (role, duty): (Role, Duty),
+        shares_account: bool,
+        tuning: &Tuning,
+    ) -> io::Result<Program> {
         let settings = Settings {
             ident: format!("{}{}", role.ident(), self.label),
             ..self.log.clone()
@@ -159,6 +164,9 @@ impl Launcher {
         }
         if self.log_file.is_some() {
             arguments.push("--log-file".to_owned());
+        }
+        if shares_account {
+            arguments.push("--shared-account".to_owned());
         }
         if tuning.locks_memory {
             arguments.push("--lock-memory".to_owned());
@@ -243,13 +251,13 @@ impl<E: Edge> Child<E> {
     pub(crate) fn start(
         &mut self,
         launcher: &Launcher,
-        (identity, duty): (&Identity, Duty),
+        (identity, duty): (Option<&Identity>, Duty),
         tuning: Tuning,
         events: &EventLoop,
         now: Instant,
     ) -> io::Result<Pid> {
         let (own, theirs) = channel::pair()?;
-        let program = launcher.program(E::ROLE, duty, &tuning)?;
+        let program = launcher.program((E::ROLE, duty), identity.is_none(), &tuning)?;
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
         descriptors.extend(launcher.log_file.as_ref().map(File::as_fd));
         let stderr = if launcher.log.console {

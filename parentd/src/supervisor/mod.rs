@@ -463,11 +463,12 @@ impl Supervisor {
     }
 
     fn start(&mut self, role: Role) -> bool {
-        let Some(identity) = self.identities.get(&role).cloned() else {
+        let identity = self.identities.get(&role).cloned();
+        if identity.is_none() && !self.options.no_setuid {
             return false;
-        };
+        }
         let (launcher, events, now) = (&self.launcher, &self.events, self.now);
-        let (tuning, identity) = (tuning(role, &self.config.global), &identity);
+        let (tuning, identity) = (tuning(role, &self.config.global), identity.as_ref());
         let started = match role {
             Role::Vrrpd => {
                 let how = (identity, Duty::Usual);

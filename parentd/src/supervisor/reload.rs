@@ -113,7 +113,8 @@ impl Supervisor {
     /// about a missing account comes once.
     pub(super) fn look_up_accounts(&mut self) {
         for role in Role::ALL {
-            if self.is_needed(role) && !self.identities.contains_key(&role) {
+            let known = self.options.no_setuid || self.identities.contains_key(&role);
+            if self.is_needed(role) && !known {
                 let identity = accounts::of_child(role, &self.config.global.accounts);
                 self.identities.insert(role, identity);
             }

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::rig::{Rig, SOON, WHOLE, children};
-use kr_sys::privilege::{Duty, Holdings, Role};
+use kr_sys::privilege::{Account, Duty, Holdings, Role};
 use kr_testkit::binaries;
 use kr_testkit::process::{Process, child_named};
 use kr_testkit::wait::eventually;
@@ -23,7 +23,7 @@ fn every_child_holds_exactly_its_row_of_the_privilege_table() {
         let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let holdings = Holdings::parse(&text).unwrap();
         holdings
-            .verify(role, Duty::Usual)
+            .verify(role, Duty::Usual, Account::Own)
             .unwrap_or_else(|excess| panic!("{}: {excess}", role.program()));
         assert!(text.contains("Groups:\t \n"), "{text}");
         assert!(text.contains("Seccomp:\t2\n"), "{text}");

@@ -10,6 +10,7 @@
 mod background;
 mod command_line;
 mod confinement;
+mod container;
 mod fifos;
 mod mail;
 mod misbehaviour;

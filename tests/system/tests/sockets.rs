@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use kr_sys::privilege::{Duty, Holdings, Role};
+use kr_sys::privilege::{Account, Duty, Holdings, Role};
 use kr_testkit::netns::Host;
 use kr_testkit::process::{Process, child_named};
 use kr_testkit::wait::eventually;
@@ -93,7 +93,9 @@ fn servers_see_the_low_port_again_and_again_and_two_servers_at_a_time() {
     assert!(!log.contains("was not tried"), "{log}");
     assert!(!log.contains("failed"), "{log}");
     let pid = ipvsd(&daemon).unwrap();
-    holdings(pid).verify(Role::Ipvsd, Duty::LowPorts).unwrap();
+    holdings(pid)
+        .verify(Role::Ipvsd, Duty::LowPorts, Account::Own)
+        .unwrap();
     // A successor makes them as well, and nothing is noticed of the change.
     kill(pid);
     eventually(SOON, "another ipvsd", || {
@@ -127,7 +129,9 @@ fn only_marked_checks_take_the_route_of_the_mark() {
     );
     let pid = ipvsd(&daemon).unwrap();
     // A mark needs nothing that the process does not have anyway.
-    holdings(pid).verify(Role::Ipvsd, Duty::Usual).unwrap();
+    holdings(pid)
+        .verify(Role::Ipvsd, Duty::Usual, Account::Own)
+        .unwrap();
 }
 
 #[test]
@@ -137,7 +141,9 @@ fn a_reload_gives_the_privilege_for_low_ports_and_takes_it_away() {
     let from = server(&host, "10.9.0.2:80");
     let daemon = rig.start_and_wait();
     let [vrrpd, checkerd, first] = children(&daemon);
-    holdings(first).verify(Role::Ipvsd, Duty::Usual).unwrap();
+    holdings(first)
+        .verify(Role::Ipvsd, Duty::Usual, Account::Own)
+        .unwrap();
     for (generation, text, duty) in [
         (
             2,
@@ -158,7 +164,7 @@ fn a_reload_gives_the_privilege_for_low_ports_and_takes_it_away() {
         );
         assert_ne!(ipvsd(&daemon), before);
         let held = holdings(ipvsd(&daemon).unwrap());
-        held.verify(Role::Ipvsd, duty).unwrap();
+        held.verify(Role::Ipvsd, duty, Account::Own).unwrap();
         if duty == Duty::LowPorts {
             let port = BTreeSet::from(["10.9.0.1:514".parse().unwrap()]);
             assert_eq!(origins(&from, 2), port);

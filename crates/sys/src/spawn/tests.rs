@@ -112,7 +112,7 @@ fn a_child_runs_as_its_account_with_exactly_its_capabilities() {
     let mut process = spawn_child(
         (Role::Vrrpd, Duty::Usual),
         &program,
-        &identity,
+        Some(&identity),
         &Tuning::default(),
         &[write.as_fd()],
         Stderr::Null,
