@@ -61,6 +61,11 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
                 answered(&mut checks, now);
                 Ok(())
             }
+            ToCheckerd::Number { file, number } => {
+                checks.handle(Input::Number { file, number }, now);
+                answered(&mut checks, now);
+                Ok(())
+            }
             ToCheckerd::Instance(id) => intake.instance(id),
             ToCheckerd::Session(id) => intake.session(id),
             ToCheckerd::Suspension(suspension) => intake.suspension(*suspension),
