@@ -369,6 +369,9 @@ impl Daemon {
                 Action::Read { services } => {
                     let answer = self.with_kernel(|kernel| kernel.read(&services).map(Input::Read));
                     self.input(answer);
+                    if let Some(idle) = self.kernel.as_mut().map(Ipvs::take_idle) {
+                        self.input(Input::Idle { services, idle });
+                    }
                 }
                 Action::Apply(operations) => {
                     let answer = self.with_kernel(|kernel| apply(kernel, &operations));
@@ -397,6 +400,7 @@ impl Daemon {
                     return Ok(true);
                 }
                 Action::PublishTimeouts(values) => self.say(&FromIpvsd::Timeouts(values))?,
+                Action::PublishRemains(remains) => self.say(&FromIpvsd::Remains(remains))?,
                 Action::Installed(generation) => self.say(&FromIpvsd::Ready(generation))?,
                 Action::Finished => self.finished = true,
             }

@@ -24,6 +24,8 @@ pub(crate) struct Published {
     pub(crate) verdicts: BTreeMap<CheckerId, Verdict>,
     /// Services that an IPVS process was told of and may have put into the kernel.
     pub(crate) services: BTreeSet<ServiceKey>,
+    /// Some of them are in the kernel although no configuration has them any more: their servers drain.
+    pub(crate) services_remain: bool,
     /// The kernel's own connection timeouts, while they are changed.
     pub(crate) timeouts: Option<ConnectionTimeouts>,
     /// An IPVS process was told of `lvs_sync_daemon` and may have started its threads.

@@ -141,6 +141,8 @@ pub enum Event {
         server: SocketAddr,
         /// The label of its virtual server.
         service: String,
+        /// Nobody uses it any more; otherwise its time is over.
+        idle: bool,
     },
     /// The table at a commit.
     Reconciled {
@@ -275,9 +277,18 @@ impl fmt::Display for Event {
                 "real server {server} of {service} was taken away: it keeps its connections for {} s",
                 time.as_secs_f64()
             ),
-            Self::Left { server, service } => write!(
+            Self::Left {
+                server,
+                service,
+                idle,
+            } => write!(
                 f,
-                "real server {server} of {service} leaves the table: the time to end its connections is over"
+                "real server {server} of {service} leaves the table: {}",
+                if *idle {
+                    "it has no connection left"
+                } else {
+                    "the time to end its connections is over"
+                }
             ),
             Self::Reconciled {
                 services,

@@ -128,6 +128,8 @@ pub(crate) struct Pool {
     /// Servers that a reload took away and that still serve their connections, by address.
     leaving: BTreeMap<SocketAddr, Leaving>,
     quorum: bool,
+    /// A reload took the virtual server away; it is there for those that leave alone.
+    departed: bool,
 }
 
 impl Pool {
@@ -141,6 +143,7 @@ impl Pool {
             servers: servers.collect(),
             leaving: BTreeMap::new(),
             quorum: false,
+            departed: false,
         }
     }
 
@@ -151,17 +154,7 @@ impl Pool {
         before: &Self,
         now: Instant,
     ) -> Self {
-        let mut leaving = before.leaving.clone();
-        let serving = before.servers.values();
-        let serving = serving.filter(|server| server.alive() && !before.sorry_active());
-        for server in serving.filter(|server| !server.config.drain.is_zero()) {
-            let leaver = Leaving {
-                address: server.config.address,
-                forwarding: server.config.forwarding,
-                until: now.saturating_add(server.config.drain),
-            };
-            leaving.insert(leaver.address, leaver);
-        }
+        let mut leaving = before.leavers(now);
         for server in &servers {
             leaving.remove(&server.address);
         }
@@ -179,7 +172,48 @@ impl Pool {
             servers: servers.collect(),
             leaving,
             quorum: before.quorum,
+            departed: false,
         }
+    }
+
+    /// Those that leave already, and every server that serves now and is configured to drain.
+    fn leavers(&self, now: Instant) -> BTreeMap<SocketAddr, Leaving> {
+        let mut leaving = self.leaving.clone();
+        let serving = self.servers.values();
+        let serving = serving.filter(|server| server.alive() && !self.sorry_active());
+        for server in serving.filter(|server| !server.config.drain.is_zero()) {
+            let leaver = Leaving {
+                address: server.config.address,
+                forwarding: server.config.forwarding,
+                until: now.saturating_add(server.config.drain),
+            };
+            leaving.insert(leaver.address, leaver);
+        }
+        leaving
+    }
+
+    /// What stays of a pool whose virtual server a reload takes away: its services, for the servers that
+    /// drain. `None` when none does.
+    pub(crate) fn departed(self, now: Instant) -> Option<Self> {
+        let leaving = self.leavers(now);
+        let leaving = leaving.into_iter().take(PoolSnapshot::MOST_LEAVING);
+        let leaving: BTreeMap<_, _> = leaving.collect();
+        (!leaving.is_empty()).then(|| Self {
+            config: VirtualServer {
+                sorry_server: None,
+                omega: false,
+                ..self.config
+            },
+            servers: BTreeMap::new(),
+            leaving,
+            quorum: false,
+            departed: true,
+        })
+    }
+
+    /// Its virtual server is not configured any more.
+    pub(crate) const fn is_departed(&self) -> bool {
+        self.departed
     }
 
     /// Takes over what a predecessor of this process knew.
@@ -239,14 +273,10 @@ impl Pool {
         self.leaving.values()
     }
 
-    /// Lets the servers go whose time is over, and returns them.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Leaving> {
-        let over: Vec<_> = self
-            .leaving()
-            .filter(|leaver| leaver.until <= now)
-            .copied()
-            .collect();
-        self.leaving.retain(|_, leaver| leaver.until > now);
+    /// Lets the servers go for which `is_over` is true, and returns them.
+    pub(crate) fn release(&mut self, is_over: impl Fn(&Leaving) -> bool) -> Vec<Leaving> {
+        let over: Vec<_> = self.leaving().filter(|one| is_over(one)).copied().collect();
+        self.leaving.retain(|_, leaver| !is_over(leaver));
         over
     }
 

@@ -6,6 +6,7 @@
 //! answered by one input; until then no further kernel action comes.
 
 mod configure;
+mod drain;
 mod kernel;
 mod patrol;
 mod sync;
@@ -90,6 +91,13 @@ pub enum Input {
     Verdict(Verdict),
     /// Answer to [`Action::Read`].
     Read(Present),
+    /// Further to [`Input::Read`]: destinations of the services read that have weight 0 and that nobody uses.
+    Idle {
+        /// The services that were read.
+        services: Vec<ServiceKey>,
+        /// The destinations.
+        idle: BTreeSet<(ServiceKey, SocketAddr)>,
+    },
     /// Answer to [`Action::ReadTimeouts`].
     Timeouts(ConnectionTimeouts),
     /// The instance that `lvs_sync_daemon` follows ([`Table::followed`]) is in this state.
@@ -133,6 +141,9 @@ pub enum Action {
     /// Tell the parent what connection timeouts the kernel had, before anything else is done; `None` once
     /// they are in force again.
     PublishTimeouts(Option<ConnectionTimeouts>),
+    /// Services of former configurations are in the kernel for the connections of their servers
+    /// (`drain_timeout`), or are not any more.
+    PublishRemains(bool),
     /// This configuration is in force, as far as the kernel took it.
     Installed(Generation),
     /// Everything is cleaned up; exit.
@@ -198,6 +209,8 @@ pub struct Table {
     next_read: Option<Instant>,
     /// When the time of the next server that leaves is over.
     next_leaver: Option<Instant>,
+    /// Destinations with weight 0 that nobody used when they were last read.
+    idle: BTreeSet<(ServiceKey, SocketAddr)>,
     patrol: Patrol,
     in_flight: InFlight,
     queue: VecDeque<Action>,
@@ -246,6 +259,7 @@ impl Table {
             unread: BTreeSet::new(),
             next_read: None,
             next_leaver: None,
+            idle: BTreeSet::new(),
             patrol: Patrol::new(),
             in_flight: InFlight::Nothing,
             queue: VecDeque::new(),
@@ -292,6 +306,7 @@ impl Table {
                 Input::Configure(_)
                 | Input::Verdict(_)
                 | Input::Read(_)
+                | Input::Idle { .. }
                 | Input::Timeouts(_)
                 | Input::Followed(_)
                 | Input::Sync(_)
@@ -303,6 +318,7 @@ impl Table {
                 Input::Configure(configuration) => self.configure(*configuration, now),
                 Input::Verdict(verdict) => self.verdict(&verdict),
                 Input::Read(reading) => self.read(reading, now),
+                Input::Idle { services, idle } => self.idle(&services, idle),
                 Input::Timeouts(values) => {
                     self.in_flight = InFlight::Nothing;
                     self.timeouts.found(values);
@@ -367,33 +383,6 @@ impl Table {
             Phase::Running => self.next_read.into_iter().chain(self.next_leaver).min(),
             Phase::Waiting | Phase::Stopping | Phase::Stopped => None,
         }
-    }
-
-    /// When the first of the servers that leave has to be gone.
-    fn first_leaver(&self) -> Option<Instant> {
-        let leavers = self.pools.values().flat_map(Pool::leaving);
-        leavers.map(|leaver| leaver.until).min()
-    }
-
-    /// Lets go of the servers whose time is over.
-    fn expire(&mut self, now: Instant) {
-        if self.next_leaver.is_none_or(|at| at > now) {
-            return;
-        }
-        let mut over = Vec::new();
-        for (id, pool) in &mut self.pools {
-            over.extend(pool.expire(now).into_iter().map(|leaver| (*id, leaver)));
-        }
-        for (id, leaver) in over {
-            self.touch(id);
-            self.publish.entry(id).or_default();
-            let label = self.pools.get(&id).map(|pool| pool.config.label.clone());
-            self.queue.push_back(Action::Log(Event::Left {
-                server: leaver.address,
-                service: label.unwrap_or_default(),
-            }));
-        }
-        self.next_leaver = self.first_leaver();
     }
 
     fn verdict(&mut self, verdict: &Verdict) {

@@ -81,7 +81,11 @@ fn add_destinations(key: ServiceKey, pool: &Pool, out: &mut BTreeMap<SocketAddr,
 }
 
 /// Where packets go: only address translation can change the port.
-const fn address(key: ServiceKey, configured: SocketAddr, forwarding: Forwarding) -> SocketAddr {
+pub(crate) const fn address(
+    key: ServiceKey,
+    configured: SocketAddr,
+    forwarding: Forwarding,
+) -> SocketAddr {
     let port = match (forwarding, key) {
         (Forwarding::Nat, _) => configured.port(),
         (Forwarding::Direct | Forwarding::Tunnel(_), ServiceKey::Address { address, .. }) => {

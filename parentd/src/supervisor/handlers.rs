@@ -183,9 +183,7 @@ impl Supervisor {
             FromIpvsd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.ipvsd.set_ready(generation);
-                if generation == self.generation {
-                    self.published.set_services(&self.config);
-                }
+                self.forget_services();
             }
             FromIpvsd::Snapshot(snapshot) => {
                 let id = snapshot.id;
@@ -197,6 +195,10 @@ impl Supervisor {
                         .ok_or(Misbehaviour::Checker(verdict.checker))?;
                 }
                 self.published.keep_pool(*snapshot);
+            }
+            FromIpvsd::Remains(remain) => {
+                self.published.services_remain = remain;
+                self.forget_services();
             }
             FromIpvsd::Timeouts(values) => self.published.timeouts = values,
             FromIpvsd::RealServerChanged {
@@ -224,6 +226,14 @@ impl Supervisor {
             FromIpvsd::Misbehaved(sibling) => self.accused(Sibling::Ipvsd, sibling)?,
         }
         Ok(())
+    }
+
+    /// Once the IPVS process runs this configuration, the kernel holds its services alone, unless some wait for
+    /// their connections.
+    fn forget_services(&mut self) {
+        if self.ipvsd.is_ready(self.generation) && !self.published.services_remain {
+            self.published.set_services(&self.config);
+        }
     }
 
     fn mail_of_checker(

@@ -296,6 +296,8 @@ impl Supervisor {
                 self.read_ipvsd();
                 if let Some(left) = self.ipvsd.collect(self.now) {
                     self.published.ipvs_usable = None;
+                    // A successor removes what its predecessor let drain.
+                    self.published.services_remain = false;
                     self.after_end(Role::Ipvsd, left);
                 }
             }

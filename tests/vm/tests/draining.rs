@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kr_test_vm::{Farm, SOON, VIP};
 use kr_testkit::keepalived::Peer;
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// How long a byte may be on its way in an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,5 +76,78 @@ fn connection_to_a_server_that_a_reload_takes_away_goes_on_for_its_time() {
 
     farm.wait_table(&balancer, &[SERVICE, STAYS]).unwrap();
     round_trip(&mut client, &mut server).unwrap_err();
+    balancer.stop(SOON).unwrap();
+}
+
+const LONG: &str = "
+    virtual_server 10.20.0.100 90 {
+        lb_algo rr
+        lb_kind NAT
+        protocol TCP
+        drain_timeout 3600
+        real_server 10.30.0.11 90 { }
+        real_server 10.30.0.12 90 {
+            weight 0
+        }
+    }
+";
+
+const OTHER: &str = "
+    virtual_server 10.20.0.100 91 {
+        lb_algo rr
+        lb_kind NAT
+        protocol TCP
+        real_server 10.30.0.12 91 { }
+    }
+";
+
+#[test]
+fn virtual_server_that_a_reload_takes_away_is_there_until_its_last_connection_ends() {
+    let farm = Farm::routed(2).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 90));
+    let listener = farm.servers[0].enter(|| TcpListener::bind(any)).unwrap();
+    let listener = listener.unwrap();
+    let mut balancer = farm.balance(Peer::Ours, &format!("{LONG}{OTHER}")).unwrap();
+    let (one, two) = (
+        "-a -t 10.20.0.100:90 -r 10.30.0.11:90 -m -w",
+        "-a -t 10.20.0.100:90 -r 10.30.0.12:90 -m -w 0",
+    );
+    let other = [
+        "-A -t 10.20.0.100:91 -s rr",
+        "-a -t 10.20.0.100:91 -r 10.30.0.12:91 -m -w 1",
+    ];
+    let with_other = |lines: &[&str]| -> Vec<String> {
+        let all = lines.iter().chain(&other);
+        all.map(|line| (*line).to_owned()).collect()
+    };
+    let wait = |lines: &[&str]| {
+        let lines = with_other(lines);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        farm.wait_table(&balancer, &lines).unwrap();
+    };
+    wait(&[SERVICE, &format!("{one} 1"), two]);
+    let vip = SocketAddr::from((VIP, 90));
+    let client = farm
+        .client
+        .enter(|| TcpStream::connect_timeout(&vip, PATIENCE));
+    let mut client = client.unwrap().unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    for stream in [&client, &server] {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    round_trip(&mut client, &mut server).unwrap();
+
+    balancer.reload(OTHER).unwrap();
+    // The server that nobody uses goes first.
+    wait(&[SERVICE, &format!("{one} 0")]);
+    round_trip(&mut client, &mut server).unwrap();
+    // A reset, so that the kernel forgets the connection in seconds.
+    let at_once = nix::libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(&client, sockopt::Linger, &at_once).unwrap();
+    drop(client);
+    wait(&[]);
     balancer.stop(SOON).unwrap();
 }

@@ -9,6 +9,7 @@ use kr_testkit::wait::eventually;
 with_both!(
     group_becomes_one_service_per_member,
     every_form_of_service_reaches_the_table,
+    every_scheduler_reaches_the_table,
     every_tunnel_reaches_the_table,
     timeouts_are_set_and_put_back_at_stop,
 );
@@ -187,6 +188,36 @@ fn every_form_of_service_reaches_the_table(peer: Peer) {
             "-a -t 10.20.0.100:90 -r 10.30.0.1:90 -i -w 1 --tun-type ipip",
         ],
     );
+}
+
+/// All that Debian's kernel has; each with the extremes of a server's weight.
+fn every_scheduler_reaches_the_table(peer: Peer) {
+    let schedulers = [
+        "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf",
+    ];
+    let mut configuration = String::new();
+    let mut table = Vec::new();
+    for (scheduler, port) in schedulers.into_iter().zip(1_000..) {
+        configuration += &format!(
+            "virtual_server 10.20.0.100 {port} {{
+                lb_algo {scheduler}
+                lb_kind NAT
+                protocol TCP
+                real_server 10.30.0.11 {port} {{
+                    weight 65535
+                }}
+                real_server 10.30.0.12 {port} {{
+                    weight 0
+                }}
+            }}\n"
+        );
+        let service = format!("-t 10.20.0.100:{port}");
+        table.push(format!("-A {service} -s {scheduler}"));
+        table.push(format!("-a {service} -r 10.30.0.11:{port} -m -w 65535"));
+        table.push(format!("-a {service} -r 10.30.0.12:{port} -m -w 0"));
+    }
+    let table: Vec<&str> = table.iter().map(String::as_str).collect();
+    expect(peer, &configuration, &table);
 }
 
 fn every_tunnel_reaches_the_table(peer: Peer) {

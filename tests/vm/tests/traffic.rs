@@ -8,6 +8,7 @@ use kr_testkit::keepalived::Peer;
 with_both!(
     nat_spreads_requests_evenly_and_avoids_a_dead_server,
     direct_routing_spreads_requests_by_weight,
+    tunnels_carry_requests_of_clients,
 );
 
 /// How many of `requests` each server answered.
@@ -102,4 +103,41 @@ fn direct_routing_spreads_requests_by_weight(peer: Peer) {
     )
     .unwrap();
     assert_eq!(answers(&farm, 12), counted(&[("s1", 3), ("s2", 9)]));
+}
+
+/// One server is reached by IP in IP, the other one by GRE; both answer directly.
+fn tunnels_carry_requests_of_clients(peer: Peer) {
+    let farm = Farm::direct(2).unwrap();
+    for (server, kind) in farm.servers.iter().zip(["ipip", "gre"]) {
+        server
+            .ip(&format!(
+                "link add name tunnel type {kind} local any remote any\nlink set tunnel up\n"
+            ))
+            .unwrap();
+        // Requests come in by the tunnel and answers leave by the other interface.
+        for interface in ["all", "tunnel", "eth0"] {
+            let key = format!("net/ipv4/conf/{interface}/rp_filter");
+            server.sysctl(&key, "0").unwrap();
+        }
+    }
+    let configuration = "virtual_server 10.20.0.100 80 {
+            lb_algo rr
+            lb_kind TUN
+            protocol TCP
+            real_server 10.20.0.11 80 { }
+            real_server 10.20.0.12 80 {
+                lvs_method TUN type gre
+            }
+        }";
+    let balancer = farm.balance(peer, configuration).unwrap();
+    farm.wait_table(
+        &balancer,
+        &[
+            "-A -t 10.20.0.100:80 -s rr",
+            "-a -t 10.20.0.100:80 -r 10.20.0.11:80 -i -w 1 --tun-type ipip",
+            "-a -t 10.20.0.100:80 -r 10.20.0.12:80 -i -w 1 --tun-type gre --tun-nocsum",
+        ],
+    )
+    .unwrap();
+    assert_eq!(answers(&farm, 12), counted(&[("s1", 6), ("s2", 6)]));
 }

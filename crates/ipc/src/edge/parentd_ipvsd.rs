@@ -59,6 +59,9 @@ pub enum FromIpvsd {
     Snapshot(Box<PoolSnapshot>),
     /// The kernel's own connection timeouts, before they are changed; `None` once they are in force again.
     Timeouts(Option<ConnectionTimeouts>),
+    /// Services of former configurations are still in the kernel, for the connections of their servers
+    /// (`drain_timeout`), or are not any more.
+    Remains(bool),
     /// A real server went up or down: scripts are due.
     RealServerChanged {
         /// The real server.

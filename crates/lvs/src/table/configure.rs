@@ -62,8 +62,14 @@ impl Table {
             self.pools.insert(id, pool);
             order.push((id, old, resumed.is_some()));
         }
+        let had_departed = before.values().any(Pool::is_departed);
         for pool in before.into_values() {
             self.say_removed(&pool);
+            self.depart(pool, now);
+        }
+        let has_departed = self.has_departed();
+        if has_departed || had_departed {
+            self.queue.push_back(Action::PublishRemains(has_departed));
         }
         for (id, old, resumed) in order {
             match old {

@@ -10,6 +10,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 
 use kr_model::ipvs::{Operation, PresentService, SyncChange};
 use kr_model::lvs::{ConnectionTimeouts, ServiceKey, SyncDaemon, SyncRole};
@@ -88,6 +89,7 @@ pub struct Ipvs {
     socket: Socket,
     family: u16,
     version: (u8, u8, u8),
+    idle: BTreeSet<(ServiceKey, SocketAddr)>,
 }
 
 impl Ipvs {
@@ -108,6 +110,7 @@ impl Ipvs {
             socket,
             family,
             version: (0, 0, 0),
+            idle: BTreeSet::new(),
         };
         let mut version = None;
         ipvs.ask(
@@ -137,6 +140,7 @@ impl Ipvs {
         keys: &[ServiceKey],
     ) -> Result<BTreeMap<ServiceKey, PresentService>, IpvsError> {
         let mut found = BTreeMap::new();
+        self.idle.clear();
         for keys in keys.chunks(BATCH_REQUESTS) {
             let mut writer = Writer::default();
             let mut sequences = Vec::new();
@@ -153,12 +157,24 @@ impl Ipvs {
         }
         for (&key, service) in &mut found {
             let write = |writer: &mut Writer| wire::write_service_key(writer, key);
+            let mut idle = Vec::new();
             self.ask(REQUEST | DUMP, command::GET_DEST, write, |body| {
-                let destination = read_destination(body, key.family());
-                service.destinations.extend(destination);
+                let Some((at, destination)) = read_destination(body, key.family()) else {
+                    return;
+                };
+                if destination.is_some_and(|held| held.weight.get() == 0) && wire::is_idle(body) {
+                    idle.push((key, at));
+                }
+                service.destinations.insert(at, destination);
             })?;
+            self.idle.extend(idle);
         }
         Ok(found)
+    }
+
+    /// Takes the destinations of the last reading that have weight 0 and that nobody uses.
+    pub fn take_idle(&mut self) -> BTreeSet<(ServiceKey, SocketAddr)> {
+        std::mem::take(&mut self.idle)
     }
 
     /// Takes the answers to the questions for services of one datagram: each is a service, or says that there

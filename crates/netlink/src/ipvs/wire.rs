@@ -66,6 +66,9 @@ const DEST_FWD_METHOD: u16 = 3;
 const DEST_WEIGHT: u16 = 4;
 const DEST_U_THRESH: u16 = 5;
 const DEST_L_THRESH: u16 = 6;
+const DEST_ACTIVE: u16 = 7;
+const DEST_INACTIVE: u16 = 8;
+const DEST_PERSISTENT: u16 = 9;
 const DEST_ADDR_FAMILY: u16 = 11;
 const DEST_TUN_TYPE: u16 = 13;
 const DEST_TUN_PORT: u16 = 14;
@@ -333,6 +336,19 @@ pub fn read_destination(attrs: &[u8], family: Family) -> Option<(SocketAddr, Opt
         })
     };
     Some((at, settings()))
+}
+
+/// Whether nobody uses a destination: it has no connection, neither open nor ended a while ago, and no client
+/// that comes back to it.
+pub(super) fn is_idle(attrs: &[u8]) -> bool {
+    let Some(nest) = attributes(attrs).find(|attribute| attribute.kind == DEST) else {
+        return false;
+    };
+    let slots = by_kind(nest.payload);
+    let count = |kind: u16| slots.get(usize::from(kind)).copied().flatten()?.u32();
+    [DEST_ACTIVE, DEST_INACTIVE, DEST_PERSISTENT]
+        .into_iter()
+        .all(|kind| count(kind) == Some(0))
 }
 
 /// The encapsulation of a tunnel; a kernel that does not say has only IP in IP.

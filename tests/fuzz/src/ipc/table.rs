@@ -92,6 +92,7 @@ pub(crate) fn give(table: &mut Table, permitted: &Permitted, input: Input, now: 
                 Action::Notify(_)
                 | Action::Publish(_)
                 | Action::PublishTimeouts(_)
+                | Action::PublishRemains(_)
                 | Action::Installed(_)
                 | Action::Finished,
             ) => {}

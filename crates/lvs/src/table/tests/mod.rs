@@ -133,6 +133,8 @@ struct Lab {
     /// Threads that synchronise connections.
     sync: SyncDaemons,
     sync_changes: Vec<SyncChange>,
+    /// What was said of services of former configurations.
+    remains: Vec<bool>,
     installed: Vec<Generation>,
     finished: bool,
 }
@@ -154,6 +156,7 @@ impl Lab {
             former: Vec::new(),
             sync: SyncDaemons::new(),
             sync_changes: Vec::new(),
+            remains: Vec::new(),
             installed: Vec::new(),
             finished: false,
         }
@@ -213,6 +216,7 @@ impl Lab {
                     self.sync_changes.push(change);
                     self.table.handle(Input::SyncChanged(None), self.now);
                 }
+                Action::PublishRemains(remains) => self.remains.push(remains),
                 Action::PublishTimeouts(values) => self.original_timeouts = values,
                 Action::Installed(generation) => self.installed.push(generation),
                 Action::Finished => self.finished = true,

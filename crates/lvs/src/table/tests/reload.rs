@@ -270,6 +270,77 @@ fn a_server_that_a_reload_takes_away_keeps_its_connections_for_its_time() {
     }
 }
 
+/// Hands in that nobody uses these destinations of the service.
+fn idle(lab: &mut Lab, hosts: &[u8]) {
+    let idle = hosts.iter().map(|host| (vip(80), at(*host))).collect();
+    let services = vec![vip(80)];
+    lab.input(Input::Idle { services, idle });
+}
+
+#[test]
+fn a_server_that_nobody_uses_any_more_leaves_before_its_time() {
+    let mut config = with_drain();
+    let mut lab = Lab::started(config.clone());
+    config.real_servers.pop();
+    // While it serves, an idle server stays.
+    idle(&mut lab, &[2]);
+    lab.input(Input::Configure(Box::new(config)));
+    idle(&mut lab, &[1]);
+    assert_eq!(lab.servers(vip(80)), [(1, 1), (2, 0)]);
+    idle(&mut lab, &[2]);
+    assert_eq!(lab.servers(vip(80)), [(1, 1)]);
+    assert!(lab.snapshots[&VS].leaving.is_empty());
+}
+
+#[test]
+fn a_virtual_server_that_a_reload_takes_away_waits_for_its_connections() {
+    let mut config = with_drain();
+    let mut lab = Lab::started(config.clone());
+    (config.virtual_servers, config.real_servers) = (Vec::new(), Vec::new());
+    lab.forget();
+    lab.input(Input::Configure(Box::new(config.clone())));
+    // Server 1 has no time to leave.
+    assert_eq!(lab.servers(vip(80)), [(2, 0)]);
+    assert_eq!(lab.remains, [true]);
+    assert_eq!(
+        lab.notices,
+        [
+            server_notice(1, false, Reason::Removed),
+            server_notice(2, false, Reason::Removed),
+            quorum_notice(false, 0, Reason::Removed),
+        ]
+    );
+    // A further reload says nothing again and does not lengthen it.
+    pass(&mut lab, 20);
+    lab.forget();
+    lab.input(Input::Configure(Box::new(config.clone())));
+    assert_eq!((lab.notices.len(), lab.operations.len()), (0, 0));
+    pass(&mut lab, 9);
+    assert_eq!(lab.servers(vip(80)), [(2, 0)]);
+    pass(&mut lab, 1);
+    assert!(lab.kernel.is_empty());
+    assert_eq!(lab.remains.last(), Some(&false));
+    lab.input(Input::Shutdown);
+    assert!(lab.finished);
+}
+
+#[test]
+fn a_virtual_server_that_comes_back_takes_its_service_again() {
+    let before = with_drain();
+    let mut lab = Lab::started(before.clone());
+    let mut without = before.clone();
+    (without.virtual_servers, without.real_servers) = (Vec::new(), Vec::new());
+    lab.input(Input::Configure(Box::new(without)));
+    let mut back = before;
+    back.virtual_servers[0].id = VirtualServerId(77);
+    for server in &mut back.real_servers {
+        server.virtual_server = VirtualServerId(77);
+    }
+    lab.input(Input::Configure(Box::new(back)));
+    assert_eq!(lab.servers(vip(80)), [(1, 1), (2, 1)]);
+    assert_eq!(lab.remains, [true, false]);
+}
+
 #[test]
 fn a_server_that_comes_back_while_it_leaves_is_a_server_again() {
     let before = with_drain();
