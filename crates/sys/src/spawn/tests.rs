@@ -217,7 +217,7 @@ fn a_running_process_gets_its_cpus_and_a_higher_nice_value_without_privilege() {
     tuning.apply(&Tuning::default(), Some(pid)).unwrap();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    process.signal_group(Signal::SIGKILL);
+    process.signal(Signal::SIGKILL);
     wait(&mut process);
     assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
     let behind_name = stat.rsplit_once(") ").unwrap().1;
