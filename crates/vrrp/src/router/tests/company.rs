@@ -12,13 +12,12 @@ fn departures(bench: &mut Bench, rounds: usize) -> Vec<(u64, Vec<u8>)> {
     for _ in 0..rounds {
         bench.now = bench.router.poll_timeout().unwrap();
         bench.router.handle(Input::Timer, bench.now);
-        let vrids = bench
-            .actions()
-            .into_iter()
-            .filter_map(|action| match action {
-                Action::SendAdvert { packet, .. } => Some(message(&packet)[1]),
-                _ => None,
-            });
+        let vrids = bench.actions().into_iter().filter_map(|action| {
+            let Action::SendAdvert { packet, .. } = action else {
+                return None;
+            };
+            Some(message(&packet)[1])
+        });
         let at = bench.now.since(start).as_micros() / 100;
         seen.push((u64::try_from(at).unwrap(), vrids.collect()));
     }
