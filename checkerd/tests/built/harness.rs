@@ -186,6 +186,11 @@ impl Checkerd {
             .map(|verdict| verdict.up)
     }
 
+    #[allow(dead_code, reason = "the test of system calls alone needs it")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
