@@ -4,7 +4,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
-    clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests start programs and run in real time"
 )]

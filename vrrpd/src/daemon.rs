@@ -5,8 +5,10 @@
 //! from one side delays own adverts by no more than one budget. Waiting packets come before the timer: a
 //! process that was stopped for a while hears the master before it decides that the master is gone.
 
+mod addresses;
 mod holdings;
 mod neighbors;
+mod packets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,7 +31,7 @@ use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
 use nix::errno::Errno;
 
-use crate::addresses::{self, Located, device, locate, locate_statics, reconcile, renewed};
+use crate::addresses::{locate, locate_statics};
 use crate::bfd::{Bfd, ListenerId};
 use crate::intake::{Configuration, HostObjects, Intake, IntakeError, Order};
 use crate::kernel::Told;
@@ -38,6 +40,7 @@ use crate::routing::Routing;
 use crate::siblings::Siblings;
 use crate::sockets::{self, Outgoing, PACKET, PortId, Sockets};
 use crate::table::Table;
+use addresses::{present, virtual_ips};
 
 const PARENT: Token = Token(0);
 const KERNEL: Token = Token(1);
@@ -310,44 +313,6 @@ impl Daemon {
         Ok(Next::Wait)
     }
 
-    /// Signatures carry the time of day, and anybody may set the clock at any time.
-    fn tell_time_of_day(&mut self) {
-        if self.signed {
-            let offset = Input::TimeOfDay(self.clock.utc_offset());
-            self.router.handle(offset, self.clock.now());
-        }
-    }
-
-    /// Gives waiting packets to the router.
-    fn serve_packets(&mut self) -> Result<(), ChannelError> {
-        for port in std::mem::take(&mut self.backlog.ports) {
-            let link = self.table.kernel().link(port.link);
-            let Some(interface) = link.map(|link| link.name.clone()) else {
-                continue;
-            };
-            let mut inbox = std::mem::take(&mut self.inbox);
-            if self.sockets.receive(port, &mut inbox) {
-                self.backlog.ports.insert(port);
-            }
-            let now = self.clock.now();
-            for datagram in inbox.datagrams() {
-                self.moderation.heard(now);
-                let Some((header, payload)) = self.sockets.packet(port, &datagram) else {
-                    continue;
-                };
-                let input = Input::Packet {
-                    interface: &interface,
-                    header,
-                    payload,
-                };
-                self.router.handle(input, now);
-                self.act()?;
-            }
-            self.inbox = inbox;
-        }
-        Ok(())
-    }
-
     fn serve_timer(&mut self) -> Result<(), ChannelError> {
         self.serve_bfd_timer()?;
         let now = self.clock.now();
@@ -362,18 +327,6 @@ impl Daemon {
             self.set_refused()?;
         }
         Ok(())
-    }
-
-    /// Tries again to set what the kernel refused, and whatever else of the wanted addresses is missing.
-    fn set_refused(&mut self) -> Result<(), ChannelError> {
-        let wanted = self
-            .host
-            .wanted(&self.instances, &self.present, self.table.kernel());
-        let none = BTreeSet::new();
-        let changes = reconcile(self.table.kernel(), &none, &wanted, &none);
-        self.table.make_again(&changes, self.clock.now());
-        self.unjudged.extend(&self.present);
-        self.act()
     }
 
     fn serve_signals(&mut self) -> Result<Next, DaemonError> {
@@ -482,43 +435,6 @@ impl Daemon {
         self.act()
     }
 
-    /// Puts back what somebody else removed, and sets what could not be set before a link was there.
-    fn repair(&mut self, taken: &BTreeSet<Place>, links_changed: bool) {
-        let wanted = self
-            .host
-            .wanted(&self.instances, &self.present, self.table.kernel());
-        let missing =
-            |place: &&Place| wanted.contains_key(*place) && !self.table.kernel().holds(**place);
-        let stolen: Vec<Place> = taken.iter().filter(missing).copied().collect();
-        if stolen.is_empty() && !links_changed {
-            return;
-        }
-        for place in &stolen {
-            let mut owners = present(&self.instances, &self.present);
-            let owner = owners.find(|one| locate([*one], self.table.kernel()).contains_key(place));
-            let (local, link) = (place.local, self.table.kernel().name(place.link));
-            match owner {
-                Some(instance) => log::warn!(
-                    "({}) {local} was removed from {link} by another program while this router is \
-                     master; putting it back",
-                    instance.name,
-                ),
-                None => log::warn!(
-                    "the static address {local} was removed from {link} by another program; putting \
-                     it back"
-                ),
-            }
-        }
-        let changes = reconcile(
-            self.table.kernel(),
-            &BTreeSet::new(),
-            &wanted,
-            &BTreeSet::new(),
-        );
-        self.table.make(&changes, self.clock.now());
-        self.unjudged.extend(&self.present);
-    }
-
     /// Tells the router of links and source addresses, as far as they changed.
     fn tell_kernel_news(&mut self) -> Result<(), ChannelError> {
         let is_virtual = |ip: IpAddr| self.virtual_ips.contains(&ip);
@@ -610,45 +526,6 @@ impl Daemon {
         self.channel.send(&FromVrrpd::Ready(new.generation))
     }
 
-    /// Addresses with our mark on interfaces of this configuration, which a killed predecessor may have
-    /// left with an older configuration.
-    fn leftovers(&self) -> Vec<Place> {
-        let devices: BTreeSet<&IfName> = self
-            .instances
-            .values()
-            .flat_map(|instance| {
-                let all = instance.addresses.iter().chain(&instance.excluded);
-                all.map(|address| device(instance, address))
-                    .chain([&instance.interface])
-            })
-            .collect();
-        let links: BTreeSet<_> = devices
-            .into_iter()
-            .filter_map(|name| self.table.kernel().named(name).map(|link| link.index))
-            .collect();
-        self.table
-            .kernel()
-            .marked()
-            .filter(|place| links.contains(&place.link))
-            .collect()
-    }
-
-    /// Makes the kernel hold, of the managed places, those of present instances.
-    fn settle(&mut self, managed: &BTreeSet<Place>, old: &BTreeMap<InstanceId, Instance>) {
-        let wanted = self
-            .host
-            .wanted(&self.instances, &self.present, self.table.kernel());
-        let renewed = renewed(&locate(old.values(), self.table.kernel()), &wanted);
-        let changes = reconcile(self.table.kernel(), managed, &wanted, &renewed);
-        self.table.make(&changes, self.clock.now());
-        for place in managed {
-            if !wanted.contains_key(place) {
-                self.table.forget(*place);
-            }
-        }
-        self.unjudged.extend(&self.present);
-    }
-
     /// Carries out everything that the router wants done, and tells it what became of addresses.
     fn act(&mut self) -> Result<(), ChannelError> {
         self.carry_out()?;
@@ -662,24 +539,6 @@ impl Daemon {
             }
         }
         Ok(())
-    }
-
-    /// True when a tracked address of an instance is set, false when the kernel takes none; `None` when
-    /// neither is known, or no matter.
-    fn judge(&self, id: InstanceId) -> Option<bool> {
-        let instance = self.instances.get(&id)?;
-        if !self.present.contains(&id) {
-            return None;
-        }
-        let mut places = locate([instance], self.table.kernel());
-        places.retain(|_, address| address.tracked);
-        let kernel = self.table.kernel();
-        if places.keys().any(|place| kernel.holds(*place)) {
-            return Some(true);
-        }
-        let refusals = self.table.refusals();
-        let refused = !places.is_empty() && places.keys().all(|place| refusals.is_lasting(*place));
-        refused.then_some(false)
     }
 
     fn carry_out(&mut self) -> Result<(), ChannelError> {
@@ -744,78 +603,6 @@ impl Daemon {
         Ok(())
     }
 
-    fn queue_advert(&mut self, interface: &IfName, advert: Outgoing) {
-        match self.table.kernel().named(interface) {
-            Some(link) => self.sockets.queue(link.index, advert),
-            None => log::warn!(
-                "cannot send an advert to {} on {interface}: there is no such interface",
-                advert.destination
-            ),
-        }
-    }
-
-    /// Sends the adverts that are due together.
-    fn send_adverts(&mut self) {
-        for (link, destination, errno) in self.sockets.send() {
-            let name = self.table.kernel().name(link);
-            log::warn!("cannot send an advert to {destination} on {name}: {errno}");
-        }
-    }
-
-    fn announce(&self, device: &IfName, address: IpAddr) {
-        let Some(link) = self.table.kernel().named(device) else {
-            return;
-        };
-        // To announce what the kernel did not take would send packets to where nobody answers.
-        if !self.table.kernel().has_ip(link.index, address) {
-            return;
-        }
-        // Links without ARP have no neighbours that could be told.
-        let Some(hardware) = link.hardware.filter(|_| link.arp && !link.loopback) else {
-            return;
-        };
-        let sent = self
-            .sockets
-            .announce(link.index, hardware, address, link.router);
-        if let Err(errno) = sent {
-            log::warn!("cannot announce {address} on {device}: {errno}");
-        }
-    }
-
-    /// Sets or removes all addresses of an instance, in one request.
-    fn set_addresses(&mut self, id: InstanceId, present: bool) {
-        if present {
-            self.present.insert(id);
-        } else {
-            self.present.remove(&id);
-        }
-        // One that a reload removed is in the difference that the reload settles.
-        let Some(instance) = self.instances.get(&id) else {
-            return;
-        };
-        self.routing_changed = true;
-        let located = locate([instance], self.table.kernel());
-        let managed = located.keys().copied().collect();
-        let wanted = if present { located } else { Located::new() };
-        let changes = reconcile(self.table.kernel(), &managed, &wanted, &BTreeSet::new());
-        self.table.make(&changes, self.clock.now());
-        if present {
-            self.unjudged.insert(id);
-            for address in addresses::homeless(instance, self.table.kernel()) {
-                log::warn!(
-                    "({}) cannot set {}: interface {} does not exist",
-                    instance.name,
-                    address.address,
-                    device(instance, address),
-                );
-            }
-        } else {
-            for place in managed {
-                self.table.forget(place);
-            }
-        }
-    }
-
     /// Says farewell to the other routers and to the parent.
     fn leave(&mut self) {
         self.router.handle(Input::Shutdown, self.clock.now());
@@ -835,14 +622,6 @@ impl Daemon {
     }
 }
 
-/// The instances whose addresses shall be set.
-fn present<'a>(
-    instances: &'a BTreeMap<InstanceId, Instance>,
-    ids: &'a BTreeSet<InstanceId>,
-) -> impl Iterator<Item = &'a Instance> {
-    ids.iter().filter_map(|id| instances.get(id))
-}
-
 /// The source addresses of instances with `track_src_ip`.
 fn tracked_sources(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<(IfName, IpAddr)> {
     let tracking = instances.values().filter(|one| one.track_source);
@@ -854,12 +633,4 @@ fn tracked_sources(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<(IfNa
             Some((one.interface.clone(), source?))
         })
         .collect()
-}
-
-/// Every address that an instance of the set may take, on whatever link.
-fn virtual_ips(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<IpAddr> {
-    let all = instances
-        .values()
-        .flat_map(|one| one.addresses.iter().chain(&one.excluded));
-    all.map(|address| address.address.address()).collect()
 }

@@ -2,7 +2,12 @@
 //!
 //! Most scenarios run with ours and with the distribution's keepalived: what both do is what operators rely on.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
 
 /// Makes a test of a scenario for each program.
 macro_rules! with_both {

@@ -147,13 +147,17 @@ fn clippy() -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-fn tests() -> io::Result<Outcome> {
-    if !cargo(&["build", "--workspace", "--bins"])
-        .status()?
+/// Builds the programs that tests start; cargo alone would leave old ones beside a new test.
+fn programs() -> io::Result<()> {
+    let built = cargo(&["build", "--workspace", "--bins"]).status()?;
+    built
         .success()
-    {
-        return Ok(Outcome::one(false));
-    }
+        .then_some(())
+        .ok_or_else(|| io::Error::other("the programs do not build"))
+}
+
+fn tests() -> io::Result<Outcome> {
+    programs()?;
     counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
@@ -179,6 +183,7 @@ fn documentation() -> io::Result<Outcome> {
 fn namespaces() -> io::Result<Outcome> {
     Network::new()
         .map_err(|error| io::Error::other(format!("no network namespaces here: {error}")))?;
+    programs()?;
     let mut tests = cargo(&["test", "--no-fail-fast"]);
     for (package, test) in HOST_TESTS {
         tests.args(["--package", package, "--test", test]);
@@ -188,6 +193,7 @@ fn namespaces() -> io::Result<Outcome> {
 
 fn virtual_machine() -> io::Result<Outcome> {
     let lab = Lab::prepare()?;
+    programs()?;
     let mut script = "failed=0".to_owned();
     for ((package, test), threads) in LAB_TESTS.into_iter().zip(LAB_THREADS) {
         let program = test_program(package, test)?;
