@@ -2,7 +2,8 @@
 
 use super::{
     Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_CONNECTOR, NO_DBUS, NO_IPTABLES,
-    NO_OWN_PRIORITY, NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, PLANNED, SUPPORTED, keywords,
+    NO_OWN_PRIORITY, NO_RANGE_MARKS, NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, PLANNED, SUPPORTED,
+    keywords,
 };
 
 keywords! {
@@ -144,11 +145,11 @@ keywords! {
         "CPU time that the process, with a real-time priority, may use without sleeping; then it is killed and replaced. Its start counts too.";
     SUPPORTED (1, 1) "vrrp_rlimit_rtime" "vrrp_rlimit_rtime MICROSECONDS" ["none"] ["as above"]
         "Old spelling of vrrp_rlimit_rttime (deprecated 02/02/2020).";
-    PLANNED (0, MANY) "nftables_ipvs" "nftables_ipvs [TABLE]" ["keepalived_ipvs"] ["name at most 127 characters"]
+    NO_RANGE_MARKS (0, MANY) "nftables_ipvs" "nftables_ipvs [TABLE]" ["keepalived_ipvs"] ["name at most 127 characters"]
         "nftables table used for LVS marks of ranges.";
-    PLANNED (0, MANY) "nftables_ipvs_priority" "nftables_ipvs_priority N" ["-1"] ["32-bit integer"]
+    NO_RANGE_MARKS (0, MANY) "nftables_ipvs_priority" "nftables_ipvs_priority N" ["-1"] ["32-bit integer"]
         "Priority of those chains.";
-    PLANNED (0, MANY) "nftables_ipvs_start_fwmark" "nftables_ipvs_start_fwmark N" ["1000"] ["1..4294967295"]
+    NO_RANGE_MARKS (0, MANY) "nftables_ipvs_start_fwmark" "nftables_ipvs_start_fwmark N" ["1000"] ["1..4294967295"]
         "First firewall mark that keepalived gives away itself.";
     PLANNED (0, MANY) "nftables_counters" "nftables_counters" ["off"] [""]
         "Every nftables rule gets a packet and byte counter.";

@@ -56,6 +56,9 @@ const LINK_EVENTS: Status =
 const NO_OWN_PRIORITY: Status = Status::Ignored(
     "a running process has no privilege to raise its priority; use vrrp_rt_priority or checker_rt_priority",
 );
+const NO_RANGE_MARKS: Status = Status::Ignored(
+    "each address of a range is a service of its own, so no marks are given away; remove the line",
+);
 const NEVER_HAD_EFFECT: Status =
     Status::Ignored("it has no effect in keepalived either; remove the line");
 const NO_CONNECTOR: Status = Status::Ignored(
