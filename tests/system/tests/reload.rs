@@ -185,7 +185,7 @@ fn a_file_that_is_empty_while_it_is_written_takes_nothing_away() {
     daemon.signal(Signal::SIGHUP).unwrap();
     rig.wait_for(
         &daemon,
-        "the reload is refused: the configuration holds neither",
+        "the reload is refused: the configuration holds no vrrp_instance",
     );
     assert!(rig.host.has_address("10.9.0.9"));
     assert_eq!(children(&daemon), before);
