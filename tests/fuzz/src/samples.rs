@@ -1,4 +1,5 @@
-//! Messages of an ordinary configuration, for the corpora of the IPC targets: what the parent would send.
+//! Inputs that are made rather than written down: messages of an ordinary configuration for the IPC targets,
+//! packets that need a checksum or a signature.
 
 use std::path::Path;
 
@@ -79,6 +80,13 @@ fn input<T: Serialize>(messages: &[T]) -> Vec<u8> {
 /// Every sample with its target and the name of its file.
 #[must_use]
 pub fn all() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let forged = crate::forged_packet::samples().into_iter();
+    let mut samples = messages();
+    samples.extend(forged.map(|(name, data)| ("forged_packet", name, data)));
+    samples
+}
+
+fn messages() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
         ("bfd_packets", "exchange", bfd_exchange()),
         ("bfd_packets", "broken_rules", bfd_broken()),
