@@ -1,12 +1,16 @@
 //! What a received advert does (RFC 3768 sections 6.4.2 and 6.4.3).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use kr_model::Instant;
 use kr_model::units::{AdvertInterval, Priority};
 use kr_model::vrrp::{Cause, Preemption, Transport, Version};
 
-use super::{Backup, Master, Overlap, Patience, Phase, Rival, Turn, VirtualRouter, send};
+use super::{
+    Backup, Master, Overlap, PUBLISH_EVERY, PUBLISH_MASTER_EVERY, Patience, Phase, Rival, Turn,
+    VirtualRouter, send,
+};
 use crate::action::Action;
 use crate::event::EventKind;
 use crate::input::PacketHeader;
@@ -156,9 +160,7 @@ impl VirtualRouter {
 
     fn complain(&mut self, source: IpAddr, complaint: Complaint, turn: &mut Turn<'_>) {
         complaint.count(&mut self.counters);
-        let mark = std::mem::discriminant(&complaint);
-        if !self.complained.contains(&mark) {
-            self.complained.push(mark);
+        if self.said.is_first_complaint(complaint) {
             self.say(EventKind::Complaint { source, complaint }, turn);
         }
     }
@@ -190,7 +192,7 @@ impl VirtualRouter {
             Regard::Overtaken => {}
             Regard::Master => {
                 let master = Some((heard.source, heard.priority));
-                let news = backup.master != master;
+                let before = backup.master;
                 *backup = Backup {
                     master_down_at: down_ends,
                     resigned: false,
@@ -200,13 +202,13 @@ impl VirtualRouter {
                     grace_given: false,
                     ready: None,
                 };
-                if news {
-                    self.said.clear();
-                    self.complained.clear();
-                    self.publish(turn);
+                let pause = if before == master {
+                    PUBLISH_EVERY
                 } else {
-                    self.publish_when_stale(turn);
-                }
+                    self.said.forget_for_master(turn.now);
+                    before.map_or(Duration::ZERO, |_| PUBLISH_MASTER_EVERY)
+                };
+                self.publish_unless_within(pause, turn);
             }
         }
     }
@@ -278,7 +280,7 @@ impl VirtualRouter {
         if ended.told {
             let source = ended.source;
             self.say(EventKind::OverlapEnded { source }, turn);
-            self.said.clear();
+            self.said.forget_events();
             self.tell_overlap(turn);
         }
     }

@@ -13,12 +13,12 @@
 
 mod hear;
 mod reload;
+mod said;
 mod send;
 
 pub(crate) use send::LONGEST_LEAD;
 
 use std::collections::VecDeque;
-use std::mem::Discriminant;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -32,14 +32,17 @@ use kr_model::vrrp::{
 use crate::action::Action;
 use crate::announce::{Announcer, Pace};
 use crate::event::{Event, EventKind};
-use crate::receive::Complaint;
 use crate::signing::Signatures;
 use crate::timing;
 use crate::tracking::Trackers;
+use said::Said;
 
 /// A state that does not change is published again at most this often, for the counters of dumps. The
 /// resume does not depend on it: see [`VirtualRouter::resume`].
 const PUBLISH_EVERY: Duration = Duration::from_secs(5);
+
+/// Another master is published at most this often: senders can be invented.
+const PUBLISH_MASTER_EVERY: Duration = Duration::from_millis(100);
 
 /// What one input may use.
 pub(crate) struct Turn<'a> {
@@ -91,9 +94,7 @@ pub(crate) struct VirtualRouter {
     /// Unicast adverts of version 3 have the checksum of keepalived up to 1.3.6.
     old_checksum: bool,
     announcer: Announcer,
-    /// Log points said since the last change of state or master.
-    said: Vec<Discriminant<EventKind>>,
-    complained: Vec<Discriminant<Complaint>>,
+    said: Said,
     messages: Option<send::Messages>,
     published_at: Instant,
 }
@@ -220,8 +221,7 @@ impl VirtualRouter {
             reserved: 0,
             signatures: Signatures::default(),
             announcer: Announcer::default(),
-            said: Vec::new(),
-            complained: Vec::new(),
+            said: Said::new(now),
             messages: None,
             published_at: now,
         }
@@ -579,8 +579,7 @@ impl VirtualRouter {
     fn entered(&mut self, cause: Cause, turn: &mut Turn<'_>) {
         self.since = turn.now;
         self.cause = cause;
-        self.said.clear();
-        self.complained.clear();
+        self.said.forget(turn.now);
         self.say_transition(self.role().state(), cause, turn);
         self.publish(turn);
     }
@@ -643,8 +642,8 @@ impl VirtualRouter {
         turn.actions.push_back(Action::Publish(snapshot));
     }
 
-    fn publish_when_stale(&mut self, turn: &mut Turn<'_>) {
-        if turn.now.since(self.published_at) >= PUBLISH_EVERY {
+    fn publish_unless_within(&mut self, pause: Duration, turn: &mut Turn<'_>) {
+        if turn.now.since(self.published_at) >= pause {
             self.publish(turn);
         }
     }
@@ -658,9 +657,7 @@ impl VirtualRouter {
 
     /// Says a thing that can come with every packet once per state and master.
     fn say_once(&mut self, kind: EventKind, turn: &mut Turn<'_>) {
-        let mark = std::mem::discriminant(&kind);
-        if !self.said.contains(&mark) {
-            self.said.push(mark);
+        if self.said.is_first(&kind) {
             self.say(kind, turn);
         }
     }

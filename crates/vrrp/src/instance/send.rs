@@ -16,7 +16,7 @@ use kr_wire::ipv4::{self, PROTOCOL_AH, PROTOCOL_VRRP, TOS_INTERNETWORK_CONTROL};
 use kr_wire::ipv6::{self, TRAFFIC_CLASS_INTERNETWORK_CONTROL};
 use kr_wire::trailer::Trailer;
 
-use super::{Backup, Patience, Phase, Turn, VirtualRouter};
+use super::{Backup, PUBLISH_EVERY, Patience, Phase, Turn, VirtualRouter};
 use crate::action::Action;
 use crate::event::EventKind;
 use crate::receive;
@@ -122,7 +122,7 @@ impl VirtualRouter {
             master.advert_at = next;
         }
         self.announce_after_a_pause(late, turn);
-        self.publish_when_stale(turn);
+        self.publish_unless_within(PUBLISH_EVERY, turn);
     }
 
     /// `timer_expired_backup`: the last advert is three intervals and a skew ago, so a backup of that priority

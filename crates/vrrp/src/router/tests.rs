@@ -527,6 +527,26 @@ fn a_wrong_packet_is_logged_once_until_the_state_changes() {
 }
 
 #[test]
+fn invented_senders_fill_neither_the_log_nor_the_parent_s_channel() {
+    let mut bench = Bench::backup(instance(100));
+    let wrong = Advert {
+        addresses: Vec::new(),
+        ..advert(200)
+    };
+    let mut did = Vec::new();
+    for round in 0..1_000_u16 {
+        let sender = 10 + u8::try_from(round % 200).unwrap();
+        did.extend(bench.hear(sender, 200));
+        did.extend(bench.hear_this(sender, &wrong));
+        bench.later(10);
+    }
+    let said = did.iter().filter(|one| matches!(one, Said(_))).count();
+    let published = did.iter().filter(|one| matches!(one, Published(_))).count();
+    assert!(said <= 2, "{said} lines in ten seconds");
+    assert!((90..=101).contains(&published), "{published} times");
+}
+
+#[test]
 fn other_addresses_in_an_advert_are_counted_and_the_advert_still_wins() {
     let mut bench = Bench::master(instance(100));
     let other = Advert {
