@@ -282,21 +282,39 @@ pub fn command_line(program: &str, arguments: &[String]) -> String {
 /// read their words, and without what systemd gave to the daemon alone.
 #[must_use]
 pub fn environment() -> Vec<String> {
-    const REMOVED: [&str; 4] = [
-        "IFS",
-        "NOTIFY_SOCKET",
-        "CREDENTIALS_DIRECTORY",
-        "LISTEN_FDS",
-    ];
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| {
-            !REMOVED.contains(&name.as_str())
-                && !name.starts_with("LD_")
-                && !name.starts_with("WATCHDOG_")
-        })
+        .filter(|(name, _)| is_for_scripts(name))
         .map(|(name, value)| format!("{name}={value}"))
         .collect()
+}
+
+fn is_for_scripts(name: &str) -> bool {
+    const OF_THE_DAEMON: [&str; 3] = ["NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "LISTEN_FDS"];
+    const OF_SHELLS: [&str; 8] = [
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "BASHOPTS",
+        "SHELLOPTS",
+        "CDPATH",
+        "GLOBIGNORE",
+        "PS4",
+    ];
+    /// The loader, the C library, functions of bash, and where other interpreters find what they run first.
+    const BEGINNINGS: [&str; 7] = [
+        "LD_",
+        "GCONV_",
+        "BASH_FUNC_",
+        "PERL",
+        "PYTHON",
+        "RUBY",
+        "WATCHDOG_",
+    ];
+    let removed = OF_THE_DAEMON.contains(&name)
+        || OF_SHELLS.contains(&name)
+        || BEGINNINGS.iter().any(|start| name.starts_with(start));
+    !removed
 }
 
 impl Running {
@@ -320,5 +338,29 @@ impl Running {
             // The checker process judges the result.
             (Purpose::Check { .. }, _) => log::debug!("{name} {ended}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_how_programs_run_is_not_for_scripts() {
+        let kept = ["PATH", "HOME", "LANG", "KEEPALIVED_OPTIONS", "ENVIRONMENT"];
+        let removed = [
+            "LD_PRELOAD",
+            "IFS",
+            "BASH_ENV",
+            "ENV",
+            "BASH_FUNC_ls%%",
+            "PERL5LIB",
+            "PYTHONPATH",
+            "GCONV_PATH",
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+        ];
+        assert!(kept.iter().all(|name| is_for_scripts(name)));
+        assert!(!removed.iter().any(|name| is_for_scripts(name)));
     }
 }

@@ -268,6 +268,7 @@ fn first_message(bytes: &[u8]) -> Option<(Message<'_>, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::socket::{recv, sendto};
     use proptest::prelude::*;
 
     use super::*;
@@ -282,6 +283,20 @@ mod tests {
         bytes.extend(body);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes
+    }
+
+    #[test]
+    fn a_datagram_of_another_process_is_thrown_away() {
+        // A protocol over which any process may write to any other.
+        let open = || Socket::open(SockProtocol::NetlinkUserSock, 0).unwrap();
+        let (mut ours, stranger) = (open(), open());
+        let forged = frame(KIND_ERROR, 1, &0_i32.to_ne_bytes());
+        let way = NetlinkAddr::new(ours.port, 0);
+        let sent = sendto(stranger.fd.as_raw_fd(), &forged, &way, MsgFlags::empty());
+        assert_eq!(sent, Ok(forged.len()));
+        assert_eq!(ours.receive(), Ok(None));
+        let unread = recv(ours.fd.as_raw_fd(), &mut [0; 64], MsgFlags::empty());
+        assert_eq!(unread, Err(Errno::EAGAIN), "it came, and was read");
     }
 
     #[test]

@@ -81,7 +81,27 @@ fn replaced(text: &str, marks: (&str, &str), part: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn every_test_that_the_security_page_names_exists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = fs::read_to_string(root.join("crates/sys/SECURITY.md")).unwrap();
+        let named: Vec<_> = page
+            .split('`')
+            .filter_map(|piece| piece.split_once(".rs::"))
+            .collect();
+        assert!(named.len() > 30, "{named:?}");
+        for (file, test) in named {
+            let source = fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+            assert!(
+                source.contains(&format!("fn {test}(")),
+                "{file}.rs has no test {test}"
+            );
+        }
+    }
 
     #[test]
     fn part_is_put_between_its_marks() {

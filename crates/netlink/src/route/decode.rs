@@ -235,6 +235,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hardware_address_that_is_not_ethernet_s_is_none() {
+        for length in [0, 5, 7, 20, 32, 255] {
+            let attributes = [attribute(3, b"ib0\0"), attribute(1, &[0xff; 255][..length])];
+            let Some(Event::Link(link)) =
+                read(Rtm::Newlink, &[link_header(0, 1), attributes.concat()])
+            else {
+                panic!("no link");
+            };
+            assert_eq!(link.hardware, None);
+        }
+    }
+
+    #[test]
     fn a_link_tells_whether_it_forwards_ipv6_and_so_does_a_change() {
         let settings = |on: i32| attribute(2, &[on.to_ne_bytes(), 64_i32.to_ne_bytes()].concat());
         let family = |on| attribute(10, &[attribute(1, &[0; 4]), settings(on)].concat());
