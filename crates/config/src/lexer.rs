@@ -11,16 +11,18 @@ mod macros;
 
 mod command;
 
+use std::borrow::Cow;
+
 pub use command::{CommandError, split_command};
 pub(crate) use macros::{MacroUse, bare_name, definition, macro_use};
 
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Token {
+pub(crate) enum Token<'a> {
     /// A word.
     Word {
-        /// Its text, quotes taken away.
-        text: String,
+        /// Its text, quotes taken away; borrowed when it stands in the line as it is.
+        text: Cow<'a, str>,
         /// First byte in the line.
         start: usize,
         /// One past its last byte.
@@ -49,7 +51,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The next token; in the words of a command single quotes count too.
-    pub(crate) fn next(&mut self, command: bool) -> Option<Token> {
+    pub(crate) fn next(&mut self, command: bool) -> Option<Token<'a>> {
         self.position = skip_space(self.text, self.position);
         let start = self.position;
         match byte_at(self.text, start)? {
@@ -65,11 +67,11 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn word(&mut self, start: usize, command: bool) -> Token {
+    fn word(&mut self, start: usize, command: bool) -> Token<'a> {
         let mut word = WordText {
             source: self.text,
             copied: start,
-            text: String::new(),
+            text: None,
         };
         let mut quoted = false;
         let mut unclosed = None;
@@ -84,10 +86,11 @@ impl<'a> Tokens<'a> {
                     if after.is_none() {
                         unclosed = Some(at);
                     }
+                    let text = word.text.get_or_insert_default();
                     if command {
-                        word.text.push_str(content);
+                        text.push_str(content);
                     } else {
-                        push_plain(&mut word.text, content);
+                        push_plain(text, content);
                     }
                     at = after.unwrap_or(self.text.len());
                     word.copied = at;
@@ -108,9 +111,8 @@ impl<'a> Tokens<'a> {
             }
         }
         self.position = at;
-        word.take(at);
         Token::Word {
-            text: word.text,
+            text: word.finish(at),
             start,
             end: at,
             quoted,
@@ -119,20 +121,29 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Text of a word that is being read: copied in as few pieces as can be.
+/// Text of a word that is being read: copied in as few pieces as can be, and not at all when it is one piece.
 struct WordText<'a> {
     source: &'a str,
     copied: usize,
-    text: String,
+    text: Option<String>,
 }
 
-impl WordText<'_> {
+impl<'a> WordText<'a> {
+    /// Takes over what was not taken yet, up to there.
     fn take(&mut self, until: usize) {
-        if self.copied < until {
-            self.text
-                .push_str(self.source.get(self.copied..until).unwrap_or_default());
-        }
+        let piece = self.source.get(self.copied..until).unwrap_or_default();
+        self.text.get_or_insert_default().push_str(piece);
         self.copied = until;
+    }
+
+    fn finish(mut self, end: usize) -> Cow<'a, str> {
+        if self.text.is_some() {
+            self.take(end);
+        }
+        match self.text {
+            Some(text) => Cow::Owned(text),
+            None => Cow::Borrowed(self.source.get(self.copied..end).unwrap_or_default()),
+        }
     }
 }
 

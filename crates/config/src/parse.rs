@@ -9,6 +9,7 @@ mod keywords;
 mod physical;
 mod tree_builder;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,7 +19,7 @@ use crate::expand::sequence::{self, Head, Repetition};
 use crate::expand::{MAX_DEPTH, Macros, Stop, too_deep};
 use crate::lexer::{self, Token, Tokens};
 use crate::source::{Host, Sources, Span};
-use crate::tree::{Statement, Word};
+use crate::tree::{NewWord, Statement, Tree};
 use include::Checks;
 use tree_builder::TreeBuilder;
 
@@ -43,10 +44,19 @@ pub struct ParseOptions {
 pub struct Parsed {
     /// The files.
     pub sources: Sources,
-    /// The statements outside all blocks, in order.
-    pub root: Vec<Statement>,
+    /// The statements.
+    pub tree: Tree,
     /// What was found, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    /// The statements outside all blocks, in order.
+    #[must_use]
+    pub fn root(&self) -> Vec<Statement> {
+        let roots = self.tree.roots(&self.sources);
+        roots.filter_map(|root| root.statement()).collect()
+    }
 }
 
 /// Reads a configuration with all files that it includes. What cannot be read or understood is a diagnostic;
@@ -76,7 +86,7 @@ pub fn parse(host: &dyn Host, path: &Path, options: &ParseOptions) -> Parsed {
                 .with_help("name another file with -f, or create this one"),
         ),
     }
-    let root = parser.builder.finish(&parser.sources, &mut parser.findings);
+    let tree = parser.builder.finish(&parser.sources, &mut parser.findings);
     let mut diagnostics = parser.findings.into_list();
     // The ASCII form of a wide character begins or ends within it.
     for span in diagnostics
@@ -87,7 +97,7 @@ pub fn parse(host: &dyn Host, path: &Path, options: &ParseOptions) -> Parsed {
     }
     Parsed {
         sources: parser.sources,
-        root,
+        tree,
         diagnostics,
     }
 }
@@ -282,9 +292,7 @@ impl Parser<'_> {
     fn words(&mut self, line: &Line<'_>, start: usize) {
         self.builder.begin_line(indentation(line, start));
         let mut tokens = Tokens::new(&line.text, start);
-        while let Some(token) =
-            tokens.next(self.builder.keyword().is_some_and(keywords::is_command))
-        {
+        while let Some(token) = tokens.next(self.builder.is_command()) {
             match token {
                 Token::Open(at) => {
                     let span = self.place(line, at, at + 1);
@@ -304,10 +312,11 @@ impl Parser<'_> {
                     if let Some(quote) = unclosed {
                         self.unclosed_quote(line, quote);
                     }
-                    let word = Word {
-                        text,
+                    let word = NewWord {
+                        text: &text,
                         span: self.place(line, start, end),
                         quoted,
+                        verbatim: !quoted && line.is_verbatim() && matches!(text, Cow::Borrowed(_)),
                     };
                     if self.builder.words() >= MAX_WORDS {
                         self.findings.add(Diagnostic::error(
@@ -321,7 +330,9 @@ impl Parser<'_> {
                 }
             }
         }
-        self.checks.follow(&self.builder);
+        if let Some(statement) = self.builder.include_check(&self.sources) {
+            self.checks.follow(&statement.arguments);
+        }
         self.builder.end_of_line();
     }
 
@@ -342,7 +353,11 @@ impl Parser<'_> {
 
     /// The place of a token in whole characters: the ASCII form of a wide character begins or ends within it.
     fn place(&self, line: &Line<'_>, start: usize, end: usize) -> Span {
-        self.sources.whole_characters(line.span(start, end))
+        let span = line.span(start, end);
+        if line.is_verbatim() {
+            return span;
+        }
+        self.sources.whole_characters(span)
     }
 
     /// One level deeper; false when that is too deep.

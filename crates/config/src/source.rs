@@ -1,7 +1,8 @@
 //! Where text comes from: the files of one configuration, and the host that holds them.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::{io, iter};
 
 /// Index of a file in [`Sources`].
@@ -25,12 +26,33 @@ pub struct Sources {
     files: Vec<SourceFile>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct SourceFile {
     path: PathBuf,
-    text: Arc<str>,
-    /// Where each line begins, so that places of a big file are found fast.
-    line_starts: Vec<u32>,
+    /// As it was read: a big file is not copied.
+    text: Rc<String>,
+    /// Where each line begins, so that places of a big file are found fast; worked out for the first finding.
+    line_starts: OnceCell<Vec<u32>>,
+}
+
+// Whether a place was looked up makes no difference.
+impl PartialEq for SourceFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.text == other.text
+    }
+}
+
+impl Eq for SourceFile {}
+
+impl SourceFile {
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let line_ends = self.text.match_indices('\n');
+            let after_line_ends =
+                line_ends.filter_map(|(position, _)| u32::try_from(position + 1).ok());
+            iter::once(0).chain(after_line_ends).collect()
+        })
+    }
 }
 
 /// A place as an operator reads it.
@@ -52,16 +74,10 @@ impl Sources {
     /// Adds a file that was read.
     pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        let after_line_ends = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'\n')
-            .filter_map(|(position, _)| u32::try_from(position + 1).ok());
-        let line_starts = iter::once(0).chain(after_line_ends).collect();
         self.files.push(SourceFile {
             path,
-            text: text.into(),
-            line_starts,
+            text: Rc::new(text),
+            line_starts: OnceCell::new(),
         });
         id
     }
@@ -69,17 +85,23 @@ impl Sources {
     /// Path and text of a file.
     #[must_use]
     pub fn get(&self, id: FileId) -> Option<(&Path, &str)> {
-        self.file(id).map(|file| (file.path.as_path(), &*file.text))
+        self.file(id)
+            .map(|file| (file.path.as_path(), file.text.as_str()))
+    }
+
+    /// The text of a place; `None` when it is of no file here.
+    pub(crate) fn slice(&self, span: Span) -> Option<&str> {
+        let bytes = usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?;
+        self.file(span.file)?.text.get(bytes)
     }
 
     /// Line and column of the beginning of a span; `None` when it is of no file here.
     #[must_use]
     pub fn locate(&self, span: Span) -> Option<Location<'_>> {
         let file = self.file(span.file)?;
-        let line = file
-            .line_starts
-            .partition_point(|start| *start <= span.start);
-        let line_start = usize::try_from(*file.line_starts.get(line.checked_sub(1)?)?).ok()?;
+        let line_starts = file.line_starts();
+        let line = line_starts.partition_point(|start| *start <= span.start);
+        let line_start = usize::try_from(*line_starts.get(line.checked_sub(1)?)?).ok()?;
         let text = file.text.get(line_start..)?;
         let text = text.split('\n').next().unwrap_or_default();
         let before = usize::try_from(span.start).ok()?.saturating_sub(line_start);
@@ -117,9 +139,9 @@ impl Sources {
     }
 
     /// The text of a file, to be kept while more files are added.
-    pub(crate) fn text(&self, id: FileId) -> Arc<str> {
+    pub(crate) fn text(&self, id: FileId) -> Rc<String> {
         self.file(id)
-            .map_or_else(|| "".into(), |file| Arc::clone(&file.text))
+            .map_or_else(Rc::default, |file| Rc::clone(&file.text))
     }
 
     /// Number of files.

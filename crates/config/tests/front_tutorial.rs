@@ -30,7 +30,7 @@ fn rendered(text: &str) -> String {
 /// Words of the statements outside blocks and one level below, to see what was understood.
 fn understood(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    for statement in &read(text).root {
+    for statement in &read(text).root() {
         let inner = statement.block.iter().flat_map(|block| &block.statements);
         for statement in std::iter::once(statement).chain(inner) {
             let arguments = statement.arguments.iter();

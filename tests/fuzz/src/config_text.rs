@@ -17,7 +17,7 @@ pub fn config_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let host = MemoryHost::with_file("/etc/k.conf", &text).and_file("/etc/other.conf", &text);
     let parsed = parse(&host, Path::new("/etc/k.conf"), &ParseOptions::default());
-    check(&parsed.root, &parsed.sources);
+    check(&parsed.root(), &parsed.sources);
     for diagnostic in &parsed.diagnostics {
         if let Some(span) = diagnostic.span {
             inside(span, &parsed.sources);

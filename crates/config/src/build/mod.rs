@@ -54,7 +54,7 @@ use crate::diagnostic::{Class, Diagnostic, Severity};
 use crate::parse::{self, ParseOptions};
 use crate::registry::Block;
 use crate::source::{Host, Sources, Span};
-use crate::tree::Statement;
+use crate::tree::{Root, Tree};
 use crate::typed::Config;
 
 use finding::{Finding, insecure};
@@ -103,7 +103,7 @@ pub struct Loaded {
 pub fn load(host: &dyn Host, path: &Path, options: &ParseOptions) -> Loaded {
     let parsed = parse::parse(host, path, options);
     let mut diagnostics = parsed.diagnostics;
-    let built = build(host, &parsed.root);
+    let built = build(host, &parsed.tree, &parsed.sources);
     diagnostics.extend(built.diagnostics);
     diagnostics.sort_by_key(|d| d.span.map(|span| (span.file, span.start)));
     let fatal = diagnostics.iter().any(|d| d.class == Class::Fatal);
@@ -138,7 +138,7 @@ pub fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
 
 /// Builds the configuration of a file that was read.
 #[must_use]
-pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
+pub fn build(host: &dyn Host, tree: &Tree, sources: &Sources) -> Built {
     let mut build = Build {
         host,
         diagnostics: Vec::new(),
@@ -151,7 +151,7 @@ pub fn build(host: &dyn Host, root: &[Statement]) -> Built {
         preferences: Preferences::default(),
         objects: 0,
     };
-    let config = build.root(root);
+    let config = build.root(tree, sources);
     let fatal = build.diagnostics.iter().any(|d| d.class == Class::Fatal);
     Built {
         config: (!fatal).then_some(config),
@@ -207,24 +207,34 @@ impl Build<'_> {
         self.diagnostics.push(finding.0);
     }
 
-    fn root(&mut self, root: &[Statement]) -> Config {
+    fn root(&mut self, tree: &Tree, sources: &Sources) -> Config {
         let mut globals = Globals::default();
         let mut groups = Groups::default();
-        let mut blocks = Vec::new();
+        let mut blocks: Vec<(&str, Root<'_>)> = Vec::new();
         let mut sync_groups = Vec::new();
         let mut bfd = Vec::new();
         let (mut track_groups, mut static_blocks) = (Vec::new(), Vec::new());
         let mut seen = Seen::default();
-        for statement in root {
-            let Some(keyword) = self.accept(&ROOT, &mut seen, statement) else {
+        for root in tree.roots(sources) {
+            let accepted = root
+                .head()
+                .and_then(|head| self.accept(&ROOT, &mut seen, &head));
+            let Some(keyword) = accepted else {
+                continue;
+            };
+            // The many: each is taken out of the tree when it is its turn.
+            if matches!(keyword.name, "vrrp_instance" | "virtual_server") {
+                blocks.push((keyword.name, root));
+                continue;
+            }
+            let Some(statement) = root.statement() else {
                 continue;
             };
             match keyword.name {
-                "vrrp_instance" | "virtual_server" => blocks.push(statement),
-                "virtual_server_group" => self.server_group(&mut groups, statement),
+                "virtual_server_group" => self.server_group(&mut groups, &statement),
                 name
                 @ ("vrrp_script" | "track_file" | "vrrp_track_file" | "vrrp_track_process") => {
-                    self.tracker(name, statement);
+                    self.tracker(name, &statement);
                 }
                 "vrrp_sync_group" => sync_groups.push(statement),
                 "bfd_instance" => bfd.push(statement),
@@ -233,26 +243,29 @@ impl Build<'_> {
                     static_blocks.push(statement);
                 }
                 name => {
-                    if !self.root_setting(&mut globals, name, statement) {
-                        self.unbuilt(keyword, statement);
+                    if !self.root_setting(&mut globals, name, &statement) {
+                        self.unbuilt(keyword, &statement);
                     }
                 }
             }
         }
         let mut config = self.global_config(&globals);
-        for statement in bfd {
+        for statement in &bfd {
             self.bfd_instance(&mut config, statement);
         }
         let mut statics = StaticDraft::default();
-        for statement in static_blocks {
+        for statement in &static_blocks {
             self.static_block(&globals, &mut statics, statement);
         }
         let mut drafts = Vec::new();
-        for statement in blocks {
-            if statement.keyword.text == "vrrp_instance" {
-                self.instance(&globals, &mut drafts, statement);
+        for (name, statement) in blocks
+            .into_iter()
+            .filter_map(|(name, root)| Some((name, root.statement()?)))
+        {
+            if name == "vrrp_instance" {
+                self.instance(&globals, &mut drafts, &statement);
             } else {
-                self.virtual_server(&globals, &mut groups, &mut config, statement);
+                self.virtual_server(&globals, &mut groups, &mut config, &statement);
             }
         }
         let of_instance = drafts.iter().find_map(|draft| {
@@ -262,7 +275,7 @@ impl Build<'_> {
         config.instances = self.finish_instances(&globals, drafts);
         let sync = globals.sync.clone().or(of_instance);
         config.ipvs.sync = sync.and_then(|draft| self.finish_sync(draft, &config));
-        for statement in sync_groups {
+        for statement in &sync_groups {
             self.sync_group(&globals, &mut config, statement);
         }
         self.track_groups(&mut config, &track_groups, &statics.dependences);

@@ -29,7 +29,7 @@ impl Build<'_> {
     pub(super) fn track_groups(
         &mut self,
         config: &mut Config,
-        blocks: &[&Statement],
+        blocks: &[Statement],
         dependences: &[Dependence],
     ) {
         let mut groups = Groups::new();

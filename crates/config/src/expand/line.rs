@@ -63,7 +63,12 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// True when the whole line stands in a file as it is.
+    /// True when its bytes are those of the file from its place on: none stands for another character there.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        self.is_of_file() && matches!(self.text, Cow::Borrowed(_))
+    }
+
+    /// True when the whole line stands in a file, be it with some characters taken for others.
     pub(crate) fn is_of_file(&self) -> bool {
         matches!(self.origin, Origin::File { .. })
     }

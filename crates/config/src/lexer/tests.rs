@@ -10,7 +10,7 @@ fn tokens(line: &str, command: bool) -> Vec<String> {
             Token::Open(_) => "{".to_owned(),
             Token::Close(_) => "}".to_owned(),
             Token::Word { text, quoted, .. } if quoted => format!("*{text}"),
-            Token::Word { text, .. } => text,
+            Token::Word { text, .. } => text.into_owned(),
         })
         .collect()
 }
@@ -76,7 +76,7 @@ fn a_quote_without_end_reaches_to_the_end_of_the_line() {
     assert_eq!(
         tokens.next(false),
         Some(Token::Word {
-            text: "/bin/a b".to_owned(),
+            text: "/bin/a b".into(),
             start: 7,
             end: 17,
             quoted: true,

@@ -3,11 +3,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::Parser;
-use super::tree_builder::TreeBuilder;
 use crate::diagnostic::Diagnostic;
 use crate::expand::line::Line;
 use crate::lexer;
 use crate::source::{Span, brace_alternatives};
+use crate::tree::Word;
 
 /// How deep files may include each other.
 const MAX_NESTING: usize = 16;
@@ -40,14 +40,8 @@ impl Checks {
         if all { Self::ALL } else { Self::default() }
     }
 
-    /// Takes over an `include_check` in `global_defs` when that is the statement of this line.
-    pub(super) fn follow(&mut self, builder: &TreeBuilder) {
-        let Some((keyword, arguments)) = builder.current() else {
-            return;
-        };
-        if keyword.text != "include_check" || builder.block_keyword() != Some("global_defs") {
-            return;
-        }
+    /// Takes over what follows an `include_check` of `global_defs`.
+    pub(super) fn follow(&mut self, arguments: &[Word]) {
         if arguments.is_empty() {
             *self = Self::ALL;
             return;

@@ -40,7 +40,7 @@ fn shown(statements: &[Statement]) -> String {
 fn tree(text: &str) -> String {
     let parsed = parse_text(text);
     assert_eq!(parsed.diagnostics, [], "{text}");
-    shown(&parsed.root)
+    shown(&parsed.root())
 }
 
 /// The findings, each in one line without the path.
@@ -117,7 +117,7 @@ fn environment_is_read() {
     let mut host = MemoryHost::with_file("/etc/k.conf", "p ${_ENV SITE}");
     host.environment
         .insert("SITE".to_owned(), "east".to_owned());
-    assert_eq!(shown(&parse_host(&host).root), "p east;");
+    assert_eq!(shown(&parse_host(&host).root()), "p east;");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn conditions_choose_lines() {
         ..ParseOptions::default()
     };
     assert_eq!(
-        shown(&parse(&host, Path::new("/etc/k.conf"), &options).root),
+        shown(&parse(&host, Path::new("/etc/k.conf"), &options).root()),
         "a;"
     );
 }
@@ -199,7 +199,8 @@ fn lines_are_repeated() {
 #[test]
 fn words_of_a_parameter_have_the_place_of_its_use() {
     let parsed = parse_text("$A=value 2\np $A x");
-    let words = &parsed.root.first().unwrap().arguments;
+    let root = parsed.root();
+    let words = &root.first().unwrap().arguments;
     let places: Vec<_> = words
         .iter()
         .map(|word| (word.span.start, word.span.end))
@@ -211,7 +212,8 @@ fn words_of_a_parameter_have_the_place_of_its_use() {
 fn places_of_wide_characters_are_whole() {
     let text = "notify “a b” ｛";
     let parsed = parse_text(text);
-    let statement = parsed.root.first().unwrap();
+    let root = parsed.root();
+    let statement = root.first().unwrap();
     let word = statement.arguments.first().unwrap();
     let place = |span: Span| text.get(span.start as usize..span.end as usize).unwrap();
     assert_eq!(place(word.span), "“a b”");
@@ -239,7 +241,7 @@ fn files_are_included_in_place() {
         .and_file("/etc/d/2.conf", "d 4")
         .and_file("/etc/d/x/y", "e 5");
     let parsed = parse_host(&host);
-    assert_eq!(shown(&parsed.root), "a 1; c /etc/d; e 5; d 4; b 2;");
+    assert_eq!(shown(&parsed.root()), "a 1; c /etc/d; e 5; d 4; b 2;");
     assert_eq!(parsed.diagnostics, []);
 }
 
@@ -252,7 +254,7 @@ fn braces_conditions_and_parameters_work_in_includes() {
     .and_file("/etc/a", "in_a")
     .and_file("/etc/b", "in_b");
     let parsed = parse_host(&host);
-    assert_eq!(shown(&parsed.root), "x {in_a; in_b;} in_a;");
+    assert_eq!(shown(&parsed.root()), "x {in_a; in_b;} in_a;");
     assert_eq!(parsed.diagnostics, []);
 }
 
@@ -321,7 +323,7 @@ fn an_include_loop_is_an_error_and_ends() {
     let host = MemoryHost::with_file("/etc/k.conf", "a\ninclude d/x")
         .and_file("/etc/d/x", "b\ninclude ../k.conf");
     let parsed = parse_host(&host);
-    assert_eq!(shown(&parsed.root), "a; b;");
+    assert_eq!(shown(&parsed.root()), "a; b;");
     assert_eq!(
         findings(&parsed),
         ["/etc/d/x:2:9: error: /etc/k.conf includes itself"]
@@ -384,7 +386,7 @@ fn parameters_that_grow_without_bound_are_an_error() {
     }
     text.push_str("p $A39\nq 1");
     let parsed = parse_text(&text);
-    assert_eq!(shown(&parsed.root), "q 1;");
+    assert_eq!(shown(&parsed.root()), "q 1;");
     assert_eq!(
         findings(&parsed),
         [
@@ -493,7 +495,7 @@ fn the_same_finding_in_a_repeated_line_is_reported_once() {
 #[test]
 fn reading_goes_on_after_every_error() {
     let parsed = parse_text("a \"x\n}\nb { c }\n~SEQ(I) d\ne");
-    assert_eq!(shown(&parsed.root), "a \"x\"; b {c;} e;");
+    assert_eq!(shown(&parsed.root()), "a \"x\"; b {c;} e;");
     assert_eq!(parsed.diagnostics.len(), 3);
 }
 
@@ -510,7 +512,7 @@ fn a_missing_brace_is_found_at_the_next_outer_block() {
         ]
     );
     assert_eq!(
-        shown(&parsed.root),
+        shown(&parsed.root()),
         "vrrp_instance A {virtual_ipaddress {10.0.0.1;}} vrrp_instance B {priority 1;}"
     );
 }
@@ -522,7 +524,7 @@ fn a_missing_brace_is_found_at_the_end() {
         findings(&parsed),
         ["1:3: error: the block `a` is not closed at the end of the configuration"]
     );
-    assert_eq!(shown(&parsed.root), "a {b {c;}}");
+    assert_eq!(shown(&parsed.root()), "a {b {c;}}");
 }
 
 proptest! {

@@ -1,9 +1,9 @@
 //! Words and braces into statements and blocks, and what to say when braces do not match.
 
-use super::keywords::is_root_block;
+use super::keywords::{is_command, is_root_block};
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::source::{Sources, Span};
-use crate::tree::{Block, Statement, Word};
+use crate::tree::{NewWord, NodeAt, Part, Statement, Tree};
 
 /// How deep blocks may nest. The language needs six levels; the bound keeps the tree walkable by recursion.
 const MAX_NESTING: usize = 32;
@@ -11,7 +11,7 @@ const MAX_NESTING: usize = 32;
 /// Puts the tree together.
 #[derive(Default)]
 pub(super) struct TreeBuilder {
-    root: Vec<Statement>,
+    tree: Tree,
     frames: Vec<Frame>,
     /// The statement of this line.
     current: Option<Header>,
@@ -24,26 +24,34 @@ pub(super) struct TreeBuilder {
     /// The block that seems to lack its `}`.
     suspect: Option<Suspect>,
     /// Keyword and place of the `}` of the block outside all others that was closed last.
-    last_closed: Option<(String, Span)>,
+    last_closed: Option<(NodeAt, Span)>,
     words: usize,
 }
 
+/// The statement that is last in the tree.
 struct Header {
-    keyword: Word,
-    arguments: Vec<Word>,
+    at: NodeAt,
     /// Indentation, when it begins its line.
     indentation: Option<usize>,
+    /// Its argument is a command line.
+    command: bool,
+    /// It is an `include_check`.
+    include_check: bool,
 }
 
 struct Frame {
-    /// `None` for braces without keyword: their statements go to the block around.
-    header: Option<Header>,
+    /// The block in the tree; `None` for braces without keyword, whose statements go to the block around.
+    block: Option<OpenBlock>,
     open: Span,
-    statements: Vec<Statement>,
+}
+
+struct OpenBlock {
+    header: Header,
+    begun: NodeAt,
 }
 
 struct Suspect {
-    keyword: String,
+    keyword: NodeAt,
     open: Span,
     /// The line that gave it away.
     seen: Span,
@@ -58,39 +66,39 @@ impl TreeBuilder {
     /// The line ends; its statement is complete unless a block follows in the next lines.
     pub(super) fn end_of_line(&mut self) {
         if let Some(header) = self.current.take() {
-            self.flush();
             self.waiting = Some(header);
         }
     }
 
     /// Takes a word.
-    pub(super) fn word(&mut self, word: Word) {
+    pub(super) fn word(&mut self, word: NewWord<'_>) {
         let indentation = self.line_start.take();
         self.words += 1;
         if self.too_deep > 0 {
             return;
         }
-        if let Some(header) = &mut self.current {
-            // Most statements have one argument: no room for more until there is one.
-            if header.arguments.is_empty() {
-                header.arguments.reserve_exact(1);
-            }
-            header.arguments.push(word);
+        if self.current.is_some() {
+            self.tree.word(Part::Argument, word);
             return;
         }
-        self.flush();
+        self.waiting = None;
+        let part = if self.is_outside() {
+            Part::Root
+        } else {
+            Part::Keyword
+        };
         self.current = Some(Header {
-            keyword: word,
-            arguments: Vec::new(),
+            at: self.tree.word(part, word),
             indentation,
+            command: is_command(word.text),
+            include_check: word.text == "include_check",
         });
     }
 
     /// Takes a `{`.
     pub(super) fn open(&mut self, span: Span, sources: &Sources, findings: &mut Findings) {
         self.line_start = None;
-        let header = self.current.take().or_else(|| self.waiting.take());
-        self.flush();
+        let mut header = self.current.take().or_else(|| self.waiting.take());
         if self.too_deep > 0 || self.frames.len() >= MAX_NESTING {
             if self.too_deep == 0 {
                 findings.add(
@@ -101,10 +109,13 @@ impl TreeBuilder {
                     .with_label("this block is left out"),
                 );
             }
+            if let Some(header) = header {
+                self.tree.take_last(header.at);
+            }
             self.too_deep += 1;
             return;
         }
-        match &header {
+        match &mut header {
             None => findings.add(
                 Diagnostic::error(span, "`{` without a keyword before it").with_help(
                     "remove it and its `}`, or write the keyword of the block before it",
@@ -112,17 +123,23 @@ impl TreeBuilder {
             ),
             Some(header) => {
                 let begins_line = header.indentation.is_some();
-                if begins_line && !self.frames.is_empty() && is_root_block(&header.keyword.text) {
-                    let next = (header.keyword.text.clone(), header.keyword.span);
-                    self.close_all(Some(&next), sources, findings);
+                if begins_line
+                    && !self.frames.is_empty()
+                    && is_root_block(self.tree.keyword_at(header.at, sources))
+                {
+                    let next = self.tree.keyword_at(header.at, sources).to_owned();
+                    let place = self.tree.keyword_place(header.at).unwrap_or(span);
+                    let taken = self.tree.take_last(header.at);
+                    self.close_all(Some((&next, place)), sources, findings);
+                    header.at = self.tree.put_back(taken);
                 }
             }
         }
-        self.frames.push(Frame {
+        let block = header.map(|header| OpenBlock {
             header,
-            open: span,
-            statements: Vec::new(),
+            begun: self.tree.open(span),
         });
+        self.frames.push(Frame { block, open: span });
     }
 
     /// Takes a `}`.
@@ -132,11 +149,8 @@ impl TreeBuilder {
             self.too_deep -= 1;
             return;
         }
-        if let Some(header) = self.current.take() {
-            self.flush();
-            self.push(header.into_statement(None));
-        }
-        self.flush();
+        self.current = None;
+        self.waiting = None;
         let Some(frame) = self.frames.pop() else {
             self.stray(span, sources, findings);
             return;
@@ -144,89 +158,51 @@ impl TreeBuilder {
         self.suspect_by_indentation(&frame, indentation, span);
         if self.frames.is_empty() {
             self.suspect = None;
-            let keyword = frame
-                .header
-                .as_ref()
-                .map(|header| header.keyword.text.clone());
-            self.last_closed = keyword.map(|keyword| (keyword, span));
+            let block = frame.block.as_ref();
+            self.last_closed = block.map(|block| (block.header.at, span));
         }
-        self.end_frame(frame, span);
+        self.end_frame(&frame, span);
     }
 
     /// The statements outside all blocks; reports blocks that are not closed.
-    pub(super) fn finish(&mut self, sources: &Sources, findings: &mut Findings) -> Vec<Statement> {
-        self.end_of_line();
-        self.flush();
+    pub(super) fn finish(&mut self, sources: &Sources, findings: &mut Findings) -> Tree {
+        self.current = None;
+        self.waiting = None;
         self.close_all(None, sources, findings);
-        std::mem::take(&mut self.root)
+        std::mem::take(&mut self.tree)
     }
 
     /// True when a line could begin a statement.
-    pub(super) fn is_between_statements(&self) -> bool {
+    pub(super) const fn is_between_statements(&self) -> bool {
         self.current.is_none()
     }
 
-    /// Keyword of the statement that is being read.
-    pub(super) fn keyword(&self) -> Option<&str> {
-        self.current
-            .as_ref()
-            .map(|header| header.keyword.text.as_str())
+    /// True while the statement that is being read has a command line for its argument.
+    pub(super) fn is_command(&self) -> bool {
+        self.current.as_ref().is_some_and(|header| header.command)
     }
 
-    /// The statement that is being read.
-    pub(super) fn current(&self) -> Option<(&Word, &[Word])> {
-        self.current
-            .as_ref()
-            .map(|header| (&header.keyword, header.arguments.as_slice()))
-    }
-
-    /// Keyword of the block that is being read.
-    pub(super) fn block_keyword(&self) -> Option<&str> {
-        let header = self.frames.last()?.header.as_ref()?;
-        Some(&header.keyword.text)
+    /// The statement that is being read, if it is an `include_check` of `global_defs`.
+    pub(super) fn include_check(&self, sources: &Sources) -> Option<Statement> {
+        let header = self.current.as_ref().filter(|header| header.include_check)?;
+        let around = self.frames.last()?.block.as_ref()?.header.at;
+        (self.tree.keyword_at(around, sources) == "global_defs")
+            .then(|| self.tree.statement_at(header.at, sources))?
     }
 
     /// Number of words so far.
-    pub(super) fn words(&self) -> usize {
+    pub(super) const fn words(&self) -> usize {
         self.words
     }
 
-    fn flush(&mut self) {
-        if let Some(header) = self.waiting.take() {
-            self.push(header.into_statement(None));
-        }
+    /// True while no block is open that is in the tree.
+    fn is_outside(&self) -> bool {
+        self.frames.iter().all(|frame| frame.block.is_none())
     }
 
-    fn push(&mut self, statement: Statement) {
-        self.frames
-            .last_mut()
-            .map_or(&mut self.root, |frame| &mut frame.statements)
-            .push(statement);
-    }
-
-    fn end_frame(&mut self, mut frame: Frame, close: Span) {
-        frame.statements.shrink_to_fit();
-        let span = if close.file == frame.open.file && close.end >= frame.open.end {
-            Span {
-                end: close.end,
-                ..frame.open
-            }
-        } else {
-            frame.open
-        };
-        match frame.header {
-            Some(header) => {
-                let block = Block {
-                    statements: frame.statements,
-                    span,
-                };
-                self.push(header.into_statement(Some(block)));
-            }
-            None => {
-                for statement in frame.statements {
-                    self.push(statement);
-                }
-            }
+    fn end_frame(&mut self, frame: &Frame, last: Span) {
+        if let Some(block) = &frame.block {
+            self.tree.close(block.begun, last);
         }
     }
 
@@ -236,16 +212,17 @@ impl TreeBuilder {
         if self.suspect.is_some() {
             return;
         }
-        let (Some(brace), Some(header)) = (indentation, &closed.header) else {
+        let (Some(brace), Some(block)) = (indentation, &closed.block) else {
             return;
         };
         let of_outer_block = self.frames.iter().any(|frame| {
-            let outer = frame.header.as_ref().and_then(|header| header.indentation);
-            outer == Some(brace)
+            let outer = frame.block.as_ref();
+            outer.and_then(|block| block.header.indentation) == Some(brace)
         });
-        if of_outer_block && header.indentation.is_some_and(|own| brace < own) {
+        let own = block.header.indentation;
+        if of_outer_block && own.is_some_and(|own| brace < own) {
             self.suspect = Some(Suspect {
-                keyword: header.keyword.text.clone(),
+                keyword: block.header.at,
                 open: closed.open,
                 seen: span,
             });
@@ -255,8 +232,9 @@ impl TreeBuilder {
     fn stray(&self, span: Span, sources: &Sources, findings: &mut Findings) {
         let mut diagnostic = Diagnostic::error(span, "`}` without a block that is open")
             .with_help("remove it, or add the `{` that it belongs to");
-        if let Some((keyword, closed)) = &self.last_closed {
-            let line = line_of(*closed, sources);
+        if let Some((keyword, closed)) = self.last_closed {
+            let line = line_of(closed, sources);
+            let keyword = self.tree.keyword_at(keyword, sources);
             diagnostic = diagnostic.with_help(format!(
                 "the block `{keyword}` was closed by the `}}` in {line} already: remove one of the two"
             ));
@@ -267,21 +245,19 @@ impl TreeBuilder {
     /// Closes what is open, before a block that cannot be inside or at the end.
     fn close_all(
         &mut self,
-        next: Option<&(String, Span)>,
+        next: Option<(&str, Span)>,
         sources: &Sources,
         findings: &mut Findings,
     ) {
         self.too_deep = 0;
         let suspect = self.suspect.take();
         while let Some(frame) = self.frames.pop() {
-            let name = frame
-                .header
-                .as_ref()
-                .map_or("", |header| &header.keyword.text);
+            let block = frame.block.as_ref();
+            let name = block.map_or("", |block| self.tree.keyword_at(block.header.at, sources));
             let message = match next {
                 Some((keyword, place)) => format!(
                     "the block `{name}` is not closed before `{keyword}` in {}",
-                    line_of(*place, sources)
+                    line_of(place, sources)
                 ),
                 None => format!("the block `{name}` is not closed at the end of the configuration"),
             };
@@ -290,28 +266,14 @@ impl TreeBuilder {
             if let Some(suspect) = &suspect {
                 diagnostic = diagnostic.with_help(format!(
                     "by the indentation, the `}}` of `{}` ({}) is missing before {}",
-                    suspect.keyword,
+                    self.tree.keyword_at(suspect.keyword, sources),
                     line_of(suspect.open, sources),
                     line_of(suspect.seen, sources)
                 ));
             }
             findings.add(diagnostic);
-            let end = frame.statements.last().map_or(frame.open, |last| {
-                last.block
-                    .as_ref()
-                    .map_or(last.keyword.span, |block| block.span)
-            });
-            self.end_frame(frame, end);
-        }
-    }
-}
-
-impl Header {
-    fn into_statement(self, block: Option<Block>) -> Statement {
-        Statement {
-            keyword: self.keyword,
-            arguments: self.arguments,
-            block,
+            let last = self.tree.last_place().unwrap_or(frame.open);
+            self.end_frame(&frame, last);
         }
     }
 }
