@@ -107,6 +107,21 @@ pub(crate) fn read(
     }
 }
 
+/// Tests the configuration that the options name: its findings, without what only a daemon needs.
+pub(crate) fn test(options: &Options) -> Read {
+    let mut tested = kr_config::test(&Disk, &file(options), &parse_options(options));
+    if let Some(config) = &tested.config {
+        let (_, findings) = Prepared::new(config, &tested.script_places);
+        tested.diagnostics.extend(findings);
+        tested.diagnostics.sort_by_key(|found| found.span);
+    }
+    Read {
+        settings: None,
+        sources: tested.sources,
+        diagnostics: tested.diagnostics,
+    }
+}
+
 /// Reads the configuration for a reload: `None`, with the reasons in the log, when it has errors.
 pub(crate) fn reload(
     options: &Options,

@@ -27,7 +27,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use kr_config::ids::IdAllocator;
 use kr_config::registry;
 use nix::unistd::execv;
 
@@ -87,7 +86,7 @@ fn fail(code: u8, message: &str) -> u8 {
 
 /// `-t`.
 fn test(options: &Options, log: Option<&Path>) -> u8 {
-    let read = load::read(options, None, &mut IdAllocator::default());
+    let read = load::test(options);
     let report = read.report();
     match log {
         None => complain(&report),

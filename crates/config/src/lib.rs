@@ -20,4 +20,4 @@ pub mod source;
 pub mod tree;
 pub mod typed;
 
-pub use build::{Built, Loaded, build, exit_code, load};
+pub use build::{Built, Loaded, build, exit_code, load, test};

@@ -98,9 +98,7 @@ impl Tree {
     /// The statements outside all blocks, in order.
     pub fn roots<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = Root<'a>> {
         let tree = self;
-        self.roots
-            .iter()
-            .map(move |&at| Root { tree, sources, at })
+        self.roots.iter().map(move |&at| Root { tree, sources, at })
     }
 
     /// Adds a word.
@@ -296,13 +294,15 @@ impl Root<'_> {
     /// The statement without what is in its block.
     #[must_use]
     pub fn head(&self) -> Option<Statement> {
-        self.tree.statement(&mut self.at.clone(), self.sources, false)
+        self.tree
+            .statement(&mut self.at.clone(), self.sources, false)
     }
 
     /// The whole statement.
     #[must_use]
     pub fn statement(&self) -> Option<Statement> {
-        self.tree.statement(&mut self.at.clone(), self.sources, true)
+        self.tree
+            .statement(&mut self.at.clone(), self.sources, true)
     }
 }
 

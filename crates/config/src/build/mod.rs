@@ -101,9 +101,28 @@ pub struct Loaded {
 /// Reads a configuration file with everything it includes.
 #[must_use]
 pub fn load(host: &dyn Host, path: &Path, options: &ParseOptions) -> Loaded {
+    read(host, path, options, Purpose::Run)
+}
+
+/// Reads a configuration file for its findings alone: what is returned lacks the virtual servers, real servers and
+/// checkers, which can be many.
+#[must_use]
+pub fn test(host: &dyn Host, path: &Path, options: &ParseOptions) -> Loaded {
+    read(host, path, options, Purpose::Test)
+}
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Run,
+    /// Only the findings count.
+    Test,
+}
+
+fn read(host: &dyn Host, path: &Path, options: &ParseOptions, purpose: Purpose) -> Loaded {
     let parsed = parse::parse(host, path, options);
     let mut diagnostics = parsed.diagnostics;
-    let built = build(host, &parsed.tree, &parsed.sources);
+    let built = build_for(host, &parsed.tree, &parsed.sources, purpose);
     diagnostics.extend(built.diagnostics);
     diagnostics.sort_by_key(|d| d.span.map(|span| (span.file, span.start)));
     let fatal = diagnostics.iter().any(|d| d.class == Class::Fatal);
@@ -139,8 +158,14 @@ pub fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
 /// Builds the configuration of a file that was read.
 #[must_use]
 pub fn build(host: &dyn Host, tree: &Tree, sources: &Sources) -> Built {
+    build_for(host, tree, sources, Purpose::Run)
+}
+
+fn build_for(host: &dyn Host, tree: &Tree, sources: &Sources, purpose: Purpose) -> Built {
     let mut build = Build {
         host,
+        purpose,
+        count: Count::default(),
         diagnostics: Vec::new(),
         scripts: Scripts::default(),
         trackers: Trackers::default(),
@@ -163,6 +188,8 @@ pub fn build(host: &dyn Host, tree: &Tree, sources: &Sources) -> Built {
 /// One run of the builder.
 struct Build<'h> {
     host: &'h dyn Host,
+    purpose: Purpose,
+    count: Count,
     diagnostics: Vec<Diagnostic>,
     scripts: Scripts,
     trackers: Trackers,
@@ -177,6 +204,21 @@ struct Build<'h> {
     preferences: Preferences,
     /// Routes, rules and static addresses so far.
     objects: usize,
+}
+
+/// Objects that were numbered so far, kept or not.
+#[derive(Debug, Default)]
+struct Count {
+    virtual_servers: u32,
+    real_servers: u32,
+    checkers: u32,
+}
+
+/// Counts one more and gives its number, from 0.
+const fn next(counter: &mut u32) -> u32 {
+    let number = *counter;
+    *counter = counter.saturating_add(1);
+    number
 }
 
 const ROOT: Context = Context {

@@ -18,7 +18,7 @@ use super::check_draft::{CheckKind, CheckerDraft, ConnectionDraft, HttpDraft, In
 use super::finding::{error, warning};
 use super::global::Globals;
 use super::real_server::ServerDraft;
-use super::{Build, next_id};
+use super::{Build, Purpose, next};
 
 const DEFAULT_DELAY_LOOP: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,30 +72,33 @@ impl Build<'_> {
             service,
             settings: &settings,
         };
-        let mut checkers = Vec::new();
+        let mut checkers = Vec::with_capacity(draft.checkers.len());
+        let mut followed = Vec::new();
         for checker in draft.checkers {
-            let checker_id = CheckerId(next_id(&config.checkers));
+            let checker_id = CheckerId(self.count.checkers);
             let at = checker.at;
             let entry = self.finish_checker(globals, config, &server, checker, checker_id);
             let Some(entry) = entry else {
                 continue;
             };
-            let is_same = |binding: &CheckerBinding| {
-                let other = config.checkers.get(&binding.id);
-                other.is_some_and(|other| other.checker.probe == entry.checker.probe)
-            };
-            if matches!(entry.checker.probe, Probe::Bfd { .. }) && checkers.iter().any(is_same) {
-                self.report(
-                    error(at, "this real server follows the session already")
-                        .label("this BFD_CHECK is left out"),
-                );
-                continue;
+            if let Probe::Bfd { session, .. } = entry.checker.probe {
+                if followed.contains(&session) {
+                    self.report(
+                        error(at, "this real server follows the session already")
+                            .label("this BFD_CHECK is left out"),
+                    );
+                    continue;
+                }
+                followed.push(session);
             }
+            next(&mut self.count.checkers);
             checkers.push(CheckerBinding {
                 id: checker_id,
                 alpha: entry.checker.alpha,
             });
-            config.checkers.insert(checker_id, entry);
+            if self.purpose == Purpose::Run {
+                config.checkers.insert(checker_id, entry);
+            }
         }
         RealServerEntry {
             real_server: RealServer {

@@ -17,7 +17,7 @@ use super::global::Globals;
 use super::group::{Groups, Member};
 use super::server_finish::Service;
 use super::virtual_server::{Listen, ServiceDraft};
-use super::{Build, next_id};
+use super::{Build, Purpose, next};
 
 /// Seconds of persistence where it is needed and no time is given.
 const DEFAULT_PERSISTENCE: u32 = 360;
@@ -66,7 +66,7 @@ impl Build<'_> {
             .any(|member| matches!(member, Member::Address(address) if address.port() == 0));
         let persistence = self.persistence(&draft, family, any_port);
         let forwarding = self.default_forwarding(&draft);
-        let id = VirtualServerId(next_id(&config.virtual_servers));
+        let id = VirtualServerId(next(&mut self.count.virtual_servers));
         let service = Service {
             id,
             label: label.clone(),
@@ -85,10 +85,12 @@ impl Build<'_> {
         });
         let mut weight: u64 = 0;
         for server in std::mem::take(&mut draft.servers) {
-            let server_id = RealServerId(next_id(&config.real_servers));
+            let server_id = RealServerId(next(&mut self.count.real_servers));
             let entry = self.finish_server(globals, config, &service, server, server_id);
             weight = weight.saturating_add(entry.real_server.weight.into());
-            config.real_servers.insert(server_id, entry);
+            if self.purpose == Purpose::Run {
+                config.real_servers.insert(server_id, entry);
+            }
         }
         let (quorum, hysteresis) = self.quorum(&draft, weight);
         let entry = VirtualServerEntry {
@@ -112,7 +114,9 @@ impl Build<'_> {
                 .unwrap_or_else(|| globals.alert_of_virtual_servers()),
             suspend,
         };
-        config.virtual_servers.insert(id, entry);
+        if self.purpose == Purpose::Run {
+            config.virtual_servers.insert(id, entry);
+        }
     }
 
     fn members(&mut self, groups: &Groups, draft: &ServiceDraft) -> Option<Vec<Member>> {

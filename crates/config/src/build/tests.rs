@@ -24,6 +24,11 @@ fn loaded(text: &str) -> Loaded {
     load(&host, Path::new("/k.conf"), &ParseOptions::default())
 }
 
+fn tested(text: &str) -> Loaded {
+    let host = MemoryHost::with_file("/k.conf", text);
+    test(&host, Path::new("/k.conf"), &ParseOptions::default())
+}
+
 /// The configuration of a text that gives no finding above a note.
 fn clean(text: &str) -> Config {
     let loaded = loaded(text);
@@ -289,6 +294,12 @@ proptest! {
         prop_assert!(found.diagnostics.iter().all(|d| !d.message.contains("this is a bug")));
         let fatal = found.diagnostics.iter().any(|d| d.class == Class::Fatal);
         prop_assert_eq!(found.config.is_none(), fatal);
+    }
+
+    #[test]
+    fn a_test_finds_what_a_start_finds(text in prop::collection::vec(any_text(), 1..6)) {
+        let text = text.join("\n");
+        prop_assert_eq!(tested(&text).diagnostics, loaded(&text).diagnostics);
     }
 }
 

@@ -42,7 +42,7 @@ impl Build<'_> {
 
     /// A word as a whole number from `min` to `max`.
     pub(super) fn number_of(&mut self, word: &Word, min: u64, max: u64) -> Option<u64> {
-        let expected = format!("expected a whole number from {min} to {max}");
+        let expected = || format!("expected a whole number from {min} to {max}");
         let digits = word.text.len()
             - word
                 .text
@@ -56,7 +56,7 @@ impl Build<'_> {
                     error(word.span, format!("`{}` is not valid here", word.text)),
                     word,
                 )
-                .label(expected),
+                .label(expected()),
             );
             return None;
         };
@@ -64,7 +64,7 @@ impl Build<'_> {
             // keepalived uses the digits and ignores what follows; so the meaning is kept, but not a reload.
             self.report(
                 error(word.span, format!("`{rest}` after the number {number}"))
-                    .label(expected)
+                    .label(expected())
                     .help(format!(
                         "write `{number}`; put a space and `#` before a comment"
                     )),
@@ -98,7 +98,7 @@ impl Build<'_> {
         max: Duration,
     ) -> Option<Duration> {
         let word = statement.arguments.first()?;
-        let expected = format!("expected seconds from {} to {}", decimal(min), decimal(max));
+        let expected = || format!("expected seconds from {} to {}", decimal(min), decimal(max));
         let Some((time, exact)) = parse_seconds(&word.text) else {
             let digits = word.text.trim_end_matches(|c: char| c.is_alphabetic());
             let finding = placeholder(
@@ -118,7 +118,7 @@ impl Build<'_> {
                 )),
                 (Some(_) | None, _) => finding,
             };
-            self.report(finding.label(expected));
+            self.report(finding.label(expected()));
             return None;
         };
         if !exact {
@@ -129,7 +129,7 @@ impl Build<'_> {
         }
         if !(min..=max).contains(&time) {
             self.report(
-                error(word.span, format!("`{}` is out of range", word.text)).label(expected),
+                error(word.span, format!("`{}` is out of range", word.text)).label(expected()),
             );
             return None;
         }

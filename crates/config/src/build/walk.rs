@@ -93,10 +93,10 @@ impl Build<'_> {
         let word = &statement.keyword;
         let (least, most) = keyword.arguments;
         let inline_list = keyword.name == "notification_email" && !statement.arguments.is_empty();
-        let expected = format!("expected `{}`", keyword.syntax);
+        let expected = || format!("expected `{}`", keyword.syntax);
         if statement.arguments.len() < least {
             self.report(
-                error(word.span, format!("`{}` lacks an argument", word.text)).label(expected),
+                error(word.span, format!("`{}` lacks an argument", word.text)).label(expected()),
             );
             return false;
         }
@@ -124,7 +124,7 @@ impl Build<'_> {
                         word.text
                     ),
                 )
-                .label(expected)
+                .label(expected())
                 .help(
                     "put a space and `#` before a comment, and quotes around a value with spaces",
                 ),
@@ -134,7 +134,7 @@ impl Build<'_> {
         match (&statement.block, keyword.syntax.contains('{')) {
             (None, true) if !inline_list => {
                 self.report(
-                    error(word.span, format!("`{}` needs a block", word.text)).label(expected),
+                    error(word.span, format!("`{}` needs a block", word.text)).label(expected()),
                 );
                 false
             }
@@ -144,7 +144,7 @@ impl Build<'_> {
                         word.span,
                         format!("`{}` takes no block in {}", word.text, context.name),
                     )
-                    .label(expected),
+                    .label(expected()),
                 );
                 false
             }

@@ -1,6 +1,6 @@
 //! The two things that the form of a file takes from the keyword registry.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use crate::registry::{self, Block};
@@ -8,7 +8,7 @@ use crate::registry::{self, Block};
 /// True for a keyword whose argument is a command line: single quotes join words there too, and what is in
 /// quotes is kept as written for [`crate::lexer::split_command`].
 pub(super) fn is_command(keyword: &str) -> bool {
-    static COMMANDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    static COMMANDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
         registry::all()
             .filter(|entry| {
                 let first = entry.syntax.split_whitespace().nth(1).unwrap_or_default();
@@ -26,8 +26,8 @@ pub(super) fn is_command(keyword: &str) -> bool {
 /// True for a keyword whose block stands outside all others and never inside one: the sign of a missing brace
 /// above it.
 pub(super) fn is_root_block(keyword: &str) -> bool {
-    static BLOCKS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-        let inside: BTreeSet<&str> = registry::all()
+    static BLOCKS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        let inside: HashSet<&str> = registry::all()
             .filter(|entry| entry.block != Block::Root)
             .map(|entry| entry.name)
             .collect();

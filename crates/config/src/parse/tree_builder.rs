@@ -184,7 +184,10 @@ impl TreeBuilder {
 
     /// The statement that is being read, if it is an `include_check` of `global_defs`.
     pub(super) fn include_check(&self, sources: &Sources) -> Option<Statement> {
-        let header = self.current.as_ref().filter(|header| header.include_check)?;
+        let header = self
+            .current
+            .as_ref()
+            .filter(|header| header.include_check)?;
         let around = self.frames.last()?.block.as_ref()?.header.at;
         (self.tree.keyword_at(around, sources) == "global_defs")
             .then(|| self.tree.statement_at(header.at, sources))?
