@@ -2,6 +2,7 @@
 //! keepalived-rs, which sends the configuration and starts a successor if this process dies; or with `-f`
 //! by anybody, to make the checks of a file and report them.
 
+use std::alloc::System;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -9,6 +10,11 @@ use argh::EarlyExit;
 use checkerd::alone::{self, Options};
 use checkerd::sandbox;
 use kr_child::EXIT_NO_PERMISSION;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes what is freed: it may have held keys.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     match alone::options() {

@@ -21,6 +21,7 @@ mod told;
 mod tracking;
 mod transfer;
 
+use std::alloc::System;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Write};
@@ -29,10 +30,15 @@ use std::process::ExitCode;
 
 use kr_config::registry;
 use nix::unistd::execv;
+use zeroizing_alloc::ZeroAlloc;
 
 use crate::cli::{Command, Options};
 use crate::supervisor::EXIT_FATAL;
 use crate::supervisor::child::find_directory;
+
+/// Wipes what is freed: it may have held passwords and keys.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Exit code of a config test that could not be made.
 const EXIT_TEST_IMPOSSIBLE: u8 = 4;

@@ -17,10 +17,16 @@ mod siblings;
 mod sockets;
 mod table;
 
+use std::alloc::System;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use kr_child::EXIT_NO_PERMISSION;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes what is freed: it may have held passwords and keys.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let daemon = match sandbox::enter() {

@@ -234,8 +234,11 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
         if cut {
             return Err(ChannelError::Malformed(CodecError::TooLong));
         }
-        let frame = self.buffer.get(..length).unwrap_or_default();
-        let message = codec::decode(frame).map_err(ChannelError::Malformed)?;
+        let frame = self.buffer.get_mut(..length).unwrap_or_default();
+        let message = codec::decode(frame);
+        // It may have held passwords.
+        frame.fill(0);
+        let message = message.map_err(ChannelError::Malformed)?;
         Ok(Some(Received {
             message,
             descriptor,

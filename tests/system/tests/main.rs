@@ -19,6 +19,7 @@ mod processes;
 mod reload;
 mod rig;
 mod scripts;
+mod secrets;
 mod sockets;
 mod supervision;
 mod suspend;
