@@ -24,6 +24,7 @@ mod event;
 mod fixture;
 mod input;
 mod instance;
+mod phase;
 mod receive;
 mod router;
 mod signing;

@@ -18,6 +18,7 @@ use crate::announce::Pace;
 use crate::event::{Event, EventKind};
 use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{LONGEST_LEAD, Surroundings, Turn, VirtualRouter};
+use crate::phase::{self, Phase};
 use crate::tracking::Trackers;
 use groups::Group;
 use refusals::Refusals;
@@ -330,8 +331,8 @@ impl Router {
 
     fn timer(&mut self, now: Instant) {
         self.end_pauses(now);
-        for id in self.due(now) {
-            self.with(id, now, |router, _, turn| router.timer(turn));
+        for (id, phase) in self.phases(self.due(now)) {
+            self.with(id, now, |router, _, turn| router.timer(phase, turn));
             self.synchronise(id, now);
         }
     }
@@ -339,14 +340,23 @@ impl Router {
     /// Whose timers are due, and whose adverts may go with those that leave now.
     fn due(&self, now: Instant) -> Vec<InstanceId> {
         let soon = now.saturating_add(LONGEST_LEAD);
-        let near = self.timers.iter().take_while(|(at, _)| *at <= soon);
         let sociable = |id: &InstanceId| {
             let slot = self.instances.get(id)?;
             Some(slot.router.sociable_at()? <= now)
         };
-        near.filter(|(at, id)| *at <= now || sociable(id) == Some(true))
-            .map(|(_, id)| *id)
-            .collect()
+        let mut due = Vec::new();
+        for (at, id) in self.timers.iter().take_while(|(at, _)| *at <= soon) {
+            if *at <= now || due.len() < phase::BATCH && sociable(id) == Some(true) {
+                due.push(*id);
+            }
+        }
+        due
+    }
+
+    /// Tells crowds apart, whose adverts will leave one batch after the other from now on.
+    fn phases(&self, due: Vec<InstanceId>) -> Vec<(InstanceId, Phase)> {
+        let advert_at = |id: &InstanceId| self.instances.get(id)?.router.advert_at();
+        phase::spread(due.into_iter().map(|id| (advert_at(&id), id)).collect())
     }
 
     fn shutdown(&mut self, now: Instant) {

@@ -24,6 +24,12 @@ pub(crate) fn master_down(
     interval.as_duration() * u32::from(adverts) + skew(version, priority, interval)
 }
 
+/// The part of a time that is whole periods. A period is never zero.
+pub(crate) fn whole_periods(time: Duration, period: Duration) -> Duration {
+    let rest = time.as_nanos().checked_rem(period.as_nanos()).unwrap_or(0);
+    time.saturating_sub(Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +53,13 @@ mod tests {
             100 * 40_950_000 + 40_790_039
         );
         assert_eq!(micros(Version::V2, 254, 100, 1), 1_007_812);
+    }
+
+    #[test]
+    fn whole_periods_leave_the_rest_out() {
+        let millis = Duration::from_millis;
+        for (time, expected) in [(0, 0), (99, 0), (100, 100), (399, 300)] {
+            assert_eq!(whole_periods(millis(time), millis(100)), millis(expected));
+        }
     }
 }

@@ -32,6 +32,7 @@ use kr_model::vrrp::{
 use crate::action::Action;
 use crate::announce::{Announcer, Pace};
 use crate::event::{Event, EventKind};
+use crate::phase::Phase as AdvertPhase;
 use crate::signing::Signatures;
 use crate::timing;
 use crate::tracking::Trackers;
@@ -334,8 +335,8 @@ impl VirtualRouter {
         self.say(EventKind::AddressesRefused { again }, turn);
     }
 
-    /// Serves what is due at `turn.now`.
-    pub(crate) fn timer(&mut self, turn: &mut Turn<'_>) {
+    /// Serves what is due at `turn.now`; an advert that leaves is followed by one of that phase.
+    pub(crate) fn timer(&mut self, advert_phase: AdvertPhase, turn: &mut Turn<'_>) {
         match &self.phase {
             Phase::Init | Phase::Waiting | Phase::Fault => {}
             Phase::Backup(backup) => {
@@ -344,7 +345,7 @@ impl VirtualRouter {
                 }
             }
             Phase::Master(_) => {
-                self.send_due_advert(turn);
+                self.send_due_advert(advert_phase, turn);
                 self.end_overlap(turn);
                 self.send_announcements(turn);
             }

@@ -19,6 +19,7 @@ use kr_wire::trailer::Trailer;
 use super::{Backup, PUBLISH_EVERY, Patience, Phase, Turn, VirtualRouter};
 use crate::action::Action;
 use crate::event::EventKind;
+use crate::phase::Phase as AdvertPhase;
 use crate::receive;
 use crate::timing;
 
@@ -97,9 +98,17 @@ impl VirtualRouter {
         }
     }
 
+    /// When the next advert is due.
+    pub(crate) const fn advert_at(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Master(master) => Some(master.advert_at),
+            Phase::Init | Phase::Waiting | Phase::Backup(_) | Phase::Fault => None,
+        }
+    }
+
     /// Sends the advert whose time has come (RFC 3768 section 6.4.3, Adver_Timer). The next one is due an
     /// interval after this one was, so that lateness does not add up.
-    pub(super) fn send_due_advert(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn send_due_advert(&mut self, phase: AdvertPhase, turn: &mut Turn<'_>) {
         let Phase::Master(master) = &self.phase else {
             return;
         };
@@ -114,12 +123,16 @@ impl VirtualRouter {
         }
         self.send_advert(turn);
         let interval = self.config.advert_interval.as_duration();
-        // From when it was due, or went out before: those that once left together stay together.
+        // From when it was due, or went out before: those that once left together stay together. A pause of whole
+        // intervals moves no schedule either.
         let next = due.min(turn.now).saturating_add(interval);
-        if let Phase::Master(master) = &mut self.phase
-            && next > turn.now
-        {
-            master.advert_at = next;
+        if let Phase::Master(master) = &mut self.phase {
+            master.advert_at = if next > turn.now {
+                next.saturating_sub(phase.ahead(interval))
+            } else {
+                next.saturating_add(timing::whole_periods(turn.now.since(next), interval))
+                    .saturating_add(interval)
+            };
         }
         self.announce_after_a_pause(late, turn);
         self.publish_unless_within(PUBLISH_EVERY, turn);

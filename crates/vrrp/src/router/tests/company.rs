@@ -73,6 +73,38 @@ fn adverts_that_are_due_within_four_milliseconds_leave_together_and_stay_togethe
 }
 
 #[test]
+fn a_crowd_leaves_in_batches_from_its_third_advert_on() {
+    let together: Vec<(u8, u64)> = (1..=40).map(|vrid| (vrid, 0)).collect();
+    let mut bench = masters(&together);
+    let counts: Vec<(u64, usize)> = departures(&mut bench, 7)
+        .into_iter()
+        .map(|(at, vrids)| (at, vrids.len()))
+        .collect();
+    let expected = [
+        (10_000, 40),
+        // The second third and the last one leave earlier, this once.
+        (13_333, 8),
+        (16_666, 16),
+        (20_000, 16),
+        (23_333, 8),
+        (26_666, 16),
+        (30_000, 16),
+    ];
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn a_pause_of_several_intervals_moves_no_schedule() {
+    let mut bench = masters(&[(1, 0)]);
+    let due = bench.router.poll_timeout().unwrap();
+    bench.now = due.saturating_add(Duration::from_millis(2_300));
+    bench.router.handle(Input::Timer, bench.now);
+    bench.actions();
+    let next = due.saturating_add(Duration::from_secs(3));
+    assert_eq!(bench.router.poll_timeout(), Some(next));
+}
+
+#[test]
 fn late_wake_up_moves_no_schedule() {
     let mut bench = masters(&[(1, 0), (2, 30_000)]);
     let due = bench.router.poll_timeout().unwrap();
