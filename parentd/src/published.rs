@@ -13,7 +13,7 @@ use kr_model::{CheckerId, InstanceId, RealServerId, TrackerId, VirtualServerId};
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Published {
     /// Instances, from the VRRP process.
-    pub(crate) instances: BTreeMap<InstanceId, Snapshot>,
+    pub(crate) instances: BTreeMap<InstanceId, Box<Snapshot>>,
     /// BFD sessions, from the VRRP process.
     pub(crate) bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     /// Checkers, from the checker process.

@@ -85,7 +85,7 @@ pub(crate) fn published(config: &Config) -> Published {
             since: Instant::ZERO,
             cause: Cause::Start,
         };
-        published.instances.insert(*id, snapshot);
+        published.instances.insert(*id, Box::new(snapshot));
     }
     for (id, entry) in &config.bfd {
         let snapshot = bfd::Snapshot {

@@ -48,7 +48,7 @@ pub(crate) fn to_vrrpd(
     for (id, entry) in &config.instances {
         out.push(ToVrrpd::Instance(Box::new(entry.instance.clone())));
         if let Some(snapshot) = resume.and_then(|published| published.instances.get(id)) {
-            out.push(ToVrrpd::Resume(Box::new(snapshot.clone())));
+            out.push(ToVrrpd::Resume(snapshot.clone()));
         }
     }
     host_objects(config, &mut out);

@@ -23,7 +23,7 @@ use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::units::IfName;
-use kr_model::vrrp::{Authentication, Instance, Role, Transport};
+use kr_model::vrrp::{Authentication, Role, Transport};
 use kr_model::{InstanceId, Instant};
 use kr_netlink::route::{Event, Events, Place, Requests};
 use kr_sys::batch::Inbox;
@@ -33,7 +33,7 @@ use nix::errno::Errno;
 
 use crate::addresses::{locate, locate_statics};
 use crate::bfd::{Bfd, ListenerId};
-use crate::intake::{Configuration, HostObjects, Intake, IntakeError, Order};
+use crate::intake::{Configuration, HostObjects, Instances, Intake, IntakeError, Order, each};
 use crate::kernel::Told;
 use crate::moderation::Moderation;
 use crate::routing::Routing;
@@ -54,7 +54,7 @@ const ROUTING: Token = Token(5);
 pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
 /// Packets taken from one socket per wake-up: well below a millisecond of work.
-const PACKET_BUDGET: usize = 32;
+const PACKET_BUDGET: usize = 16;
 /// Events of the kernel taken per wake-up.
 const EVENT_BUDGET: usize = 256;
 /// Messages of the parent taken per wake-up.
@@ -149,7 +149,7 @@ pub(crate) struct Daemon {
     told: Told,
     siblings: Siblings,
     /// The configuration in force.
-    instances: BTreeMap<InstanceId, Instance>,
+    instances: Instances,
     /// Static addresses, and all routes and rules, of that configuration.
     host: HostObjects,
     /// `-V`: what is set stays at exit.
@@ -448,7 +448,7 @@ impl Daemon {
 
     fn adjust_sockets(&mut self) {
         let needs = sockets::needs(
-            self.instances.values(),
+            each(&self.instances),
             self.table.kernel(),
             self.log_unknown_vrids,
         );
@@ -469,11 +469,11 @@ impl Daemon {
             .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
         let old_host = std::mem::replace(&mut self.host, new.host);
         self.keep_at_exit = new.global.keep_addresses_at_exit;
-        self.named = self.host.named(self.instances.values());
-        let mut managed: BTreeSet<Place> = locate(old.values(), self.table.kernel())
+        self.named = self.host.named(each(&self.instances));
+        let mut managed: BTreeSet<Place> = locate(each(&old), self.table.kernel())
             .into_keys()
             .collect();
-        managed.extend(locate(self.instances.values(), self.table.kernel()).into_keys());
+        managed.extend(locate(each(&self.instances), self.table.kernel()).into_keys());
         managed.extend(locate_statics(&old_host.addresses, self.table.kernel()).into_keys());
         if first {
             managed.extend(self.leftovers());
@@ -489,7 +489,7 @@ impl Daemon {
             self.adopt_routing();
         }
         // Instances that go still say priority 0, so their sockets stay until they have.
-        let both = old.values().chain(self.instances.values());
+        let both = each(&old).chain(each(&self.instances));
         let needs = sockets::needs(both, self.table.kernel(), self.log_unknown_vrids);
         self.sockets
             .adjust(&needs, &self.events, self.table.kernel());
@@ -517,6 +517,8 @@ impl Daemon {
         self.renew(&Self::lifetimes(&old, self.table.kernel()));
         self.act()?;
         self.adjust_sockets();
+        // All instances changed at once; from now on they do so one by one.
+        kr_sys::memory::give_back();
         log::info!(
             "running configuration {}: {} virtual routers, {} BFD sessions",
             new.generation,
@@ -623,8 +625,8 @@ impl Daemon {
 }
 
 /// The source addresses of instances with `track_src_ip`.
-fn tracked_sources(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<(IfName, IpAddr)> {
-    let tracking = instances.values().filter(|one| one.track_source);
+fn tracked_sources(instances: &Instances) -> BTreeSet<(IfName, IpAddr)> {
+    let tracking = each(instances).filter(|one| one.track_source);
     tracking
         .filter_map(|one| {
             let source = match one.transport {

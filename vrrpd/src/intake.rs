@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
@@ -22,6 +23,14 @@ const MAX_TRACKERS: usize = 65_536;
 /// Routes, rules and static addresses of one configuration, which the reader of the file bounds.
 const MAX_OBJECTS: usize = 65_536;
 
+/// The instances of a configuration, which the daemon and the router share.
+pub(crate) type Instances = BTreeMap<InstanceId, Arc<Instance>>;
+
+/// Each of them.
+pub(crate) fn each(instances: &Instances) -> impl Iterator<Item = &Instance> {
+    instances.values().map(|instance| &**instance)
+}
+
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Configuration {
@@ -36,7 +45,7 @@ pub(crate) struct Configuration {
     /// What a predecessor of this process last published of those.
     pub(crate) resume_bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     /// All instances.
-    pub(crate) instances: BTreeMap<InstanceId, Instance>,
+    pub(crate) instances: Instances,
     /// Static addresses, and all routes and rules.
     pub(crate) host: HostObjects,
     /// What a predecessor of this process last published of them.
@@ -163,7 +172,7 @@ struct Collected {
     trackers: BTreeMap<TrackerId, Tracker>,
     bfd: BTreeMap<TrackerId, bfd::Session>,
     resume_bfd: BTreeMap<TrackerId, bfd::Snapshot>,
-    instances: BTreeMap<InstanceId, Instance>,
+    instances: Instances,
     host: HostObjects,
     resume: BTreeMap<InstanceId, Snapshot>,
 }
@@ -244,7 +253,7 @@ impl Intake {
                 if let Some(stray) = tracked.find(|id| !open.trackers.contains_key(id)) {
                     return Err(IntakeError::StrayTracker(stray));
                 }
-                match open.instances.insert(instance.id, *instance) {
+                match open.instances.insert(instance.id, Arc::from(instance)) {
                     None => Ok(Order::Wait),
                     Some(before) => Err(IntakeError::SecondInstance(before.id)),
                 }

@@ -75,7 +75,6 @@ impl Kernel {
                 self.apply(Event::Address(Address {
                     place: Place::of(link, address),
                     scope: address.scope,
-                    label: address.label.clone().map(String::from),
                     protocol: Some(PROTOCOL),
                     flags: 0,
                 }))
@@ -302,7 +301,6 @@ mod tests {
         Address {
             place: Place::of(index(number), &virtual_address(text)),
             scope: 0,
-            label: None,
             protocol,
             flags: 0,
         }

@@ -146,10 +146,15 @@ impl AdvertInterval {
     }
 }
 
-/// Network interface name: 1 to 15 bytes, neither `/` nor white space, not `.` or `..`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Network interface name: 1 to 15 bytes, neither `/` nor white space, not `.` or `..`. It is held in place, since
+/// a host with a thousand virtual routers holds and copies many thousands of them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct IfName(String);
+pub struct IfName {
+    /// The name and zeros behind it.
+    bytes: [u8; Self::MAX_LEN],
+    length: u8,
+}
 
 impl IfName {
     /// Longest name that the kernel takes (`IFNAMSIZ` less the end mark).
@@ -158,7 +163,16 @@ impl IfName {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let name = self.bytes.get(..usize::from(self.length));
+        // It was text when it came in.
+        name.and_then(|name| std::str::from_utf8(name).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for IfName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IfName").field(&self.as_str()).finish()
     }
 }
 
@@ -185,19 +199,26 @@ impl TryFrom<String> for IfName {
             || name
                 .bytes()
                 .any(|b| b == b'/' || b == 0 || b.is_ascii_whitespace() || b == 0x0b);
-        if bad { Err(BadIfName) } else { Ok(Self(name)) }
+        let mut bytes = [0; Self::MAX_LEN];
+        match (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
+            (Some(place), Ok(length)) if !bad => {
+                place.copy_from_slice(name.as_bytes());
+                Ok(Self { bytes, length })
+            }
+            _ => Err(BadIfName),
+        }
     }
 }
 
 impl From<IfName> for String {
     fn from(name: IfName) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 
 impl fmt::Display for IfName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.as_str().fmt(f)
     }
 }
 

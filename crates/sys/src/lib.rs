@@ -4,6 +4,7 @@ pub mod batch;
 pub mod capability;
 pub mod fd;
 pub mod local_time;
+pub mod memory;
 pub mod netlink;
 pub mod packet;
 pub mod parent;

@@ -177,6 +177,10 @@ impl Announcer {
             }
             out.extend(self.queue.pop_front());
         }
+        if self.queue.is_empty() {
+            // A master says nothing for years.
+            self.queue = VecDeque::new();
+        }
         out
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kr_model::net::Family;
 use kr_model::signing::UtcOffset;
@@ -18,8 +19,8 @@ pub enum Input<'a> {
     Configure {
         /// Settings of the process.
         global: VrrpGlobal,
-        /// All instances.
-        instances: BTreeMap<InstanceId, Instance>,
+        /// All instances; the driver and the router share them.
+        instances: BTreeMap<InstanceId, Arc<Instance>>,
         /// What a predecessor of this process last published; empty at a first start and at a reload.
         resume: BTreeMap<InstanceId, Snapshot>,
     },

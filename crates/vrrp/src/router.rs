@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use kr_model::net::Family;
 use kr_model::signing::UtcOffset;
@@ -22,6 +23,9 @@ use crate::phase::{self, Phase};
 use crate::tracking::Trackers;
 use groups::Group;
 use refusals::Refusals;
+
+/// Room for so many actions is kept for the next ones; more is needed when all instances change at once.
+const ACTIONS_KEPT: usize = 1024;
 
 /// All instances of one process.
 #[derive(Debug, Default)]
@@ -49,7 +53,8 @@ pub struct Router {
 
 #[derive(Debug)]
 struct Slot {
-    router: VirtualRouter,
+    /// Apart: nodes of the map have room for many that are not there.
+    router: Box<VirtualRouter>,
     /// The instance's entry in `timers`.
     timer: Option<Instant>,
 }
@@ -150,7 +155,11 @@ impl Router {
     /// The next thing to do; `None` when everything is done. Poll until `None` after each `handle`.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let next = self.actions.pop_front();
+        if next.is_none() && self.actions.capacity() > ACTIONS_KEPT {
+            self.actions = VecDeque::new();
+        }
+        next
     }
 
     /// When to give [`Input::Timer`]; `None` is never. It changes only in `handle`.
@@ -166,7 +175,7 @@ impl Router {
     fn configure(
         &mut self,
         global: &VrrpGlobal,
-        instances: BTreeMap<InstanceId, Instance>,
+        instances: BTreeMap<InstanceId, Arc<Instance>>,
         resume: &BTreeMap<InstanceId, Snapshot>,
         now: Instant,
     ) {
@@ -214,7 +223,7 @@ impl Router {
         self.synchronise_all(now);
     }
 
-    fn add(&mut self, config: Instance, resume: Option<&Snapshot>, now: Instant) {
+    fn add(&mut self, config: Arc<Instance>, resume: Option<&Snapshot>, now: Instant) {
         let id = config.id;
         self.receivers
             .entry(config.interface.clone())
@@ -224,7 +233,7 @@ impl Router {
             .push(id);
         let around = self.kernel.around(&config);
         let slot = Slot {
-            router: VirtualRouter::new(config, now),
+            router: Box::new(VirtualRouter::new(config, now)),
             timer: None,
         };
         self.instances.insert(id, slot);

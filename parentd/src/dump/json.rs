@@ -24,7 +24,7 @@ pub(super) fn text(data: &Data<'_>) -> String {
         .instances
         .iter()
         .map(|(id, entry)| {
-            let snapshot = data.published.instances.get(id);
+            let snapshot = data.published.instances.get(id).map(Box::as_ref);
             json!({
                 "data": instance_data(data.config, entry, snapshot, data.moment),
                 "stats": statistics(snapshot.map_or_else(Counters::default, |s| s.counters)),

@@ -83,7 +83,7 @@ pub(crate) type Zero = BTreeMap<InstanceId, Counters>;
 
 /// The counters as they are now.
 pub(crate) fn zero(published: &Published) -> Zero {
-    let counters = |(id, snapshot): (&InstanceId, &Snapshot)| (*id, snapshot.counters);
+    let counters = |(id, snapshot): (&InstanceId, &Box<Snapshot>)| (*id, snapshot.counters);
     published.instances.iter().map(counters).collect()
 }
 

@@ -144,7 +144,7 @@ impl Supervisor {
 
     /// An instance published itself: with `notify_priority_changes` another priority in the same state is
     /// told to the FIFOs.
-    pub(super) fn snapshot_came(&mut self, snapshot: Snapshot) -> Result<(), Misbehaviour> {
+    pub(super) fn snapshot_came(&mut self, snapshot: Box<Snapshot>) -> Result<(), Misbehaviour> {
         let id = snapshot.id;
         let (entry, config) = self
             .find_with(|config| config.instances.get(&id))

@@ -554,6 +554,8 @@ impl Supervisor {
             Phase::Running | Phase::Stopping { .. } | Phase::Finishing { .. } => {}
         }
         self.phase = Phase::Running;
+        // What reading the file and handing it out took is not needed again until a reload.
+        kr_sys::memory::give_back();
         self.starter.up();
         tell_systemd(&[NotifyState::Ready]);
         if std::mem::take(&mut self.reload_again) {

@@ -319,7 +319,10 @@ impl Lan {
             keep_addresses_at_exit: false,
             dynamic_interfaces: false,
         };
-        let instances = self.hosts[host].instances.clone();
+        let instances = self.hosts[host].instances.iter();
+        let instances = instances
+            .map(|(id, one)| (*id, one.clone().into()))
+            .collect();
         self.give(
             host,
             Input::Configure {

@@ -1,6 +1,6 @@
 //! The addresses of instances: set, removed, put back, tried again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use kr_ipc::ChannelError;
@@ -11,6 +11,7 @@ use kr_netlink::route::Place;
 
 use super::Daemon;
 use crate::addresses::{self, Located, device, locate, reconcile, renewed};
+use crate::intake::{Instances, each};
 
 impl Daemon {
     /// Tries again to set what the kernel refused, and whatever else of the wanted addresses is missing.
@@ -86,15 +87,11 @@ impl Daemon {
     }
 
     /// Makes the kernel hold, of the managed places, those of present instances.
-    pub(super) fn settle(
-        &mut self,
-        managed: &BTreeSet<Place>,
-        old: &BTreeMap<InstanceId, Instance>,
-    ) {
+    pub(super) fn settle(&mut self, managed: &BTreeSet<Place>, old: &Instances) {
         let wanted = self
             .host
             .wanted(&self.instances, &self.present, self.table.kernel());
-        let renewed = renewed(&locate(old.values(), self.table.kernel()), &wanted);
+        let renewed = renewed(&locate(each(old), self.table.kernel()), &wanted);
         let changes = reconcile(self.table.kernel(), managed, &wanted, &renewed);
         self.table.make(&changes, self.clock.now());
         for place in managed {
@@ -112,7 +109,7 @@ impl Daemon {
         if !self.present.contains(&id) {
             return None;
         }
-        let mut places = locate([instance], self.table.kernel());
+        let mut places = locate([&**instance], self.table.kernel());
         places.retain(|_, address| address.tracked);
         let kernel = self.table.kernel();
         if places.keys().any(|place| kernel.holds(*place)) {
@@ -135,7 +132,7 @@ impl Daemon {
             return;
         };
         self.routing_changed = true;
-        let located = locate([instance], self.table.kernel());
+        let located = locate([&**instance], self.table.kernel());
         let managed = located.keys().copied().collect();
         let wanted = if present { located } else { Located::new() };
         let changes = reconcile(self.table.kernel(), &managed, &wanted, &BTreeSet::new());
@@ -160,14 +157,15 @@ impl Daemon {
 
 /// The instances whose addresses shall be set.
 pub(super) fn present<'a>(
-    instances: &'a BTreeMap<InstanceId, Instance>,
+    instances: &'a Instances,
     ids: &'a BTreeSet<InstanceId>,
 ) -> impl Iterator<Item = &'a Instance> {
-    ids.iter().filter_map(|id| instances.get(id))
+    ids.iter()
+        .filter_map(|id| instances.get(id).map(|instance| &**instance))
 }
 
 /// Every address that an instance of the set may take, on whatever link.
-pub(super) fn virtual_ips(instances: &BTreeMap<InstanceId, Instance>) -> BTreeSet<IpAddr> {
+pub(super) fn virtual_ips(instances: &Instances) -> BTreeSet<IpAddr> {
     let all = instances
         .values()
         .flat_map(|one| one.addresses.iter().chain(&one.excluded));

@@ -14,7 +14,7 @@ use kr_netlink::route::{Change, Event, Place};
 use super::{Daemon, present};
 use crate::addresses::{Located, device, locate, locate_statics, reconcile, renewed};
 use crate::fib::{Owner, Wishes};
-use crate::intake::HostObjects;
+use crate::intake::{HostObjects, Instances, each};
 use crate::kernel::Kernel;
 
 /// How often an address is renewed within its lifetime: two renewals may fail.
@@ -58,7 +58,7 @@ impl HostObjects {
     /// Every address that shall be set now.
     pub(super) fn wanted<'a>(
         &'a self,
-        instances: &'a BTreeMap<InstanceId, Instance>,
+        instances: &'a Instances,
         ids: &'a BTreeSet<InstanceId>,
         kernel: &Kernel,
     ) -> Located<'a> {
@@ -105,7 +105,7 @@ impl Daemon {
             })
             .collect();
         self.table.make(&changes, self.clock.now());
-        let all = self.instances.values();
+        let all = each(&self.instances);
         let all = all.flat_map(|one| one.addresses.iter().chain(&one.excluded));
         let shortest = all.filter_map(|address| address.lifetime).min();
         self.renew_at = shortest.map(|time| self.clock.now().saturating_add(time / RENEWALS));
@@ -113,10 +113,10 @@ impl Daemon {
 
     /// Lifetimes of the addresses of a configuration, to be compared after a reload.
     pub(super) fn lifetimes(
-        instances: &BTreeMap<InstanceId, Instance>,
+        instances: &Instances,
         kernel: &Kernel,
     ) -> BTreeMap<Place, Option<Duration>> {
-        let located = locate(instances.values(), kernel).into_iter();
+        let located = locate(each(instances), kernel).into_iter();
         located
             .map(|(place, address)| (place, address.lifetime))
             .collect()

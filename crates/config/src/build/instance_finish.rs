@@ -156,6 +156,10 @@ impl Build<'_> {
             name: draft.name,
         };
         track_devices(&mut instance, &draft.routes, &draft.rules);
+        // The parent keeps this for as long as it runs.
+        instance.addresses.shrink_to_fit();
+        instance.excluded.shrink_to_fit();
+        instance.name.shrink_to_fit();
         Some(InstanceEntry {
             instance,
             strict,

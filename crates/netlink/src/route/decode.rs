@@ -134,15 +134,12 @@ fn address(body: &[u8]) -> Option<Address> {
             peer,
         },
         scope: u8::from(*message.ifa_scope()),
-        label: None,
         protocol: None,
         flags: u32::from(message.ifa_flags().bits()),
     };
     for attribute in message.rtattrs().iter() {
         let value = attribute.rta_payload().as_ref();
-        if *attribute.rta_type() == Ifa::Label {
-            found.label = Some(text(value)?);
-        } else if *attribute.rta_type() == Ifa::Flags {
+        if *attribute.rta_type() == Ifa::Flags {
             found.flags = u32::from_ne_bytes(value.try_into().ok()?);
         } else if u16::from(*attribute.rta_type()) == IFA_PROTO {
             found.protocol = value.first().copied();
@@ -321,7 +318,6 @@ mod tests {
         };
         assert_eq!(found.place.local.to_string(), "10.0.0.1/24");
         assert_eq!(found.place.peer, None);
-        assert_eq!(found.label.as_deref(), Some("eth0:1"));
         assert_eq!((found.scope, found.flags), (253, 0x280));
         assert!(found.is_ours());
     }

@@ -57,8 +57,6 @@ pub struct Address {
     pub place: Place,
     /// Scope number: 0 global, 253 link, 254 host.
     pub scope: u8,
-    /// Its label; only IPv4 addresses have one.
-    pub label: Option<String>,
     /// `IFA_PROTO`: who says to have set it.
     pub protocol: Option<u8>,
     /// `IFA_FLAGS`.

@@ -20,6 +20,7 @@ pub(crate) use send::LONGEST_LEAD;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kr_model::Instant;
@@ -74,7 +75,7 @@ pub(crate) struct Surroundings {
 /// One virtual router.
 #[derive(Debug)]
 pub(crate) struct VirtualRouter {
-    pub(super) config: Instance,
+    pub(super) config: Arc<Instance>,
     phase: Phase,
     /// Last known source address; kept in FAULT for the farewell.
     source: Option<IpAddr>,
@@ -206,7 +207,7 @@ enum Patience {
 }
 
 impl VirtualRouter {
-    pub(crate) fn new(config: Instance, now: Instant) -> Self {
+    pub(crate) fn new(config: Arc<Instance>, now: Instant) -> Self {
         Self {
             old_checksum: config.checksum == ChecksumMode::OldUnicast,
             config,

@@ -1,5 +1,6 @@
 //! A changed configuration of a running instance: everything is applied in place, the state stays.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kr_model::units::AdvertInterval;
@@ -18,7 +19,7 @@ impl VirtualRouter {
     }
 
     /// Applies a configuration that differs.
-    pub(crate) fn reload(&mut self, new: Instance, around: Surroundings, turn: &mut Turn<'_>) {
+    pub(crate) fn reload(&mut self, new: Arc<Instance>, around: Surroundings, turn: &mut Turn<'_>) {
         let old = std::mem::replace(&mut self.config, new);
         self.messages = None;
         if old.priority != self.config.priority {

@@ -6,6 +6,7 @@
 //! * While a member cannot work, no member does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kr_model::vrrp::{Instance, Snapshot, State};
 use kr_model::{GroupId, InstanceId, Instant};
@@ -27,7 +28,7 @@ impl Router {
     /// A group that a predecessor of this process left in a state has told that state already.
     pub(super) fn regroup(
         &mut self,
-        instances: &BTreeMap<InstanceId, Instance>,
+        instances: &BTreeMap<InstanceId, Arc<Instance>>,
         resume: &BTreeMap<InstanceId, Snapshot>,
     ) {
         let before = std::mem::take(&mut self.groups);
@@ -46,12 +47,14 @@ impl Router {
             });
             entry.members.insert(*id);
         }
-        self.kernel.faulty = faulty(instances.values(), |config| self.kernel.trouble(config));
+        self.kernel.faulty = faulty(instances.values().map(|one| &**one), |config| {
+            self.kernel.trouble(config)
+        });
     }
 
     /// Finds out anew which groups have a member that cannot work, and returns those that changed.
     pub(super) fn find_faulty_groups(&mut self) -> BTreeSet<GroupId> {
-        let configs = self.instances.values().map(|slot| &slot.router.config);
+        let configs = self.instances.values().map(|slot| &*slot.router.config);
         let now = faulty(configs, |config| self.kernel.trouble(config));
         let before = std::mem::replace(&mut self.kernel.faulty, now);
         let either = before.keys().chain(self.kernel.faulty.keys());

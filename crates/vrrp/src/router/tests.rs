@@ -84,7 +84,7 @@ fn global() -> VrrpGlobal {
 fn configure(config: Instance, resume: Option<Snapshot>) -> Input<'static> {
     Input::Configure {
         global: global(),
-        instances: [(config.id, config)].into(),
+        instances: [(config.id, config.into())].into(),
         resume: resume.into_iter().map(|kept| (kept.id, kept)).collect(),
     }
 }
@@ -242,7 +242,7 @@ fn the_startup_delay_ignores_adverts_and_counts_timers_from_its_end() {
         pace: AnnouncePace::default(),
         ..global()
     };
-    let instances = [(ID, instance(100))].into();
+    let instances = [(ID, instance(100).into())].into();
     bench.give(Input::Configure {
         global,
         instances,
@@ -438,7 +438,7 @@ fn yielding_empties_the_announcements_and_counts_a_released_master() {
     settings.pace.arp = Duration::from_secs(1);
     bench.give(Input::Configure {
         global: settings,
-        instances: [(ID, instance(100))].into(),
+        instances: [(ID, instance(100).into())].into(),
         resume: BTreeMap::new(),
     });
     bench.wait();

@@ -117,7 +117,7 @@ impl Bench {
                 keep_addresses_at_exit: false,
                 dynamic_interfaces: false,
             },
-            instances: [(instance.id, instance)].into(),
+            instances: [(instance.id, instance.into())].into(),
             resume: BTreeMap::new(),
         });
         assert_eq!(bench.state, State::Backup);

@@ -42,7 +42,7 @@ fn masters(apart: &[(u8, u64)]) -> Bench {
             },
             ..instance(255)
         };
-        instances.insert(id, config);
+        instances.insert(id, config.into());
         bench.router.handle(
             Input::Configure {
                 global: global(),

@@ -176,7 +176,7 @@ fn the_delay_after_boot_counts_from_the_start_of_the_host() {
                 startup_delay: Duration::from_secs(startup),
                 ..global()
             },
-            instances: [(ID, instance(100))].into(),
+            instances: [(ID, instance(100).into())].into(),
             resume: BTreeMap::new(),
         });
         bench.timeout()
@@ -200,7 +200,7 @@ fn adverts_of_unknown_virtual_routers_are_logged_once_where_that_is_asked_for() 
                 log_unknown_vrids: asked,
                 ..global()
             },
-            instances: [(ID, instance(100))].into(),
+            instances: [(ID, instance(100).into())].into(),
             resume: BTreeMap::new(),
         });
         let text = "(eth0) 192.0.2.9 advertises virtual router 77, which is not configured here";
@@ -230,7 +230,7 @@ fn interfaces_of_a_garp_group_share_its_limit() {
     }];
     bench.give(Input::Configure {
         global: settings,
-        instances: [(ID, config)].into(),
+        instances: [(ID, config.into())].into(),
         resume: BTreeMap::new(),
     });
     let mut announced = Vec::new();

@@ -79,7 +79,7 @@ fn shutdown_leaves_the_addresses_when_told_so() {
         keep_addresses_at_exit: true,
         ..global()
     };
-    let instances = [(ID, instance(100))].into();
+    let instances = [(ID, instance(100).into())].into();
     bench.give(Input::Configure {
         global,
         instances,

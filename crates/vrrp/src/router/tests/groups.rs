@@ -1,5 +1,7 @@
 //! Sync groups: all or none.
 
+use std::sync::Arc;
+
 use super::*;
 
 const SECOND: InstanceId = InstanceId(8);
@@ -9,7 +11,7 @@ fn eth1() -> IfName {
 }
 
 /// Router 51 on eth0 and router 52 on eth1.
-fn members(priority: u8) -> BTreeMap<InstanceId, Instance> {
+fn members(priority: u8) -> BTreeMap<InstanceId, Arc<Instance>> {
     let group = Some(GroupId(ID.0));
     let first = Instance {
         group,
@@ -22,7 +24,7 @@ fn members(priority: u8) -> BTreeMap<InstanceId, Instance> {
         vrid: 52.try_into().unwrap(),
         ..first.clone()
     };
-    [(ID, first), (SECOND, second)].into()
+    [(ID, first.into()), (SECOND, second.into())].into()
 }
 
 fn link1(state: LinkState) -> Input<'static> {
@@ -144,8 +146,11 @@ fn a_member_that_a_reload_takes_out_of_the_group_goes_its_own_way() {
     let mut bench = grouped(100);
     bench.give(link1(LinkState::Down));
     let instances = members(100).into_iter().map(|(id, one)| {
-        let alone = Instance { group: None, ..one };
-        (id, alone)
+        let alone = Instance {
+            group: None,
+            ..Instance::clone(&one)
+        };
+        (id, alone.into())
     });
     bench.give(Input::Configure {
         global: global(),

@@ -160,7 +160,7 @@ fn a_group_waits_for_the_script_of_a_member_and_fails_with_it() {
     };
     let mut bench = Bench::empty();
     bench.give(trackers(TrackerKind::Script, TrackerState::Pending));
-    let instances = [(ID, first), (InstanceId(8), second)].into();
+    let instances = [(ID, first.into()), (InstanceId(8), second.into())].into();
     let did = bench.give(Input::Configure {
         global: global(),
         instances,

@@ -194,7 +194,7 @@ fn instances_that_share_a_router_id_are_told_apart_by_destination_and_peer() {
     let mut bench = Bench::empty();
     bench.give(Input::Configure {
         global: global(),
-        instances: instances.map(|one| (one.id, one)).into(),
+        instances: instances.map(|one| (one.id, one.into())).into(),
         resume: BTreeMap::new(),
     });
     let mut expected = [0, 0, 0];
