@@ -55,6 +55,8 @@ pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
 /// Packets taken from one socket per wake-up: well below a millisecond of work.
 const PACKET_BUDGET: usize = 16;
+/// Times that the router's timer is served per wake-up, each time for some of the instances that are due.
+const TIMER_BUDGET: usize = 8;
 /// Events of the kernel taken per wake-up.
 const EVENT_BUDGET: usize = 256;
 /// Messages of the parent taken per wake-up.
@@ -316,7 +318,10 @@ impl Daemon {
     fn serve_timer(&mut self) -> Result<(), ChannelError> {
         self.serve_bfd_timer()?;
         let now = self.clock.now();
-        if self.router.poll_timeout().is_some_and(|at| at <= now) {
+        for _ in 0..TIMER_BUDGET {
+            if self.router.poll_timeout().is_none_or(|at| at > now) {
+                break;
+            }
             self.router.handle(Input::Timer, now);
             self.act()?;
         }

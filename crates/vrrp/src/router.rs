@@ -27,6 +27,9 @@ use refusals::Refusals;
 /// Room for so many actions is kept for the next ones; more is needed when all instances change at once.
 const ACTIONS_KEPT: usize = 1024;
 
+/// Instances served by one [`Input::Timer`].
+const SERVED: usize = 64;
+
 /// All instances of one process.
 #[derive(Debug, Default)]
 pub struct Router {
@@ -36,6 +39,8 @@ pub struct Router {
     receivers: BTreeMap<IfName, BTreeMap<(Family, u8), Vec<InstanceId>>>,
     groups: BTreeMap<GroupId, Group>,
     timers: BTreeSet<(Instant, InstanceId)>,
+    /// Those whose timers were due when it was last asked, and who are not served yet.
+    due: VecDeque<(InstanceId, Phase)>,
     kernel: Kernel,
     /// The tracked objects of the configuration to come.
     next_trackers: Option<BTreeMap<TrackerId, Tracker>>,
@@ -162,9 +167,12 @@ impl Router {
         next
     }
 
-    /// When to give [`Input::Timer`]; `None` is never. It changes only in `handle`.
+    /// When to give [`Input::Timer`], a time in the past for at once; `None` is never. It changes only in `handle`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.due.is_empty() {
+            return Some(Instant::ZERO);
+        }
         let first = self.timers.first().map(|(at, _)| *at);
         first
             .into_iter()
@@ -338,16 +346,24 @@ impl Router {
         });
     }
 
+    /// Serves some of those who are due: what all of a thousand want done at once would take much memory, and the
+    /// first of them waits for nothing.
     fn timer(&mut self, now: Instant) {
         self.end_pauses(now);
-        for (id, phase) in self.phases(self.due(now)) {
+        if self.due.is_empty() {
+            self.due = self.phases(self.find_due(now));
+        }
+        for _ in 0..SERVED {
+            let Some((id, phase)) = self.due.pop_front() else {
+                break;
+            };
             self.with(id, now, |router, _, turn| router.timer(phase, turn));
             self.synchronise(id, now);
         }
     }
 
     /// Whose timers are due, and whose adverts may go with those that leave now.
-    fn due(&self, now: Instant) -> Vec<InstanceId> {
+    fn find_due(&self, now: Instant) -> Vec<InstanceId> {
         let soon = now.saturating_add(LONGEST_LEAD);
         let sociable = |id: &InstanceId| {
             let slot = self.instances.get(id)?;
@@ -363,9 +379,9 @@ impl Router {
     }
 
     /// Tells crowds apart, whose adverts will leave one batch after the other from now on.
-    fn phases(&self, due: Vec<InstanceId>) -> Vec<(InstanceId, Phase)> {
+    fn phases(&self, due: Vec<InstanceId>) -> VecDeque<(InstanceId, Phase)> {
         let advert_at = |id: &InstanceId| self.instances.get(id)?.router.advert_at();
-        phase::spread(due.into_iter().map(|id| (advert_at(&id), id)).collect())
+        phase::spread(due.into_iter().map(|id| (advert_at(&id), id)).collect()).into()
     }
 
     fn shutdown(&mut self, now: Instant) {

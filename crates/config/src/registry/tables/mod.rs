@@ -16,7 +16,7 @@ mod track;
 mod vrrp;
 
 /// Every table, in the order of the reference.
-pub(super) const ALL: [&[Keyword]; 11] = [
+pub(super) static ALL: [&[Keyword]; 11] = [
     form::FORM,
     root::ROOT,
     global::GLOBAL,
@@ -82,7 +82,7 @@ macro_rules! keywords {
         $status:ident ($least:expr, $most:expr) $name:literal $syntax:literal [$default:literal] [$range:literal]
         $doc:literal;
     )*})*) => {
-        pub(super) const $table: &[Keyword] = &[$($(
+        pub(super) static $table: &[Keyword] = &[$($(
             Keyword {
                 block: Block::$block,
                 name: $name,
