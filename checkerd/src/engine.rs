@@ -285,6 +285,7 @@ impl Engine {
                     | LocalStep::Watch
                     | LocalStep::Send
                     | LocalStep::Handover
+                    | LocalStep::Program
                     | LocalStep::Tls => false,
                 };
                 if said {

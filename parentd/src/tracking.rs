@@ -166,6 +166,11 @@ impl Tracking {
         self.scripts.handle(ended, now);
     }
 
+    /// This process lacked the processor for so long: runs have as much more time.
+    pub(crate) fn stalled(&mut self, time: Duration, now: Instant) {
+        self.scripts.handle(ScriptInput::Stalled(time), now);
+    }
+
     /// Serves a descriptor. False when it is somebody else's.
     pub(crate) fn handle_ready(&mut self, token: Token, events: &EventLoop, now: Instant) -> bool {
         if token == self.files_token {

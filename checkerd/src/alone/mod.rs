@@ -22,7 +22,6 @@ use kr_event::{Clock, EventLoop, Ready, Signals};
 use kr_host::files::Files;
 use kr_log::{Detail, Settings};
 use kr_model::check::Probe;
-use kr_model::script::ScriptOutcome;
 use kr_model::track::TrackerSource;
 use kr_model::{Generation, Instant, TrackerId};
 use mio::{Interest, Token};
@@ -267,8 +266,7 @@ impl<'o> Alone<'o> {
         while let Some(request) = self.engine.poll_request(&self.events, now) {
             match request {
                 Request::RunScript { checker, run } => {
-                    if !self.scripts.start(checker, run, &self.events, now) {
-                        let outcome = ScriptOutcome::NotStarted;
+                    if let Err(outcome) = self.scripts.start(checker, run, &self.events, now) {
                         self.engine.script_ended(checker, run, outcome, now);
                     }
                 }

@@ -43,17 +43,20 @@ impl Scripts {
             .abandon(|checker| wanted.contains_key(&checker), now);
     }
 
-    /// Starts the program of a check; an older run of it is ended. False, with a log line, when that fails.
+    /// Starts the program of a check; an older run of it is ended.
+    ///
+    /// # Errors
+    /// As what it counts that it could not be started, after a log line.
     pub(super) fn start(
         &mut self,
         checker: CheckerId,
         run: u64,
         events: &EventLoop,
         now: Instant,
-    ) -> bool {
+    ) -> Result<(), ScriptOutcome> {
         let Some(runnable) = self.runnable.get(&checker) else {
             // Said when the configuration was read.
-            return false;
+            return Err(ScriptOutcome::NotStarted);
         };
         self.runner.abandon(|other| other != checker, now);
         let Runnable {
@@ -62,24 +65,23 @@ impl Scripts {
             limit,
         } = runnable;
         let name = format!("script `{}`", command_line(path, arguments));
-        let started = Program::new(path, arguments, &environment())
-            .map_err(std::io::Error::from)
-            .and_then(|program| {
-                let launch = Launch {
-                    program: &program,
-                    file: None,
-                    no_new_privileges: false,
-                    identity: None,
-                    name: &name,
-                    purpose: Purpose::Check { checker, run },
-                    until: Some(now.saturating_add(*limit)),
-                };
-                self.runner.start(&launch, events)
-            });
-        if let Err(error) = &started {
+        let program = Program::new(path, arguments, &environment()).map_err(|error| {
             log::error!("{name} cannot be started: {error}");
-        }
-        started.is_ok()
+            ScriptOutcome::NotStarted
+        })?;
+        let launch = Launch {
+            program: &program,
+            file: None,
+            no_new_privileges: false,
+            identity: None,
+            name: &name,
+            purpose: Purpose::Check { checker, run },
+            until: Some(now.saturating_add(*limit)),
+        };
+        self.runner.start(&launch, events).map_err(|error| {
+            log::error!("{name} cannot be started now: {error}");
+            ScriptOutcome::NotTried
+        })
     }
 
     /// Collects a program whose token is ready, when its result is wanted.

@@ -28,7 +28,7 @@ use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, TrackerId};
 
 use crate::health::Health;
-use crate::outcome::{Failure, LocalFault, Outcome};
+use crate::outcome::{Failure, LocalFault, LocalStep, Outcome};
 use entry::{Entry, Slot, delay, next_in_step, steps};
 
 pub use words::{
@@ -443,7 +443,8 @@ impl Checks {
             if at > now {
                 return;
             }
-            self.script_result(id, ScriptOutcome::TimedOut, now);
+            // Whoever runs it ends it in time and says so: that it says nothing is no fault of the server.
+            self.unable(id, program_fault("nobody said in time how it ended"), now);
             self.answers.remove(&(at, id));
         }
     }
@@ -498,6 +499,10 @@ impl Checks {
             ScriptOutcome::Signal(number) => Err(Failure::Signal(number)),
             ScriptOutcome::TimedOut => Err(Failure::ScriptTimeout(timeout)),
             ScriptOutcome::NotStarted => Err(Failure::NotStarted),
+            ScriptOutcome::NotTried => {
+                let reason = "this host lacks descriptors, memory or processes";
+                return self.unable(id, program_fault(reason), now);
+            }
         };
         self.result(id, result, now);
     }
@@ -636,6 +641,13 @@ fn news_of(
 /// The next multiple of [`GATHER`].
 fn gathered(at: Instant) -> Instant {
     next_in_step(Instant::ZERO, GATHER, at)
+}
+
+fn program_fault(reason: &str) -> LocalFault {
+    LocalFault {
+        step: LocalStep::Program,
+        error: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -162,6 +162,8 @@ pub enum LocalStep {
     Connect,
     /// Watching the socket.
     Watch,
+    /// Running a program.
+    Program,
     /// Using the `SSL` block.
     Tls,
     /// Opening a socket for `PING_CHECK`.
@@ -250,6 +252,7 @@ impl fmt::Display for LocalFault {
             LocalStep::Source => "bindto or bind_port cannot be used",
             LocalStep::Connect => "cannot connect",
             LocalStep::Watch => "socket cannot be watched",
+            LocalStep::Program => "the program did not run",
             LocalStep::Tls => "TLS cannot be used",
             LocalStep::Ping => "no ICMP socket",
             LocalStep::Send => "cannot send",

@@ -11,6 +11,7 @@ use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Instant, TrackerId};
 use kr_sys::spawn::{Ended, Identity, Process, Program, Script, spawn_script};
 use mio::{Interest, Token};
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 /// From `SIGTERM` to `SIGKILL`.
@@ -166,6 +167,7 @@ impl Runner {
             Ended::Exit(code) => ScriptOutcome::Exit(code),
             Ended::Signal(_) if running.stage.is_ending() => ScriptOutcome::TimedOut,
             Ended::Signal(number) => ScriptOutcome::Signal(number),
+            Ended::NotStarted { errno, .. } if is_shortage(errno) => ScriptOutcome::NotTried,
             Ended::NotStarted { .. } => ScriptOutcome::NotStarted,
         };
         running.log_end(ended, outcome);
@@ -228,6 +230,15 @@ impl Runner {
         self.running.clear();
     }
 
+    /// This process, and the scripts that run, lacked the processor for so long: they have as much more time.
+    pub fn stalled(&mut self, time: Duration) {
+        for running in self.running.values_mut() {
+            if let Stage::Limited { until } = &mut running.stage {
+                *until = until.saturating_add(time);
+            }
+        }
+    }
+
     /// True when no script runs.
     pub fn is_idle(&self) -> bool {
         self.running.is_empty()
@@ -268,6 +279,15 @@ impl Runner {
             };
         }
     }
+}
+
+/// Whether an error tells of what this host lacks now, and nothing of the program.
+#[must_use]
+pub const fn is_shortage(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::ENOBUFS
+    )
 }
 
 /// A script with its arguments as it is shown to people.
@@ -323,7 +343,9 @@ impl Running {
         match (self.purpose, outcome) {
             // Whoever asked judges the result; a tracked script runs every second, for ever.
             (Purpose::Track { .. }, _) => log::debug!("{name} {ended}"),
-            (_, ScriptOutcome::NotStarted) => log::error!("{name} {ended}"),
+            (_, ScriptOutcome::NotStarted | ScriptOutcome::NotTried) => {
+                log::error!("{name} {ended}")
+            }
             (Purpose::Notify { .. }, ScriptOutcome::Exit(0)) | (Purpose::Abandoned, _) => {
                 log::debug!("{name} {ended}");
             }

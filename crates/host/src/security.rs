@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use crate::runner;
 use kr_sys::spawn::Identity;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, readlinkat};
@@ -62,6 +63,17 @@ impl fmt::Display for Trouble {
 }
 
 impl Trouble {
+    /// Whether it tells of what this host lacks now, and nothing of the program.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Missing(_, error) => error
+                .raw_os_error()
+                .is_some_and(|number| runner::is_shortage(Errno::from_raw(number))),
+            Self::NotExecutable(_) | Self::Insecure { .. } => false,
+        }
+    }
+
     /// What the operator can do.
     pub fn mend(&self) -> String {
         match self {

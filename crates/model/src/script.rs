@@ -41,4 +41,7 @@ pub enum ScriptOutcome {
     TimedOut,
     /// It could not be started; the parent's log says why.
     NotStarted,
+    /// This host could not run it now, for want of descriptors, memory or processes. What it would have found
+    /// nobody knows.
+    NotTried,
 }

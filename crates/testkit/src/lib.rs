@@ -8,6 +8,7 @@
 pub mod binaries;
 pub mod capture;
 pub mod frr;
+pub mod harm;
 pub mod keepalived;
 pub mod netns;
 pub mod process;

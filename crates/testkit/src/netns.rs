@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::Pid;
@@ -191,6 +191,21 @@ impl Host {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Starts a thread that lives in this host.
+    ///
+    /// # Errors
+    /// When the namespace is gone.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        inside: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<JoinHandle<io::Result<T>>> {
+        let namespace = File::open(format!("/run/netns/{}", self.name()))?;
+        Ok(thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            Ok(inside())
+        }))
     }
 
     /// Whether one of its interfaces has this IPv4 or IPv6 address (without prefix length).

@@ -4,8 +4,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -144,6 +144,78 @@ impl Drop for WebServer {
     /// Stops listening: later connections are refused.
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// A client that asks again and again, from a thread in its host, until it is dropped.
+#[derive(Debug)]
+pub struct Client {
+    asked: Arc<Asked>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    answered: AtomicU64,
+    failures: Mutex<Vec<String>>,
+    ended: AtomicBool,
+}
+
+impl Client {
+    /// Asks `address` with `pause` between two requests; each may take `limit` for connecting and for each read.
+    ///
+    /// # Errors
+    /// When the host is gone.
+    pub fn start(
+        host: &Host,
+        address: SocketAddr,
+        pause: Duration,
+        limit: Duration,
+    ) -> io::Result<Self> {
+        let asked = Arc::new(Asked::default());
+        let thread = host.spawn({
+            let asked = Arc::clone(&asked);
+            move || {
+                while !asked.ended.load(Ordering::Relaxed) {
+                    match get(address, limit) {
+                        Ok(_) => drop(asked.answered.fetch_add(1, Ordering::Relaxed)),
+                        Err(error) => asked.failures().push(error.to_string()),
+                    }
+                    thread::sleep(pause);
+                }
+            }
+        })?;
+        Ok(Self {
+            asked,
+            thread: Some(thread),
+        })
+    }
+
+    /// Requests answered so far.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.asked.answered.load(Ordering::Relaxed)
+    }
+
+    /// Why requests failed since the last call.
+    #[must_use]
+    pub fn take_failures(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.failures())
+    }
+}
+
+impl Asked {
+    fn failures(&self) -> MutexGuard<'_, Vec<String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.asked.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }

@@ -2,7 +2,7 @@
 //!
 //! A run starts every `interval`, and never while the one before goes on. A result counts when the program
 //! ends, and a failure as soon as its `timeout` is over. The first result decides; later ones need `rise`
-//! passes or `fall` failures in a row.
+//! passes or `fall` failures in a row. A run that this host could not make counts for neither.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub enum ScriptInput {
     },
     /// The time of [`Scripts::poll_timeout`] has come.
     Timer,
+    /// This process, and what it started, lacked the processor for so long: runs have as much more time.
+    Stalled(Duration),
 }
 
 /// What is to be done.
@@ -160,6 +162,7 @@ impl Scripts {
                 outcome,
             } => self.ended(tracker, run, outcome, now),
             ScriptInput::Timer => self.timer(now),
+            ScriptInput::Stalled(time) => self.stalled(time),
         }
     }
 
@@ -239,6 +242,15 @@ impl Scripts {
         }
     }
 
+    fn stalled(&mut self, time: Duration) {
+        for id in self.entries.keys().copied().collect::<Vec<_>>() {
+            if let Some(Entry { run: Some(run), .. }) = self.entries.get_mut(&id) {
+                run.late_at = run.late_at.map(|at| at.saturating_add(time));
+                self.move_timer(id);
+            }
+        }
+    }
+
     fn start(&mut self, id: TrackerId, now: Instant) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
@@ -266,6 +278,9 @@ impl Scripts {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
+        if outcome == ScriptOutcome::NotTried {
+            return;
+        }
         let before = entry.verdict.state();
         let passed = outcome == ScriptOutcome::Exit(0);
         entry.verdict = entry.verdict.after(passed, &entry.config);

@@ -126,14 +126,17 @@ impl Scripts {
             Some(now.saturating_add(limit)),
             events,
         );
-        (!started).then_some(CheckEnded {
+        started.err().map(|outcome| CheckEnded {
             checker,
             run,
-            outcome: ScriptOutcome::NotStarted,
+            outcome,
         })
     }
 
-    /// Runs the program of a `vrrp_script`. False when it could not be started.
+    /// Runs the program of a `vrrp_script`.
+    ///
+    /// # Errors
+    /// When it could not be started, or not now.
     pub(crate) fn track(
         &mut self,
         tracker: TrackerId,
@@ -141,7 +144,7 @@ impl Scripts {
         script: ScriptId,
         until: Instant,
         events: &EventLoop,
-    ) -> bool {
+    ) -> Result<(), ScriptOutcome> {
         let purpose = Purpose::Track { tracker, run };
         self.start(script, &[], purpose, Some(until), events)
     }
@@ -172,13 +175,9 @@ impl Scripts {
             self.next_reader = self.next_reader.saturating_add(1);
             let run = self.next_reader;
             let path = reader.path.to_string_lossy().into_owned();
-            if self.start(
-                reader.script,
-                &[path],
-                Purpose::Reader { run },
-                None,
-                events,
-            ) {
+            let purpose = Purpose::Reader { run };
+            let started = self.start(reader.script, &[path], purpose, None, events);
+            if started.is_ok() {
                 self.readers.insert(run, reader.clone());
             }
         }
@@ -192,7 +191,13 @@ impl Scripts {
         now: Instant,
     ) {
         let until = Some(now.saturating_add(script.limit));
-        self.daemon_script_runs = self.start(script.script, &[], Purpose::Daemon, until, events);
+        let started = self.start(script.script, &[], Purpose::Daemon, until, events);
+        self.daemon_script_runs = started.is_ok();
+    }
+
+    /// This process lacked the processor for so long: what runs has as much more time.
+    pub(crate) fn stalled(&mut self, time: Duration) {
+        self.runner.stalled(time);
     }
 
     /// True while that runs.
@@ -285,13 +290,14 @@ impl Scripts {
             let purpose = Purpose::Notify { run: start.run };
             let until = self.stopping.then(|| now.saturating_add(STOP_LIMIT));
             let Job { script, appended } = start.job;
-            if !self.start(script, &appended, purpose, until, events) {
+            let started = self.start(script, &appended, purpose, until, events);
+            if started.is_err() {
                 self.queue.handle(Input::Ended(start.run), now);
             }
         }
     }
 
-    /// False, with a log line, when the script cannot be started.
+    /// Starts a script, or says in the log why not and returns as what that counts.
     fn start(
         &mut self,
         script: ScriptId,
@@ -299,26 +305,30 @@ impl Scripts {
         purpose: Purpose,
         until: Option<Instant>,
         events: &EventLoop,
-    ) -> bool {
+    ) -> Result<(), ScriptOutcome> {
         let Some(runnable) = self.prepared.get(script) else {
             // Said when the configuration was loaded.
             log::debug!("script {script} cannot run, see the findings of the configuration");
-            return false;
+            return Err(ScriptOutcome::NotStarted);
         };
         let (path, arguments) = (runnable.path(), runnable.arguments(appended));
         let name = format!("script `{}`", command_line(path, &arguments));
         let file = match self.prepared.open(runnable) {
             Ok(file) => file,
+            Err(trouble) if trouble.is_shortage() => {
+                log::error!("{name} cannot be started now: {trouble}");
+                return Err(ScriptOutcome::NotTried);
+            }
             Err(trouble) => {
                 log::error!("{name} does not run: {trouble}; {}", trouble.mend());
-                return false;
+                return Err(ScriptOutcome::NotStarted);
             }
         };
         let program = match Program::new(path, &arguments, &environment()) {
             Ok(program) => program,
             Err(error) => {
                 log::error!("{name} cannot be started: {error}");
-                return false;
+                return Err(ScriptOutcome::NotStarted);
             }
         };
         let launch = Launch {
@@ -330,12 +340,9 @@ impl Scripts {
             purpose,
             until,
         };
-        match self.runner.start(&launch, events) {
-            Ok(()) => true,
-            Err(error) => {
-                log::error!("{name} cannot be started: {error}");
-                false
-            }
-        }
+        self.runner.start(&launch, events).map_err(|error| {
+            log::error!("{name} cannot be started now: {error}");
+            ScriptOutcome::NotTried
+        })
     }
 }

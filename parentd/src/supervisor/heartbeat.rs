@@ -9,6 +9,15 @@ use std::time::Duration;
 
 use kr_model::Instant;
 
+/// Less than this is the work of a turn, and nobody's stall.
+const STALL: Duration = Duration::from_millis(100);
+
+/// A stall that people are told of.
+const LONG_STALL: Duration = Duration::from_secs(1);
+
+/// Time between two such lines of the log.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// Time between two questions.
 pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 
@@ -65,6 +74,10 @@ impl Heartbeat {
 pub(crate) struct Beat {
     /// Time that counts since the last turn.
     pub(crate) passed: Duration,
+    /// Time that does not, for this process lacked the processor, and so may have what it started.
+    pub(crate) stalled: Duration,
+    /// That was long, and people have not been told for a while.
+    pub(crate) is_news: bool,
     /// The next question is due.
     pub(crate) ping_is_due: bool,
 }
@@ -75,6 +88,8 @@ pub(crate) struct Pace {
     slept_at: Instant,
     planned: Instant,
     next_at: Instant,
+    woke_at: Instant,
+    told_at: Option<Instant>,
 }
 
 impl Pace {
@@ -84,6 +99,8 @@ impl Pace {
             slept_at: now,
             planned: now,
             next_at: now,
+            woke_at: now,
+            told_at: None,
         }
     }
 
@@ -99,8 +116,23 @@ impl Pace {
         if ping_is_due {
             self.next_at = now.saturating_add(PERIOD);
         }
+        let passed = now.min(self.planned).since(self.slept_at);
+        let stalled = now.since(self.woke_at).saturating_sub(passed);
+        self.woke_at = now;
+        let stalled = if stalled < STALL {
+            Duration::ZERO
+        } else {
+            stalled
+        };
+        let quiet = self.told_at.is_some_and(|at| now.since(at) < TOLD_EVERY);
+        let is_news = stalled >= LONG_STALL && !quiet;
+        if is_news {
+            self.told_at = Some(now);
+        }
         Beat {
-            passed: now.min(self.planned).since(self.slept_at),
+            passed,
+            stalled,
+            is_news,
             ping_is_due,
         }
     }
@@ -175,6 +207,23 @@ mod tests {
         // So does the time in which the parent read a large configuration.
         turn(&mut pace, &mut heartbeat, 70_000, 70_010);
         assert_eq!(heartbeat.silence(), millis(250));
+    }
+
+    #[test]
+    fn time_without_the_processor_is_told_and_the_work_of_a_turn_is_not() {
+        let mut pace = Pace::new(at(0));
+        pace.sleep(at(40), at(250));
+        assert_eq!(pace.woke(at(255)).stalled, Duration::ZERO);
+        // Late by two seconds, and one second in the midst of its work.
+        pace.sleep(at(1_255), at(1_500));
+        let long = pace.woke(at(3_500));
+        assert_eq!((long.stalled, long.is_news), (millis(3_000), true));
+        pace.sleep(at(3_500), at(3_750));
+        assert_eq!(pace.woke(at(3_750)).stalled, Duration::ZERO);
+        // Told once a minute at most.
+        pace.sleep(at(3_750), at(4_000));
+        let again = pace.woke(at(9_000));
+        assert_eq!((again.stalled, again.is_news), (millis(5_000), false));
     }
 
     #[test]

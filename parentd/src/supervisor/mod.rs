@@ -253,6 +253,17 @@ impl Supervisor {
     /// After what the children said was heard: asks whether they are alive, and tells systemd.
     fn beat(&mut self) {
         let beat = self.pace.woke(self.now);
+        if !beat.stalled.is_zero() {
+            self.scripts.stalled(beat.stalled);
+            self.tracking.stalled(beat.stalled, self.now);
+        }
+        if beat.is_news {
+            log::warn!(
+                "this process did not run for {:.1} s (stopped, or the host lacks processor time): scripts have as \
+                 much more time",
+                beat.stalled.as_secs_f32()
+            );
+        }
         let generation = self.generation;
         self.vrrpd.beat(beat, generation);
         self.checkerd.beat(beat, generation);

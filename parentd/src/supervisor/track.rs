@@ -42,8 +42,7 @@ impl Supervisor {
                     let started = self
                         .scripts
                         .track(tracker, run, script, until, &self.events);
-                    if !started {
-                        let outcome = ScriptOutcome::NotStarted;
+                    if let Err(outcome) = started {
                         self.tracking.script_ended(tracker, run, outcome, self.now);
                     }
                 }
@@ -101,6 +100,6 @@ fn words(outcome: ScriptOutcome) -> String {
         ScriptOutcome::Exit(code) => format!("exited with status {code}"),
         ScriptOutcome::Signal(number) => format!("was ended by signal {number}"),
         ScriptOutcome::TimedOut => "took too long".to_owned(),
-        ScriptOutcome::NotStarted => "could not be started".to_owned(),
+        ScriptOutcome::NotStarted | ScriptOutcome::NotTried => "could not be started".to_owned(),
     }
 }

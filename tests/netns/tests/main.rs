@@ -24,6 +24,7 @@ mod real_servers;
 mod routes;
 mod signatures;
 mod stage;
+mod survival;
 mod tracked;
 mod tracking;
 mod transports;

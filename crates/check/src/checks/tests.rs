@@ -364,6 +364,23 @@ fn programs_run_at_a_fixed_rate_and_their_code_decides() {
 }
 
 #[test]
+fn a_program_that_this_host_could_not_run_says_nothing_of_the_server() {
+    let mut checks = configured(&[misc(1, false)]);
+    let (_, said) = script(&mut checks, ScriptOutcome::Exit(0));
+    assert_eq!(verdicts(&said), [(1, true, None)]);
+    for _ in 0..10 {
+        let (_, said) = script(&mut checks, ScriptOutcome::NotTried);
+        assert_eq!(verdicts(&said), []);
+    }
+    let (_, said) = script(&mut checks, ScriptOutcome::TimedOut);
+    assert_eq!(
+        verdicts(&said),
+        [],
+        "a failure after passes is tried again first"
+    );
+}
+
+#[test]
 fn dynamic_codes_set_the_weight() {
     let mut checks = configured(&[misc(1, true)]);
     let cases = [
@@ -383,13 +400,13 @@ fn dynamic_codes_set_the_weight() {
 }
 
 #[test]
-fn a_program_whose_end_is_never_told_counts_as_timed_out() {
+fn a_program_whose_end_is_never_told_says_nothing_of_the_server() {
     let mut checks = configured(&[misc(1, false)]);
     let (start, checker, run) = next_run(&mut checks);
     let late = checks.poll_timeout().unwrap();
     assert_eq!(late, start.saturating_add(6 * SECOND + ANSWER_GRACE));
     checks.handle(Input::Tick, late);
-    assert_eq!(verdicts(&actions(&mut checks)), [(1, false, None)]);
+    assert_eq!(verdicts(&actions(&mut checks)), []);
     let (next, _, _) = next_run(&mut checks);
     assert!(next > late);
     // The old run's answer means nothing to the new run.
@@ -412,7 +429,7 @@ fn a_fault_of_this_host_changes_nothing_and_is_said_once() {
     for expected in [1, 0, 0] {
         let (start, checker, run) = next_run(&mut checks);
         let outcome = Outcome::Unable(LocalFault {
-            step: crate::outcome::LocalStep::Socket,
+            step: LocalStep::Socket,
             error: "too many open files".to_owned(),
         });
         checks.handle(

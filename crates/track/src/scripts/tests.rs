@@ -169,6 +169,38 @@ fn a_run_fails_when_its_time_is_over_and_its_end_counts_no_more() {
 }
 
 #[test]
+fn a_run_that_lacked_the_processor_has_as_much_more_time() {
+    let mut bench = Bench::new(script());
+    bench.now = 900;
+    assert_eq!(bench.give(ScriptInput::Stalled(Duration::from_secs(5))), []);
+    assert_eq!(bench.scripts.poll_timeout(), Some(at(6000)));
+    bench.now = 5000;
+    assert_eq!(bench.end(PASS), [changed(TrackerState::Up, PASS)]);
+    // The next start is none the later for it.
+    assert_eq!(bench.scripts.poll_timeout(), Some(at(5000)));
+}
+
+#[test]
+fn a_run_that_could_not_be_made_changes_no_state_and_is_tried_again() {
+    let mut bench = Bench::new(ScriptTracker {
+        fall: 2,
+        ..script()
+    });
+    for _ in 0..5 {
+        assert_eq!(bench.end(ScriptOutcome::NotTried), []);
+        assert_eq!(bench.scripts.state(ID), TrackerState::Pending);
+        assert_eq!(bench.wait().len(), 1, "the next run");
+    }
+    assert_eq!(bench.end(PASS), [changed(TrackerState::Up, PASS)]);
+    bench.wait();
+    assert_eq!(bench.end(FAIL), []);
+    bench.wait();
+    assert_eq!(bench.end(ScriptOutcome::NotTried), []);
+    bench.wait();
+    assert_eq!(bench.end(FAIL), [changed(TrackerState::Down, FAIL)]);
+}
+
+#[test]
 fn an_end_of_another_run_is_ignored() {
     let mut bench = Bench::new(script());
     let end = |run| ScriptInput::Ended {
