@@ -233,8 +233,9 @@ impl Daemon {
     }
 
     fn read_signals(&mut self) -> Result<(), End> {
-        while let Some(signal) = self.signals.read().map_err(io::Error::from)? {
-            log::info!("signal {signal}: leaving");
+        // Only SIGTERM is delivered here.
+        while self.signals.read().map_err(io::Error::from)?.is_some() {
+            log::info!("SIGTERM came, by hand or because the parent process died: leaving");
             self.input(Input::Shutdown);
         }
         Ok(())

@@ -339,7 +339,7 @@ impl Daemon {
         // Only SIGTERM is delivered here.
         match self.signals.read().map_err(DaemonError::Signals)? {
             Some(_) => {
-                log::info!("told to stop by SIGTERM");
+                log::info!("SIGTERM came, by hand or because the parent process died: leaving");
                 Ok(Next::Leave)
             }
             None => Ok(Next::Wait),

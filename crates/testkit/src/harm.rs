@@ -1,4 +1,5 @@
-//! What can happen to a running process from outside: limits that are lowered, processor time that is taken away.
+//! What can happen to a running process from outside: signals, limits that are lowered, processor time that is
+//! taken away, a disk that is full, a clock that is set.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,10 +7,175 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime, clock_settime};
 use nix::unistd::Pid;
 
-use crate::netns::run;
+use crate::netns::{Host, run};
+use crate::process::is_alive;
+use crate::wait::eventually;
+
+/// What happens to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// `SIGKILL`.
+    Kill,
+    /// `SIGSEGV`, as a fault of the program.
+    Fault,
+    /// `SIGSTOP` for ten seconds.
+    Stop,
+    /// A hundredth of a processor for eight seconds.
+    NoProcessor,
+    /// No more memory than it has, while a far larger configuration comes.
+    NoMemory,
+    /// No more descriptors than it has, while a sibling is started again.
+    NoDescriptors,
+    /// No room for pid files and log lines, while it is started again.
+    FullDisk,
+    /// More messages of rtnetlink than fit its sockets.
+    LostEvents,
+    /// The time of day is an hour later, and after a while what it was. It concerns the whole machine.
+    Clock,
+}
+
+/// A daemon to which harms are done.
+pub trait Scene {
+    /// The process that suffers.
+    fn victim(&self) -> Pid;
+
+    /// Its parent, which may be it.
+    fn parent(&self) -> Pid;
+
+    /// Another child.
+    fn sibling(&self) -> Option<Pid>;
+
+    /// Sends the daemon its configuration anew, or one that is far larger.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the daemon is gone.
+    fn reload(&self, large: bool) -> io::Result<()>;
+
+    /// The directory of [`on_small_disk`].
+    fn small_disk(&self) -> &Path;
+
+    /// The host of the daemon.
+    fn host(&self) -> &Host;
+}
+
+/// Longer than any patience of the parent.
+const STOPPED: Duration = Duration::from_secs(10);
+
+/// Several turns of every loop and several checks.
+const A_WHILE: Duration = Duration::from_secs(3);
+
+/// An hour, in seconds.
+const LATER: i64 = 3_600;
+
+impl Harm {
+    /// Does it to the victim, and undoes what can be undone.
+    ///
+    /// # Errors
+    /// When it cannot be done here.
+    pub fn befall(self, scene: &impl Scene) -> io::Result<()> {
+        let pid = scene.victim();
+        match self {
+            Self::Kill => kill(pid, Signal::SIGKILL)?,
+            // The runtime's handler takes the first for a fault that comes again when it returns.
+            Self::Fault => drop(eventually(A_WHILE, "the end after SIGSEGV", || {
+                kill(pid, Signal::SIGSEGV).is_err() || !is_alive(pid)
+            })?),
+            Self::Stop => {
+                kill(pid, Signal::SIGSTOP)?;
+                sleep(STOPPED);
+                // One that was replaced is gone.
+                kill(pid, Signal::SIGCONT).ok();
+            }
+            Self::NoProcessor => {
+                let _starved = Starved::new(pid)?;
+                sleep(Duration::from_secs(8));
+            }
+            Self::NoMemory => {
+                let _lowered = Lowered::to_use(pid, Limit::Memory)?;
+                scene.reload(true)?;
+                sleep(A_WHILE);
+                scene.reload(false)?;
+                sleep(A_WHILE);
+            }
+            Self::NoDescriptors => {
+                let _lowered = Lowered::to_use(pid, Limit::Descriptors)?;
+                if let Some(sibling) = scene.sibling() {
+                    kill(sibling, Signal::SIGKILL)?;
+                }
+                sleep(A_WHILE);
+            }
+            Self::FullDisk => full_disk(scene)?,
+            Self::LostEvents => lost_events(scene)?,
+            Self::Clock => {
+                set_clock(LATER)?;
+                sleep(A_WHILE);
+                set_clock(-LATER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn full_disk(scene: &impl Scene) -> io::Result<()> {
+    let parent = scene.parent();
+    let path = scene.small_disk().join("filler");
+    let filler = PathBuf::from(format!("/proc/{parent}/root{}", path.display()));
+    if fs::write(&filler, vec![0; 4 * SMALL_DISK]).is_ok() {
+        return Err(io::Error::other("the small disk is large"));
+    }
+    if scene.victim() == parent {
+        // A dump, and whatever a reload writes.
+        kill(parent, Signal::SIGUSR1)?;
+        scene.reload(false)?;
+    } else {
+        kill(scene.victim(), Signal::SIGKILL)?;
+    }
+    sleep(A_WHILE);
+    fs::remove_file(&filler)
+}
+
+/// Removes an interface with thousands of addresses: the kernel tells of each, all at once.
+fn lost_events(scene: &impl Scene) -> io::Result<()> {
+    let mut batch = "link add flood type veth peer name flooded\n".to_owned();
+    for number in 0..4_000 {
+        let (high, low) = (number / 250, number % 250);
+        batch += &format!("address add 10.99.{high}.{low}/32 dev flood\n");
+    }
+    scene.host().ip(&batch)?;
+    sleep(Duration::from_secs(1));
+    kill(scene.victim(), Signal::SIGSTOP)?;
+    scene.host().ip("link delete flood\n")?;
+    Ok(kill(scene.victim(), Signal::SIGCONT)?)
+}
+
+fn set_clock(seconds: i64) -> io::Result<()> {
+    let clock = ClockId::CLOCK_REALTIME;
+    let now = clock_gettime(clock)?;
+    Ok(clock_settime(
+        clock,
+        now + nix::sys::time::TimeSpec::new(seconds, 0),
+    )?)
+}
+
+/// Bytes of the file system of [`on_small_disk`].
+const SMALL_DISK: usize = 1 << 20;
+
+/// A command for a daemon in `host` that sees a small file system at `directory`. Nobody else sees it, and it goes
+/// away with the daemon.
+#[must_use]
+pub fn on_small_disk(host: &Host, directory: &Path) -> Command {
+    let mut command = host.command("sh");
+    let script = format!("mount -t tmpfs -o size={SMALL_DISK} none \"$0\" && exec \"$@\"");
+    command.args(["-c", &script]).arg(directory);
+    command
+}
 
 /// Groups made by this process so far.
 static MADE: AtomicU32 = AtomicU32::new(0);

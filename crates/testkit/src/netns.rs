@@ -4,7 +4,6 @@
 //! a [`Network`] ends the processes inside it and removes it, also when the test panics, and what a
 //! killed test left behind is removed by the next one.
 
-use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
@@ -27,7 +26,7 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 pub struct Network {
     name: String,
     switch: Namespace,
-    ports: Cell<u32>,
+    ports: AtomicU32,
 }
 
 /// A host: one network namespace.
@@ -62,7 +61,7 @@ impl Network {
         Ok(Self {
             name: name.to_owned(),
             switch,
-            ports: Cell::new(0),
+            ports: AtomicU32::new(0),
         })
     }
 
@@ -99,7 +98,7 @@ impl Network {
         segment: &str,
         addresses: &[&str],
     ) -> io::Result<()> {
-        let port = format!("p{}", self.ports.replace(self.ports.get() + 1));
+        let port = format!("p{}", self.ports.fetch_add(1, Ordering::Relaxed));
         run(Command::new("ip")
             .args(["link", "add", interface, "netns", host.name()])
             .args([

