@@ -264,7 +264,7 @@ mod tests {
         let missing = instance(11, "eth1", &[]);
         let mut all = vec![instance(8, "eth0", &[]), other_group, inet6, missing];
         let mut sealed = instance(12, "eth0", &[]);
-        sealed.authentication = Authentication::Header(Secret(*b"11111111"));
+        sealed.authentication = Authentication::Header(Secret::new(*b"11111111"));
         all.push(sealed);
         let id = |family, protocol| PortId {
             link: index(2),

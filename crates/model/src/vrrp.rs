@@ -170,9 +170,24 @@ pub enum Authentication {
     Signed(Box<Signing>),
 }
 
-/// Eight bytes that must not be shown: `Debug` prints stars.
+/// Eight bytes that must not be shown: `Debug` prints stars. They have a place of their own, so that moving an
+/// instance leaves no copies behind.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret(pub [u8; 8]);
+pub struct Secret(Box<[u8; 8]>);
+
+impl Secret {
+    /// Keeps these bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 8]) -> Self {
+        Self(Box::new(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -300,7 +300,7 @@ fn unseal<'a>(
         source,
         destination,
     };
-    let (sequence, message) = ah::open(&key.0, &ip, payload).map_err(Complaint::Header)?;
+    let (sequence, message) = ah::open(key.as_bytes(), &ip, payload).map_err(Complaint::Header)?;
     Ok((Some(sequence), message))
 }
 
@@ -394,7 +394,11 @@ fn check_authentication(
     match (ours, auth_type) {
         (Authentication::None | Authentication::Signed(_), AUTH_NONE)
         | (Authentication::Header(_), AUTH_HEADER) => Ok(()),
-        (Authentication::Password(password), AUTH_PASSWORD) if password.0 == auth_data => Ok(()),
+        (Authentication::Password(password), AUTH_PASSWORD)
+            if *password.as_bytes() == auth_data =>
+        {
+            Ok(())
+        }
         (Authentication::Password(_), AUTH_PASSWORD) => Err(Complaint::Password),
         (_, AUTH_NONE | AUTH_PASSWORD | AUTH_HEADER) => Err(Complaint::AuthTypeDiffers(auth_type)),
         (_, unknown) => Err(Complaint::AuthTypeUnknown(unknown)),
@@ -436,7 +440,7 @@ mod tests {
 
     fn password(text: &[u8; 8]) -> Instance {
         Instance {
-            authentication: Authentication::Password(Secret(*text)),
+            authentication: Authentication::Password(Secret::new(*text)),
             ..instance(100)
         }
     }

@@ -138,7 +138,7 @@ pub(crate) struct Supervisor {
     now: Instant,
     phase: Phase,
     config: Config,
-    /// The configuration before, whose objects a child may still speak of.
+    /// The configuration before, whose objects a child may speak of until it has the new one.
     previous: Option<Config>,
     generation: Generation,
     allocator: IdAllocator,
@@ -556,6 +556,7 @@ impl Supervisor {
         }
         self.published.retain(&self.config);
         self.told.retain(&self.config);
+        self.previous = None;
         match self.phase {
             Phase::Starting => log::info!("up: every process runs its configuration"),
             Phase::Reloading => {

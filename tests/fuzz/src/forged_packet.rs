@@ -24,7 +24,7 @@ pub fn forged_packet(data: &[u8]) {
     let authentication = if choice & 1 == 1 {
         Authentication::Signed(Box::new(signing(KEY)))
     } else {
-        Authentication::Header(Secret([KEY; 8]))
+        Authentication::Header(Secret::new([KEY; 8]))
     };
     let router = |priority| Instance {
         authentication: authentication.clone(),

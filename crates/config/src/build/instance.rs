@@ -611,7 +611,7 @@ impl Build<'_> {
         for (slot, byte) in bytes.iter_mut().zip(word.text.bytes()) {
             *slot = byte;
         }
-        Some(Secret(bytes))
+        Some(Secret::new(bytes))
     }
 }
 

@@ -228,7 +228,14 @@ impl VirtualRouter {
             let packet = match &self.config.authentication {
                 Authentication::Header(key) => {
                     self.sequence = self.sequence.wrapping_add(1);
-                    sealed_packet(ends, ttl, self.ip_id, &key.0, self.sequence, message)
+                    sealed_packet(
+                        ends,
+                        ttl,
+                        self.ip_id,
+                        key.as_bytes(),
+                        self.sequence,
+                        message,
+                    )
                 }
                 Authentication::Signed(_) => {
                     let signed = advert::append_trailer(message, &trailer, ends);
@@ -319,7 +326,7 @@ fn encode(config: &Instance, priority: u8, ends: Ends) -> Vec<u8> {
         Version::V2 => {
             let (auth_type, auth_data) = match &config.authentication {
                 Authentication::None | Authentication::Signed(_) => (AUTH_NONE, [0; 8]),
-                Authentication::Password(password) => (AUTH_PASSWORD, password.0),
+                Authentication::Password(password) => (AUTH_PASSWORD, *password.as_bytes()),
                 Authentication::Header(_) => (AUTH_HEADER, [0; 8]),
             };
             Body::V2 {

@@ -486,7 +486,7 @@ fn an_advert_so_late_that_a_backup_may_have_taken_over_announces_again() {
 
 #[test]
 fn adverts_are_the_bytes_of_keepalived() {
-    let authentication = Authentication::Password(Secret(*b"1111\0\0\0\0"));
+    let authentication = Authentication::Password(Secret::new(*b"1111\0\0\0\0"));
     let mut bench = Bench::backup(Instance {
         authentication,
         ..instance(100)

@@ -47,7 +47,7 @@ fn instance(base: Base) -> Instance {
         checksum: ChecksumMode::Standard,
         authentication: match base {
             Base::V2 | Base::V3 => Authentication::None,
-            Base::Password => Authentication::Password(Secret(*b"1111\0\0\0\0")),
+            Base::Password => Authentication::Password(Secret::new(*b"1111\0\0\0\0")),
         },
         group: None,
         preemption: Preemption::Immediate,

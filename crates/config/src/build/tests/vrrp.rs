@@ -79,7 +79,7 @@ fn a_password_is_padded_to_eight_bytes_and_never_shown() {
     ));
     assert_eq!(
         i.authentication,
-        Authentication::Password(Secret(*b"1111\0\0\0\0"))
+        Authentication::Password(Secret::new(*b"1111\0\0\0\0"))
     );
     assert!(!format!("{i:?}").contains("1111"));
     assert_eq!(
@@ -272,7 +272,7 @@ fn both_kinds_of_authentication_run() {
             "authentication {{\n auth_type {kind}\n auth_pass a\n}}"
         ))
     };
-    let secret = Secret(*b"a\0\0\0\0\0\0\0");
+    let secret = Secret::new(*b"a\0\0\0\0\0\0\0");
     assert_eq!(
         instance(&text("AH")).authentication,
         Authentication::Header(secret.clone())

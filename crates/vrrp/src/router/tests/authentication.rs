@@ -10,7 +10,7 @@ const KEY: [u8; 8] = *b"secret12";
 
 fn config() -> Instance {
     Instance {
-        authentication: Authentication::Header(Secret(KEY)),
+        authentication: Authentication::Header(Secret::new(KEY)),
         ..instance(100)
     }
 }
