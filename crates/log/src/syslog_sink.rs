@@ -147,6 +147,7 @@ mod tests {
         let daemon = UnixDatagram::bind(&path).unwrap();
         let mut syslog = Syslog::new(&path, Facility::Local(7), "Keepalived_vrrp");
         let time = LocalTime {
+            year: 2026,
             month: 11,
             day: 2,
             hour: 17,

@@ -45,6 +45,10 @@ pub struct Global {
     pub umask: u32,
     /// `net_namespace`.
     pub namespace: Option<String>,
+    /// `net_namespace_ipvs`.
+    pub ipvs_namespace: IpvsNamespace,
+    /// `reload_check_config` and its like.
+    pub reload: ReloadSettings,
     /// `data_use_instance`, `state_dump_file` and its like.
     pub dumps: DumpSettings,
     /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo`: no path twice.
@@ -71,6 +75,53 @@ pub struct ProcessSettings {
     pub cpus: Vec<u16>,
     /// `vrrp_no_swap`.
     pub locks_memory: bool,
+}
+
+/// `net_namespace_ipvs`: whose IPVS table is programmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum IpvsNamespace {
+    /// That of the daemon's own network namespace.
+    #[default]
+    Own,
+    /// That of the namespace in which the daemon was started, before it entered its own.
+    Start,
+    /// That of a namespace which `ip netns` lists.
+    Named(String),
+}
+
+/// What is done around a reload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReloadSettings {
+    /// `reload_check_config`.
+    pub check: ReloadCheck,
+    /// `reload_time_file`: an absolute path.
+    pub time_file: Option<PathBuf>,
+    /// `reload_repeat`: a time without a date counts every day.
+    pub repeat: bool,
+    /// `reload_file`.
+    pub marker: Option<ReloadMarker>,
+}
+
+/// `reload_check_config`: what a new configuration must be like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ReloadCheck {
+    /// Without errors.
+    #[default]
+    Errors,
+    /// Such that a test of it finds nothing; what the test says is written there.
+    Findings {
+        /// The file, which is replaced at each reload.
+        log: Option<PathBuf>,
+    },
+}
+
+/// `reload_file`: which file there is while the configuration is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReloadMarker {
+    /// `keepalived.reload` beside the pid files.
+    BesidePidFiles,
+    /// This one, an absolute path.
+    File(PathBuf),
 }
 
 /// Names and forms of dumps.

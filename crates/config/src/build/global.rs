@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use kr_model::global::{Accounts, Global};
+use kr_model::global::{Accounts, Global, IpvsNamespace, ReloadSettings};
 use kr_model::lvs::{IpvsGlobal, Removal, TimeoutSettings};
 use kr_model::units::{IfName, Port};
 use kr_model::vrrp::{AnnouncePace, MULTICAST_V4, Version, VrrpGlobal};
@@ -74,6 +74,8 @@ pub(super) struct Globals {
     pub(super) scripts: ScriptSettings,
     processes: Processes,
     namespace: Option<String>,
+    ipvs_namespace: IpvsNamespace,
+    reload: ReloadSettings,
     accounts: Accounts,
     instance_name: Option<String>,
     use_pid_dir: bool,
@@ -141,6 +143,14 @@ impl Build<'_> {
             "SSL" => self.tls_files(&mut globals.tls, statement),
             "instance" => set(&mut globals.instance_name, self.text(statement)),
             "net_namespace" => set(&mut globals.namespace, self.namespace(statement)),
+            "net_namespace_ipvs" => match statement.arguments.is_empty() {
+                true => globals.ipvs_namespace = IpvsNamespace::Start,
+                false => {
+                    if let Some(name) = self.namespace(statement) {
+                        globals.ipvs_namespace = IpvsNamespace::Named(name);
+                    }
+                }
+            },
             "use_pid_dir" => globals.use_pid_dir = true,
             "child_wait_time" => {
                 let seconds = self.number32(statement, 0);
@@ -184,6 +194,8 @@ impl Build<'_> {
             let known = self.mail_setting(globals, name, statement)
                 || self.daemon_setting(globals, name, statement)
                 || self.process_setting(&mut globals.processes, name, statement)
+                || self.reload_setting(&mut globals.reload, name, statement)
+                || self.name_directory(name, statement)
                 || self.script_setting(&mut globals.scripts, name, statement)
                 || self.fifo_setting(&mut globals.fifos, name, statement)
                 || self.lvs_setting(globals, name, statement)
@@ -455,6 +467,8 @@ impl Build<'_> {
                 checker_process: globals.processes.checker.clone(),
                 umask: globals.processes.umask,
                 namespace: globals.namespace.clone(),
+                ipvs_namespace: globals.ipvs_namespace.clone(),
+                reload: globals.reload.clone(),
                 dumps: globals.processes.dumps.clone(),
                 startup: globals.scripts.startup(),
                 shutdown: globals.scripts.shutdown(),

@@ -22,6 +22,7 @@ mod names;
 mod pattern;
 mod process;
 mod real_server;
+mod reload;
 mod route_line;
 mod route_metric;
 mod rule_line;

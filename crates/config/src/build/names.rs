@@ -1,11 +1,11 @@
-//! Names for numbers of the kernel, as `ip` has them: from `/etc/iproute2` (and `/etc/protocols`), and built
-//! in for what those files do not say or are missing for.
+//! Names for numbers of the kernel, as `ip` has them: from the directories of `iproute_etc_dir` and
+//! `iproute_usr_dir` (and `/etc/protocols`), and built in for what those files do not say or are missing for.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::registry::Block;
-use crate::tree::Word;
+use crate::tree::{Statement, Word};
 
 use super::Build;
 use super::finding::error;
@@ -29,9 +29,6 @@ pub(super) enum Names {
     /// Protocols above IP.
     IpProtocols,
 }
-
-/// Directories of the tables; the administrator's comes first.
-const DIRECTORIES: [&str; 2] = ["/etc/iproute2", "/usr/share/iproute2"];
 
 impl Names {
     /// Name of the table's file, where it is one of `ip`.
@@ -123,11 +120,42 @@ impl Names {
     }
 }
 
-/// The tables that were asked for so far.
-#[derive(Debug, Default)]
-pub(super) struct NameTables(BTreeMap<Names, BTreeMap<String, u32>>);
+/// Where tables are, and those that were asked for so far.
+#[derive(Debug)]
+pub(super) struct NameTables {
+    /// `iproute_etc_dir`: the administrator's, which come first.
+    local: PathBuf,
+    /// `iproute_usr_dir`: the distribution's.
+    distributed: PathBuf,
+    read: BTreeMap<Names, BTreeMap<String, u32>>,
+}
+
+impl Default for NameTables {
+    fn default() -> Self {
+        Self {
+            local: "/etc/iproute2".into(),
+            distributed: "/usr/share/iproute2".into(),
+            read: BTreeMap::new(),
+        }
+    }
+}
 
 impl Build<'_> {
+    /// Takes `iproute_etc_dir` or `iproute_usr_dir`, which come before every use of a name. False for others.
+    pub(super) fn name_directory(&mut self, name: &str, statement: &Statement) -> bool {
+        if !matches!(name, "iproute_etc_dir" | "iproute_usr_dir") {
+            return false;
+        }
+        let word = statement.arguments.first();
+        if let Some(path) = word.and_then(|word| self.absolute_path(word)) {
+            match name {
+                "iproute_etc_dir" => self.names.local = path,
+                _ => self.names.distributed = path,
+            }
+        }
+        true
+    }
+
     /// A word as a number up to `max`, or as a name of a set. What is neither is reported.
     pub(super) fn named(&mut self, names: Names, word: &Word, max: u32) -> Option<u32> {
         let number = self.look_up(names, &word.text).filter(|n| *n <= max);
@@ -170,7 +198,8 @@ impl Build<'_> {
 
     fn name_table(&mut self, names: Names) -> &BTreeMap<String, u32> {
         let host = self.host;
-        self.names.0.entry(names).or_insert_with(|| {
+        let directories = [self.names.local.clone(), self.names.distributed.clone()];
+        self.names.read.entry(names).or_insert_with(|| {
             let built_in = names.built_in().iter();
             let mut table: BTreeMap<String, u32> = built_in
                 .map(|(name, number)| ((*name).to_owned(), *number))
@@ -187,11 +216,11 @@ impl Build<'_> {
                     read(Path::new("/etc/protocols"), true);
                 }
                 Some(file) => {
-                    let _ = DIRECTORIES
-                        .iter()
-                        .any(|directory| read(&Path::new(directory).join(file), false));
-                    for directory in DIRECTORIES.iter().rev() {
-                        let more = host.glob(&format!("{directory}/{file}.d/*.conf"));
+                    let mut both = directories.iter();
+                    both.any(|directory| read(&directory.join(file), false));
+                    for directory in directories.iter().rev() {
+                        let pattern = directory.join(format!("{file}.d/*.conf"));
+                        let more = host.glob(&pattern.to_string_lossy());
                         for path in more.unwrap_or_default() {
                             read(&path, false);
                         }

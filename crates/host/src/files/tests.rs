@@ -106,11 +106,9 @@ fn what_is_no_number_or_no_file_counts_as_0_and_keeps_nobody_waiting() {
 #[test]
 fn a_directory_may_come_later_and_be_replaced() {
     let mut bench = Bench::of("sub/n");
-    assert_eq!(bench.files.poll_timeout(), Some(at(1)));
     fs::create_dir(bench.path("sub")).unwrap();
     bench.write("sub/n", "4");
-    let news = bench.files.handle_timeout(at(1));
-    assert_eq!(news.iter().map(|new| new.value).collect::<Vec<_>>(), [4]);
+    assert_eq!(bench.news(), [4]);
     assert_eq!(bench.files.poll_timeout(), Some(at(11)));
     bench.write("sub/n", "5");
     assert_eq!(bench.news(), [5]);
@@ -118,9 +116,7 @@ fn a_directory_may_come_later_and_be_replaced() {
     assert_eq!(bench.news(), [0]);
     fs::create_dir(bench.path("sub")).unwrap();
     bench.write("sub/n", "6");
-    let until = bench.files.poll_timeout().unwrap();
-    assert_eq!(bench.files.handle_timeout(until).len(), 1);
-    assert_eq!(bench.files.value(ID), 6);
+    assert_eq!(bench.news(), [6]);
 }
 
 #[test]
@@ -141,10 +137,27 @@ fn a_reload_keeps_what_is_followed_and_forgets_the_rest() {
 }
 
 #[test]
-fn pseudo_file_systems_are_refused() {
-    assert!(check_file_system(Path::new("/proc/self")).is_err());
-    assert!(check_file_system(Path::new("/nowhere")).is_err());
-    assert!(check_file_system(tempfile::tempdir().unwrap().path()).is_ok());
+fn a_link_above_the_file_that_is_replaced_is_noticed_at_once() {
+    let mut bench = Bench::new();
+    for (version, number) in [("one", "1"), ("two", "2"), ("three", "3")] {
+        fs::create_dir(bench.path(version)).unwrap();
+        bench.write(&format!("{version}/n"), number);
+    }
+    symlink("one", bench.path("..data")).unwrap();
+    symlink("..data/n", bench.path("n")).unwrap();
+    assert_eq!(bench.news(), [1]);
+    for (version, number) in [("two", 2), ("three", 3)] {
+        symlink(version, bench.path("..data_tmp")).unwrap();
+        fs::rename(bench.path("..data_tmp"), bench.path("..data")).unwrap();
+        assert_eq!(bench.news(), [number]);
+    }
+    fs::remove_dir_all(bench.path("one")).unwrap();
+    fs::remove_dir_all(bench.path("two")).unwrap();
+    assert_eq!(bench.news(), []);
+    bench.write("three/n", "4");
+    assert_eq!(bench.news(), [4]);
+    fs::remove_dir_all(bench.path("three")).unwrap();
+    assert_eq!(bench.news(), [0]);
 }
 
 #[test]

@@ -329,6 +329,38 @@ fn named(text: &str) -> Config {
 }
 
 #[test]
+fn names_come_from_the_directories_that_are_configured() {
+    let route = |lines: &str| {
+        let text = format!("global_defs {{\n{lines}\n}}\n");
+        let text = text + &with_routes("10.0.0.0/8 dev eth0 table lab");
+        let host = MemoryHost::with_file("/k.conf", &text)
+            .and_file("/etc/iproute2/rt_tables", "77 lab\n")
+            .and_file("/opt/usr/rt_tables", "78 lab\n")
+            .and_file("/opt/usr/rt_tables.d/more.conf", "79 lab\n")
+            .and_file("/opt/etc/rt_tables", "80 lab\n")
+            .and_file("/opt/bare/rt_protos", "9 lab\n");
+        let path = std::path::Path::new("/k.conf");
+        let loaded = load(&host, path, &ParseOptions::default());
+        let routes = entry(loaded.config.unwrap()).routes;
+        routes.iter().map(ToString::to_string).collect::<String>()
+    };
+    for (lines, table) in [
+        ("", "77"),
+        // The local file is there, so that of the distribution does not count, but its directory does.
+        ("iproute_usr_dir /opt/usr", "79"),
+        ("iproute_usr_dir /opt/usr\niproute_etc_dir /opt/bare", "79"),
+        ("iproute_etc_dir /opt/etc/", "80"),
+    ] {
+        assert_eq!(
+            route(lines),
+            format!("10.0.0.0/8 dev eth0 table {table}"),
+            "{lines}"
+        );
+    }
+    assert_eq!(route("iproute_etc_dir /opt/bare"), "", "no such name");
+}
+
+#[test]
 fn every_form_of_a_route_line_is_read() {
     for (line, expected) in ROUTES {
         let routes = entry(named(&with_routes(line))).routes;

@@ -269,14 +269,14 @@ keywords! {
         "File creation mask of keepalived and of files it writes.";
     PLANNED (0, MANY) "random_seed" "random_seed N" ["time of day"] ["0..4294967295"]
         "Seed of the random numbers given by ${_RANDOM}, so that a configuration can be repeated.";
-    PLANNED (0, MANY) "reload_check_config" "reload_check_config [LOG_FILE]" ["off; LOG_FILE default /dev/null"] [""]
-        "Before a reload the parent runs itself with --config-test=LOG_FILE on the new text (limit 5 seconds) and does not reload when that exits non-zero.";
-    PLANNED (0, MANY) "reload_time_file" "reload_time_file FILE" ["none"] ["absolute path"]
-        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file and its directory are watched, so a rewrite changes the time and a delete cancels it.";
-    PLANNED (0, MANY) "reload_repeat" "reload_repeat" ["off"] [""]
+    SUPPORTED (0, 1) "reload_check_config" "reload_check_config [LOG_FILE]" ["off: a reload is refused for errors, not for warnings"] ["absolute path"]
+        "A reload is refused unless --config-test would find nothing in the new text: for warnings and scripts that are not secure too. What such a test prints is written to LOG_FILE, never through a symbolic link, at each reload. The line of the running configuration counts.";
+    SUPPORTED (1, 1) "reload_time_file" "reload_time_file FILE" ["none"] ["absolute path"]
+        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file is watched, so a rewrite changes the time and a delete cancels it; a date in the past is ignored, and a time that has passed means tomorrow. When the reload comes the file is removed.";
+    SUPPORTED (0, 0) "reload_repeat" "reload_repeat" ["off"] [""]
         "Do not remove reload_time_file when it holds a time without a date, so the reload repeats every day.";
-    PLANNED (0, MANY) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
-        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload.";
+    SUPPORTED (0, 1) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
+        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload. FILE must be in a directory of root.";
     SUPPORTED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no word turns all on"]
         "Which include that matches or reads nothing is an error; + adds, - takes away.";
     PARENT_READS_ONCE (0, MANY) "config_save_dir" "config_save_dir DIR" ["none"] [""]
@@ -287,10 +287,10 @@ keywords! {
         "Dump file names get the instance and namespace name.";
     SUPPORTED (1, 1) "json_version" "json_version 1|2" ["1"] ["1 or 2"]
         "Layout of the JSON dump.";
-    PLANNED (0, MANY) "iproute_usr_dir" "iproute_usr_dir DIR" ["as found when built"] [""]
-        "Directory with the distribution name files of iproute2 (rt_tables, rt_dsfield, rt_realms, rt_protos, rt_scopes, rt_addrprotos, group and their .d directories).";
-    PLANNED (0, MANY) "iproute_etc_dir" "iproute_etc_dir DIR" ["as found when built, usually /etc/iproute2"] [""]
-        "Directory with the local name files of iproute2; they win over iproute_usr_dir. keepalived may add the address protocol name keepalived there (rt_addrprotos.d/keepalived.conf) on kernels and iproute2 versions that know it.";
+    SUPPORTED (1, 1) "iproute_usr_dir" "iproute_usr_dir DIR" ["/usr/share/iproute2"] ["absolute path"]
+        "Directory with the distribution name files of iproute2 (rt_tables, rt_dsfield, rt_realms, rt_protos, rt_scopes, group and their .d directories). A file is read only when there is none of its name in iproute_etc_dir.";
+    SUPPORTED (1, 1) "iproute_etc_dir" "iproute_etc_dir DIR" ["/etc/iproute2"] ["absolute path"]
+        "Directory with the local name files of iproute2; what they and the files of their .d directories name wins over iproute_usr_dir. Nothing is written there.";
     SUPPORTED (1, 1) "state_dump_file" "state_dump_file PATH" ["keepalived.data in the temporary directory"] ["non-empty"]
         "Name of the data dump; those of the parent and the checks get _parent and _check before the last dot. A path ending in / is a directory, one without / in front is in the temporary directory.";
     SUPPORTED (1, 1) "stats_dump_file" "stats_dump_file PATH" ["keepalived.stats in the temporary directory"] ["non-empty"]
