@@ -88,6 +88,8 @@ pub(crate) struct Daemon {
     instances: Instances,
     table: Table,
     kernel: Option<Ipvs>,
+    /// What leads to the table of another namespace.
+    way: Option<OwnedFd>,
     finished: bool,
 }
 
@@ -114,6 +116,7 @@ impl Daemon {
             instances: Instances::default(),
             table: Table::new(),
             kernel: None,
+            way: None,
             finished: false,
         })
     }
@@ -176,7 +179,8 @@ impl Daemon {
             match (self.intake.take(received.message)?, received.descriptor) {
                 (Taken::Meet(sibling), Some(end)) => self.meet(sibling, end)?,
                 (Taken::LogFile, Some(file)) => kr_child::replace_log_file(file),
-                (Taken::Meet(_) | Taken::LogFile, None)
+                (Taken::Table, Some(socket)) => self.way = Some(socket),
+                (Taken::Meet(_) | Taken::LogFile | Taken::Table, None)
                 | (
                     Taken::Part | Taken::Configuration { .. } | Taken::Stop | Taken::Ping { .. },
                     Some(_),
@@ -413,7 +417,7 @@ impl Daemon {
     fn with_kernel(&mut self, work: impl FnOnce(&mut Ipvs) -> Result<Input, IpvsError>) -> Input {
         let opened = match self.kernel.take() {
             Some(kernel) => Ok(kernel),
-            None => Ipvs::open().inspect(|kernel| {
+            None => self.open_kernel().inspect(|kernel| {
                 let (major, minor, patch) = kernel.version();
                 log::info!("IPVS {major}.{minor}.{patch} of this kernel");
             }),
@@ -424,6 +428,13 @@ impl Daemon {
             Ok(input)
         });
         result.unwrap_or_else(|error| Input::Unusable(error.to_string()))
+    }
+
+    fn open_kernel(&self) -> Result<Ipvs, IpvsError> {
+        match &self.way {
+            None => Ipvs::open(),
+            Some(way) => Ipvs::over_another(way.as_fd()),
+        }
     }
 
     fn say(&mut self, message: &FromIpvsd) -> Result<(), End> {

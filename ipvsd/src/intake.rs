@@ -38,6 +38,8 @@ pub(crate) enum Taken {
     Stop,
     /// The attached descriptor is the log file.
     LogFile,
+    /// The attached descriptor leads to the kernel's table.
+    Table,
     /// A ping, to be answered with its number.
     Ping {
         /// The number.
@@ -98,6 +100,7 @@ struct Building {
     known: BTreeSet<RealServerId>,
     checkers: BTreeSet<CheckerId>,
     resume: BTreeMap<VirtualServerId, PoolSnapshot>,
+    departed: BTreeMap<VirtualServerId, VirtualServer>,
     former: Vec<ServiceKey>,
     timeouts: Option<ConnectionTimeouts>,
     instances: BTreeSet<InstanceId>,
@@ -122,6 +125,7 @@ impl Intake {
             ToIpvsd::RealServer(server) => self.building()?.real_server(*server)?,
             ToIpvsd::CheckSocket(rule) => self.building()?.check_socket(*rule)?,
             ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
+            ToIpvsd::Departed(server) => self.building()?.departed(*server)?,
             ToIpvsd::Former(key) => self.building()?.former.push(key),
             ToIpvsd::FormerSync => self.building()?.former_sync = true,
             ToIpvsd::OriginalTimeouts(values) => {
@@ -150,6 +154,7 @@ impl Intake {
             ToIpvsd::Sibling(sibling) => return Ok(Taken::Meet(sibling)),
             ToIpvsd::Stop => return Ok(Taken::Stop),
             ToIpvsd::LogFile => return Ok(Taken::LogFile),
+            ToIpvsd::Table => return Ok(Taken::Table),
             ToIpvsd::Ping { nonce } => return Ok(Taken::Ping { nonce }),
         }
         Ok(Taken::Part)
@@ -175,6 +180,7 @@ impl Intake {
             known: BTreeSet::new(),
             checkers: BTreeSet::new(),
             resume: BTreeMap::new(),
+            departed: BTreeMap::new(),
             former: Vec::new(),
             timeouts: None,
             instances: BTreeSet::new(),
@@ -185,44 +191,63 @@ impl Intake {
     }
 }
 
+/// The virtual server with addresses in one form, when its settings are possible.
+fn sound(mut server: VirtualServer) -> Result<VirtualServer, Fault> {
+    let label = server.label.clone();
+    let unsound = |what: &str| Err(Fault::Unsound(format!("{label}: {what}")));
+    if server.services.is_empty() {
+        return unsound("it stands for no service");
+    }
+    if server.quorum == 0 || server.hysteresis >= server.quorum {
+        return unsound("quorum must be above hysteresis");
+    }
+    let longest = server
+        .services
+        .iter()
+        .map(|key| key.family().max_prefix())
+        .min();
+    if let Some(persistence) = server.persistence {
+        let timeout = persistence.timeout_seconds;
+        if !(1..=LONGEST_PERSISTENCE).contains(&timeout)
+            || persistence.granularity == 0
+            || Some(persistence.granularity) > longest
+        {
+            return unsound("persistence out of range");
+        }
+    }
+    let mut keys = BTreeSet::new();
+    for key in &mut server.services {
+        if let ServiceKey::Address { address, .. } = key {
+            *address = plain(*address);
+        }
+        if !keys.insert(*key) {
+            return Err(Fault::Twice(format!("service {key}")));
+        }
+    }
+    Ok(server)
+}
+
 impl Building {
-    fn virtual_server(&mut self, mut server: VirtualServer) -> Result<(), Fault> {
-        let label = server.label.clone();
-        let unsound = |what: &str| Err(Fault::Unsound(format!("{label}: {what}")));
-        if server.services.is_empty() {
-            return unsound("it stands for no service");
-        }
-        if server.quorum == 0 || server.hysteresis >= server.quorum {
-            return unsound("quorum must be above hysteresis");
-        }
-        let longest = server
-            .services
-            .iter()
-            .map(|key| key.family().max_prefix())
-            .min();
-        if let Some(persistence) = server.persistence {
-            let timeout = persistence.timeout_seconds;
-            if !(1..=LONGEST_PERSISTENCE).contains(&timeout)
-                || persistence.granularity == 0
-                || Some(persistence.granularity) > longest
-            {
-                return unsound("persistence out of range");
-            }
-        }
-        let mut keys = BTreeSet::new();
-        for key in &mut server.services {
-            if let ServiceKey::Address { address, .. } = key {
-                *address = plain(*address);
-            }
-            if !keys.insert(*key) {
-                return Err(Fault::Twice(format!("service {key}")));
-            }
-        }
+    fn virtual_server(&mut self, server: VirtualServer) -> Result<(), Fault> {
+        let server = sound(server)?;
         let id = server.id;
         self.order.push(id);
         match self.virtual_servers.insert(id, server) {
             None => Ok(()),
             Some(_) => Err(Fault::Twice(format!("virtual server {id}"))),
+        }
+    }
+
+    fn departed(&mut self, server: VirtualServer) -> Result<(), Fault> {
+        let server = sound(server)?;
+        let id = server.id;
+        let twice = || Fault::Twice(format!("virtual server {id}"));
+        if self.virtual_servers.contains_key(&id) {
+            return Err(twice());
+        }
+        match self.departed.insert(id, server) {
+            None => Ok(()),
+            Some(_) => Err(twice()),
         }
     }
 
@@ -274,7 +299,7 @@ impl Building {
     /// verdicts comes in parts.
     fn resume(&mut self, pool: PoolSnapshot) -> Result<(), Fault> {
         let id = pool.id;
-        if !self.virtual_servers.contains_key(&id) {
+        if !self.virtual_servers.contains_key(&id) && !self.departed.contains_key(&id) {
             return Err(Fault::Unknown(format!("the state of virtual server {id}")));
         }
         match self.resume.entry(id) {
@@ -300,6 +325,7 @@ impl Building {
             real_servers: self.real_servers,
             resume: Resume {
                 pools: self.resume.into_values().collect(),
+                departed: self.departed.into_values().collect(),
                 former: self.former,
                 timeouts: self.timeouts,
                 sync: self.former_sync,

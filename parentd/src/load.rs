@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use kr_config::diagnostic::{Diagnostic, Severity};
@@ -13,9 +15,12 @@ use kr_config::source::Sources;
 use kr_config::typed::Config;
 use kr_host::disk::Disk;
 use kr_model::diff::diff;
-use kr_model::global::Global;
+use kr_model::global::{Global, ReloadCheck};
+use nix::libc;
 
 use crate::cli::Options;
+use crate::marker::Marker;
+use crate::pidfile::Paths;
 use crate::scripts::Prepared;
 
 /// Where the configuration is, unless `-f` says it: the first that exists.
@@ -64,6 +69,13 @@ impl Read {
     /// `net_namespace`.
     pub(crate) fn namespace(&self) -> Option<String> {
         self.settings.as_ref()?.config.global.namespace.clone()
+    }
+
+    /// `reload_file`.
+    pub(crate) fn reload_marker(&self, options: &Options) -> Option<PathBuf> {
+        let global = &self.settings.as_ref()?.config.global;
+        let paths = Paths::of(options, global);
+        paths.reload_marker(&global.reload).map(Path::to_owned)
     }
 
     /// The configuration, when it can run.
@@ -127,9 +139,25 @@ pub(crate) fn reload(
     options: &Options,
     running: &Config,
     allocator: &mut IdAllocator,
+    paths: &Paths,
 ) -> Option<Settings> {
+    let marker = paths.reload_marker(&running.global.reload);
+    let marker = marker.map(|path| (path, Marker::set(path)));
+    if let Some((path, Err(error))) = &marker {
+        log::warn!("reload_file {} cannot be made: {error}", path.display());
+    }
     let read = read(options, Some(running), allocator);
+    drop(marker);
     read.log();
+    let is_clean = match &running.global.reload.check {
+        ReloadCheck::Errors => true,
+        ReloadCheck::Findings { log } => {
+            if let Some(path) = log {
+                write_report(path, &read.report());
+            }
+            read.exit_code() == 0
+        }
+    };
     let errors = read
         .diagnostics
         .iter()
@@ -142,6 +170,13 @@ pub(crate) fn reload(
         {
             log::error!(
                 "the reload is refused: {NOTHING_TO_RUN}; the old configuration stays in force"
+            );
+            None
+        }
+        Some(_) if errors == 0 && !is_clean => {
+            log::error!(
+                "the reload is refused because of the findings above (`reload_check_config`): the old \
+                 configuration stays in force"
             );
             None
         }
@@ -164,12 +199,27 @@ pub(crate) fn reload(
     }
 }
 
+/// Writes what a test of the new configuration says (`reload_check_config`). Never through a symbolic link.
+fn write_report(path: &Path, report: &str) {
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    if let Err(error) = opened.and_then(|mut file| file.write_all(report.as_bytes())) {
+        log::error!("reload_check_config: {}: {error}", path.display());
+    }
+}
+
 /// The first keyword whose value differs and must not.
 fn fixed(running: &Global, new: &Global) -> Option<&'static str> {
     if running.instance_name != new.instance_name {
         Some("instance")
     } else if running.namespace != new.namespace {
         Some("net_namespace")
+    } else if running.ipvs_namespace != new.ipvs_namespace {
+        Some("net_namespace_ipvs")
     } else {
         None
     }
@@ -285,6 +335,10 @@ mod tests {
         assert_eq!(changed(""), None);
         assert_eq!(changed("instance blue"), Some("instance"));
         assert_eq!(changed("net_namespace blue"), Some("net_namespace"));
+        assert_eq!(
+            changed("net_namespace_ipvs blue"),
+            Some("net_namespace_ipvs")
+        );
     }
 
     #[test]

@@ -9,9 +9,11 @@ mod dump;
 mod fifos;
 mod load;
 mod log_file;
+mod marker;
 mod namespace;
 mod pidfile;
 mod published;
+mod reload_time;
 #[cfg(test)]
 mod sample;
 mod scripts;

@@ -1,16 +1,23 @@
-//! `net_namespace` and `-s`: the daemon in a network namespace, with a run directory of its own.
+//! `net_namespace` and `-s`: the daemon in a network namespace, with a run directory of its own; and
+//! `net_namespace_ipvs`: the IPVS table of another one.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use kr_model::global::IpvsNamespace;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 /// Where named network namespaces are.
 const NAMESPACES: &str = "/run/netns";
+
+/// The network namespace of this process.
+const OWN: &str = "/proc/self/ns/net";
 
 /// What is another directory for each namespace.
 const RUN_DIRECTORY: &str = "/run/keepalived";
@@ -21,6 +28,8 @@ pub(crate) struct Namespace {
     name: String,
     /// The directory of all namespaces, which can be reached by no path any more.
     shared: File,
+    /// The network namespace before.
+    before: File,
 }
 
 impl Namespace {
@@ -31,6 +40,7 @@ impl Namespace {
     /// When there is no such namespace, or the kernel refuses.
     pub(crate) fn enter(name: &str) -> io::Result<Self> {
         let file = File::open(Path::new(NAMESPACES).join(name))?;
+        let before = File::open(OWN)?;
         setns(file, CloneFlags::CLONE_NEWNET)?;
         unshare(CloneFlags::CLONE_NEWNS)?;
         let none: Option<&str> = None;
@@ -45,6 +55,7 @@ impl Namespace {
         Ok(Self {
             name: name.to_owned(),
             shared: directory,
+            before,
         })
     }
 
@@ -53,6 +64,29 @@ impl Namespace {
         // Another daemon of the namespace may still use it.
         let _ = unlinkat(&self.shared, self.name.as_str(), UnlinkatFlags::RemoveDir);
     }
+}
+
+/// A generic netlink socket of another network namespace than that of this process, for the kernel's IPVS table
+/// there; `None` when `wanted` is this one. It is all that ever leads there: neither this process nor a child stays.
+///
+/// # Errors
+/// When there is no such namespace, or the kernel refuses.
+pub(crate) fn table_socket(
+    wanted: &IpvsNamespace,
+    entered: Option<&Namespace>,
+) -> io::Result<Option<OwnedFd>> {
+    let there = match (wanted, entered) {
+        (IpvsNamespace::Own, _) | (IpvsNamespace::Start, None) => return Ok(None),
+        (IpvsNamespace::Start, Some(entered)) => entered.before.try_clone()?,
+        (IpvsNamespace::Named(name), _) => File::open(Path::new(NAMESPACES).join(name))?,
+    };
+    let here = File::open(OWN)?;
+    setns(there, CloneFlags::CLONE_NEWNET)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let protocol = SockProtocol::NetlinkGeneric;
+    let opened = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol);
+    setns(here, CloneFlags::CLONE_NEWNET)?;
+    Ok(Some(opened?))
 }
 
 /// Makes a directory that all can look into, whatever the umask is.

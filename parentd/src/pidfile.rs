@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use kr_model::global::{Global, ReloadMarker, ReloadSettings};
 use kr_sys::privilege::Role;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -149,6 +150,8 @@ pub(crate) struct Paths {
     vrrpd: PathBuf,
     checkerd: PathBuf,
     ipvsd: PathBuf,
+    /// The usual `reload_file`, which is where pid files are unless the options name them.
+    pub(crate) marker: PathBuf,
 }
 
 impl Paths {
@@ -170,7 +173,22 @@ impl Paths {
             vrrpd: path(&options.vrrp_pid_file, "vrrp"),
             checkerd: path(&options.checkers_pid_file, "checkers"),
             ipvsd: path(&options.ipvs_pid_file, "ipvs"),
+            marker: directory.join(format!("keepalived{suffix}.reload")),
         }
+    }
+
+    /// Of a running configuration.
+    pub(crate) fn of(options: &Options, global: &Global) -> Self {
+        let instance = global.instance_name.as_deref();
+        Self::new(options, instance, global.use_pid_dir)
+    }
+
+    /// The `reload_file` of a configuration.
+    pub(crate) fn reload_marker<'a>(&'a self, settings: &'a ReloadSettings) -> Option<&'a Path> {
+        settings.marker.as_ref().map(|marker| match marker {
+            ReloadMarker::BesidePidFiles => self.marker.as_path(),
+            ReloadMarker::File(path) => path.as_path(),
+        })
     }
 
     /// Of a child.
@@ -243,6 +261,10 @@ mod tests {
         assert_eq!(
             paths.child(Role::Ipvsd),
             Path::new("/run/keepalived/ipvs_blue.pid")
+        );
+        assert_eq!(
+            paths.marker,
+            Path::new("/run/keepalived/keepalived_blue.reload")
         );
         options.checkers_pid_file = Some("/x/c.pid".into());
         let paths = Paths::new(&options, None, true);

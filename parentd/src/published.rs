@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kr_config::typed::Config;
 use kr_model::bfd;
 use kr_model::check::CheckerSnapshot;
-use kr_model::lvs::{ConnectionTimeouts, PoolSnapshot, ServiceKey, Verdict};
+use kr_model::lvs::{ConnectionTimeouts, PoolSnapshot, ServiceKey, Verdict, VirtualServer};
 use kr_model::vrrp::Snapshot;
 use kr_model::{CheckerId, InstanceId, RealServerId, TrackerId, VirtualServerId};
 
@@ -22,6 +22,8 @@ pub(crate) struct Published {
     pub(crate) pools: BTreeMap<VirtualServerId, PoolSnapshot>,
     /// What the IPVS process last took for the state of each checker.
     pub(crate) verdicts: BTreeMap<CheckerId, Verdict>,
+    /// Virtual servers that a reload took away, and of whose pools some servers may drain.
+    pub(crate) departed: BTreeMap<VirtualServerId, VirtualServer>,
     /// Services that an IPVS process was told of and may have put into the kernel.
     pub(crate) services: BTreeSet<ServiceKey>,
     /// Some of them are in the kernel although no configuration has them any more: their servers drain.
@@ -49,6 +51,33 @@ impl Published {
         self.pools.insert(pool.id, pool);
     }
 
+    /// A reload took virtual servers away; those with `drain_timeout` may go on for a while.
+    pub(crate) fn depart(&mut self, before: &Config, after: &Config) {
+        let servers = before.real_servers.values();
+        let servers = servers.map(|entry| &entry.real_server);
+        for server in servers.filter(|server| !server.drain.is_zero()) {
+            let id = server.virtual_server;
+            if let Some(entry) = before.virtual_servers.get(&id)
+                && !after.virtual_servers.contains_key(&id)
+            {
+                let entry = entry.virtual_server.clone();
+                self.departed.entry(id).or_insert(entry);
+            }
+        }
+    }
+
+    /// The IPVS process runs the configuration in force, so it has said of which of them nothing is left.
+    pub(crate) fn forget_departed(&mut self) {
+        let pools = &mut self.pools;
+        self.departed.retain(|id, _| {
+            let remains = pools.get(id).is_some_and(|pool| !pool.leaving.is_empty());
+            if !remains {
+                pools.remove(id);
+            }
+            remains
+        });
+    }
+
     /// The IPVS process was told of these services.
     pub(crate) fn add_services(&mut self, config: &Config) {
         self.services.extend(services(config));
@@ -68,8 +97,9 @@ impl Published {
         self.bfd.retain(|id, _| config.bfd.contains_key(id));
         self.checkers
             .retain(|id, _| config.checkers.contains_key(id));
+        let departed = &self.departed;
         self.pools
-            .retain(|id, _| config.virtual_servers.contains_key(id));
+            .retain(|id, _| config.virtual_servers.contains_key(id) || departed.contains_key(id));
         self.verdicts
             .retain(|id, _| config.checkers.contains_key(id));
         self.servers_up

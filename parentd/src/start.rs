@@ -16,7 +16,8 @@ use crate::cli::Options;
 use crate::daemon::{Side, Starter, go_to_background};
 use crate::load::{self, Read};
 use crate::log_file;
-use crate::namespace::Namespace;
+use crate::marker::Marker;
+use crate::namespace::{Namespace, table_socket};
 use crate::pidfile::{Paths, PidFile};
 use crate::supervisor::child::{Launcher, find_directory, tunes};
 use crate::supervisor::{
@@ -43,7 +44,12 @@ pub(crate) fn start(mut options: Options) -> u8 {
     };
     let report = early.is_none().then(|| read.report());
     let daemon = |starter, signals| {
-        let code = run(options, read, allocator, starter, signals);
+        let source = Source {
+            read,
+            allocator,
+            namespace: namespace.as_ref(),
+        };
+        let code = run(options, source, starter, signals);
         namespace.iter().for_each(Namespace::leave);
         code
     };
@@ -90,19 +96,34 @@ fn read(options: &mut Options) -> Result<(Option<Namespace>, Read, IdAllocator),
         allocator = IdAllocator::default();
         read = load::read(options, None, &mut allocator);
     }
+    // Only the file itself says that there is a `reload_file`; what counts is read while that is there.
+    if let Some(path) = read.reload_marker(options) {
+        let marker = Marker::set(&path);
+        if let Err(error) = &marker {
+            complain(&format!("reload_file {}: {error}\n", path.display()));
+        }
+        allocator = IdAllocator::default();
+        read = load::read(options, None, &mut allocator);
+    }
     Ok((namespace, read, allocator))
+}
+
+/// What was read, and where.
+struct Source<'a> {
+    read: Read,
+    allocator: IdAllocator,
+    namespace: Option<&'a Namespace>,
 }
 
 /// The daemon, from its first log line to its exit code.
 fn run(
     options: Options,
-    read: Read,
-    allocator: IdAllocator,
+    source: Source<'_>,
     mut starter: Starter,
     signals: io::Result<Signals>,
 ) -> u8 {
     let silent = options.foreground && !options.console;
-    match prepare(options, read, &mut starter, allocator, signals) {
+    match prepare(options, source, &mut starter, signals) {
         Ok((parts, pid_file)) => {
             let code = match Supervisor::new(parts, starter) {
                 Ok(supervisor) => supervisor.run(),
@@ -128,12 +149,16 @@ fn run(
 /// Does everything that can fail before the first child is started. The pid file goes last of all.
 fn prepare(
     options: Options,
-    read: Read,
+    source: Source<'_>,
     starter: &mut Starter,
-    allocator: IdAllocator,
     signals: io::Result<Signals>,
 ) -> Result<(Parts, PidFile), Failure> {
     let fatal = |error: &dyn std::fmt::Display| (EXIT_FATAL, error.to_string());
+    let Source {
+        read,
+        allocator,
+        namespace,
+    } = source;
     let label = label(&options, read.instance_name());
     let log_file = log_file::open(&options).map_err(|error| fatal(&error))?;
     let log = log_settings(&options, &label);
@@ -163,12 +188,14 @@ fn prepare(
         }
     }
     set_umask(&options, &config.global);
-    let instance = config.global.instance_name.as_deref();
-    let pid_paths = Paths::new(&options, instance, config.global.use_pid_dir);
+    let pid_paths = Paths::of(&options, &config.global);
     let mut pid_file = PidFile::lock(&pid_paths.parent).map_err(|error| fatal(&error))?;
     pid_file.write(getpid()).map_err(|error| fatal(&error))?;
     let directory =
         find_directory(options.libexec.as_deref()).map_err(|reason| (EXIT_FATAL, reason))?;
+    // While this process may still go there.
+    let table = table_socket(&config.global.ipvs_namespace, namespace)
+        .map_err(|error| fatal(&format_args!("net_namespace_ipvs: {error}")))?;
     let root_scripts = settings.scripts.of_root();
     let tunes = tunes(&config.global);
     let held = parent::confine(root_scripts, tunes)
@@ -190,6 +217,7 @@ fn prepare(
         root_scripts,
         held,
         tunes,
+        table,
         signals: signals.map_err(|error| fatal(&error))?,
     };
     Ok((parts, pid_file))

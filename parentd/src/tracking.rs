@@ -13,7 +13,7 @@ use kr_host::processes::ProcessWatch;
 use kr_model::script::ScriptOutcome;
 use kr_model::track::{TrackerSource, TrackerState};
 use kr_model::{Instant, ScriptId, TrackerId};
-use kr_track::{Processes, ScriptAction, ScriptInput, Scripts};
+use kr_track::{Delay, Processes, ScriptAction, ScriptInput, Scripts};
 use mio::{Interest, Token};
 
 /// What the supervisor has to do.
@@ -48,6 +48,8 @@ pub(crate) struct Shown {
     pub(crate) state: TrackerState,
     /// How many processes it counts.
     pub(crate) processes: u32,
+    /// The delay that runs before its state changes.
+    pub(crate) delay: Option<Delay>,
 }
 
 impl Default for Shown {
@@ -55,6 +57,7 @@ impl Default for Shown {
         Self {
             state: TrackerState::Pending,
             processes: 0,
+            delay: None,
         }
     }
 }
@@ -144,6 +147,7 @@ impl Tracking {
             let shown = Shown {
                 state: self.state(*id, &entry.source),
                 processes: self.processes.count(*id),
+                delay: self.processes.delay(*id),
             };
             (*id, shown)
         };

@@ -221,6 +221,12 @@ fn resume_ipvsd(config: &Config, published: &Published, out: &mut Vec<ToIpvsd>) 
             out.extend(parts.map(|part| ToIpvsd::Resume(Box::new(part))));
         }
     }
+    for (id, service) in &published.departed {
+        if let Some(pool) = published.pools.get(id) {
+            out.push(ToIpvsd::Departed(Box::new(service.clone())));
+            out.push(ToIpvsd::Resume(Box::new(pool.clone())));
+        }
+    }
     let present: BTreeSet<_> = services(config).collect();
     let former = published.services.difference(&present);
     out.extend(former.copied().map(ToIpvsd::Former));

@@ -100,6 +100,10 @@ pub struct TrackerEntry {
     pub name: String,
     /// What is followed, and how.
     pub source: TrackerSource,
+    /// What a line that tracks it means without a weight of its own, -254 to 254.
+    pub weight: i16,
+    /// `reverse` behind that weight.
+    pub reverse: bool,
 }
 
 /// A sync group with what only the parent may know of it. Its members name it themselves.

@@ -181,9 +181,8 @@ impl<K: Ord + Copy> Watch<K> {
 
     /// Whether an event says that others were lost, or that a directory is not watched any more.
     fn is_lost(&mut self, event: &InotifyEvent) -> bool {
-        let gone = AddWatchFlags::IN_IGNORED
-            | AddWatchFlags::IN_DELETE_SELF
-            | AddWatchFlags::IN_MOVE_SELF;
+        let gone =
+            AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         let mut lost = event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
         if event.mask.intersects(gone) {
             for directory in self.directories.values_mut() {

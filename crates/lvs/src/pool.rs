@@ -211,6 +211,18 @@ impl Pool {
         })
     }
 
+    /// What a predecessor of this process kept so.
+    pub(crate) fn resumed_departed(config: VirtualServer, snapshot: &PoolSnapshot) -> Self {
+        let leaving = snapshot.leaving.iter();
+        Self {
+            config,
+            servers: BTreeMap::new(),
+            leaving: leaving.map(|leaving| (leaving.address, *leaving)).collect(),
+            quorum: false,
+            departed: true,
+        }
+    }
+
     /// Its virtual server is not configured any more.
     pub(crate) const fn is_departed(&self) -> bool {
         self.departed

@@ -65,6 +65,8 @@ pub struct Configuration {
 pub struct Resume {
     /// Pools, with all verdicts of each.
     pub pools: Vec<PoolSnapshot>,
+    /// Virtual servers that a reload had taken away; what `pools` has of them drains.
+    pub departed: Vec<VirtualServer>,
     /// Services that it may have left in the kernel and the configuration does not have.
     pub former: Vec<ServiceKey>,
     /// The kernel's own connection timeouts, when it had changed them.

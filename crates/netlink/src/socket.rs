@@ -89,15 +89,46 @@ impl Socket {
     pub fn open(protocol: SockProtocol, groups: u32) -> Result<Self, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
+        Self::of(fd, groups)
+    }
+
+    /// Takes a non-blocking socket that somebody else opened, perhaps in another network namespace, and may have
+    /// used. What still waits in it is thrown away, also the rest of a dump that nobody read to its end.
+    ///
+    /// # Errors
+    /// When it is no netlink socket, or the kernel refuses.
+    pub fn adopt(fd: OwnedFd) -> Result<Self, Errno> {
+        let mut socket = Self::of(fd, 0)?;
+        loop {
+            match socket.receive() {
+                Ok(None) => return Ok(socket),
+                Err(NetlinkError::Os(errno)) => return Err(errno),
+                Ok(Some(_))
+                | Err(
+                    NetlinkError::Overrun
+                    | NetlinkError::Malformed
+                    | NetlinkError::Unsteady
+                    | NetlinkError::Unwritable
+                    | NetlinkError::Unanswered,
+                ) => {}
+            }
+        }
+    }
+
+    fn of(fd: OwnedFd, groups: u32) -> Result<Self, Errno> {
         // A larger buffer than the system's bound needs CAP_NET_ADMIN; without it the bound is used.
         if setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
         }
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-        let own: NetlinkAddr = getsockname(fd.as_raw_fd())?;
+        let port = |fd: &OwnedFd| -> Result<u32, Errno> {
+            let own: NetlinkAddr = getsockname(fd.as_raw_fd())?;
+            Ok(own.pid())
+        };
+        // One that was used has an address, and keeps it.
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(port(&fd)?, groups))?;
         Ok(Self {
+            port: port(&fd)?,
             fd,
-            port: own.pid(),
             buffer: vec![0; DATAGRAM],
             sequence: 0,
         })

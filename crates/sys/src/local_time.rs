@@ -135,7 +135,9 @@ mod tests {
         let moment = 1_790_000_000;
         let utc = LocalTime::in_zone(moment, Zone::Utc);
         assert_eq!(
-            (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second),
+            (
+                utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second
+            ),
             (2026, 9, 21, 14, 13, 20)
         );
         for zone in [Zone::Utc, Zone::Local] {

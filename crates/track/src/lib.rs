@@ -13,5 +13,5 @@ mod scripts;
 
 pub use number::{MOST_BYTES, number};
 pub use pattern::{matches, needs_command_line};
-pub use processes::Processes;
+pub use processes::{Delay, Processes};
 pub use scripts::{ScriptAction, ScriptInput, Scripts};

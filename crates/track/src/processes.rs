@@ -20,7 +20,22 @@ struct Entry {
     /// What was told last.
     state: TrackerState,
     /// When the opposite is told, unless the number changes back before.
-    turn_at: Option<Instant>,
+    turn: Option<Turn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    at: Instant,
+    delay: Delay,
+}
+
+/// A delay that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delay {
+    /// `fork_delay`.
+    Fork,
+    /// `terminate_delay`.
+    Terminate,
 }
 
 impl Entry {
@@ -49,7 +64,7 @@ impl Processes {
                     config,
                     count: 0,
                     state: TrackerState::Pending,
-                    turn_at: None,
+                    turn: None,
                 },
             };
             self.entries.insert(id, entry);
@@ -68,21 +83,24 @@ impl Processes {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        let delay = if count >= entry.count {
-            entry.config.fork_delay
+        let (delay, length) = if count >= entry.count {
+            (Delay::Fork, entry.config.fork_delay)
         } else {
-            entry.config.terminate_delay
+            (Delay::Terminate, entry.config.terminate_delay)
         };
         entry.count = count;
         let wanted = entry.wanted();
         if entry.state == wanted {
-            entry.turn_at = None;
-        } else if entry.state == TrackerState::Pending || delay.is_zero() {
-            entry.turn_at = None;
+            entry.turn = None;
+        } else if entry.state == TrackerState::Pending || length.is_zero() {
+            entry.turn = None;
             entry.state = wanted;
             self.changes.push_back((id, wanted));
-        } else if entry.turn_at.is_none() {
-            entry.turn_at = Some(now.saturating_add(delay));
+        } else if entry.turn.is_none() {
+            entry.turn = Some(Turn {
+                at: now.saturating_add(length),
+                delay,
+            });
         }
     }
 
@@ -96,15 +114,15 @@ impl Processes {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.entries
             .values()
-            .filter_map(|entry| entry.turn_at)
+            .filter_map(|entry| entry.turn.map(|turn| turn.at))
             .min()
     }
 
     /// Tells the states whose delay is over. Poll actions afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
         for (id, entry) in &mut self.entries {
-            if entry.turn_at.is_some_and(|at| at <= now) {
-                entry.turn_at = None;
+            if entry.turn.is_some_and(|turn| turn.at <= now) {
+                entry.turn = None;
                 entry.state = entry.wanted();
                 self.changes.push_back((*id, entry.state));
             }
@@ -116,6 +134,13 @@ impl Processes {
     pub fn state(&self, id: TrackerId) -> TrackerState {
         let entry = self.entries.get(&id);
         entry.map_or(TrackerState::Pending, |entry| entry.state)
+    }
+
+    /// The delay that runs for an object.
+    #[must_use]
+    pub fn delay(&self, id: TrackerId) -> Option<Delay> {
+        let turn = self.entries.get(&id).and_then(|entry| entry.turn);
+        turn.map(|turn| turn.delay)
     }
 
     /// How many processes of an object run.
@@ -206,9 +231,12 @@ mod tests {
     fn the_first_number_counts_at_once_and_later_ones_after_their_delay() {
         let mut bench = Bench::new(tracker(1, None, 300, 500));
         assert_eq!(bench.count(1, 0), [UP]);
+        assert_eq!(bench.0.delay(ID), None);
         assert_eq!(bench.count(0, 1000), []);
+        assert_eq!(bench.0.delay(ID), Some(Delay::Terminate));
         assert_eq!(bench.wait(), (Some(at(1500)), vec![DOWN]));
         assert_eq!(bench.count(1, 2000), []);
+        assert_eq!(bench.0.delay(ID), Some(Delay::Fork));
         assert_eq!(bench.wait(), (Some(at(2300)), vec![UP]));
         assert_eq!(bench.wait(), (None, vec![]));
     }

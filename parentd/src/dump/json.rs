@@ -44,12 +44,13 @@ fn instance_data(
     snapshot: Option<&Snapshot>,
     moment: Moment,
 ) -> Value {
-    let mut data = settings(&entry.instance);
+    let is_master = snapshot.is_some_and(|snapshot| snapshot.role.state() == State::Master);
+    let mut data = settings(&entry.instance, is_master);
     if let Value::Object(fields) = &mut data {
         fields.extend(state(&entry.instance, snapshot, moment));
         fields.extend(track::fields(config, &entry.instance));
         fields.insert("smtp_alert".to_owned(), Value::from(entry.mail));
-        fields.insert("strict_mode".to_owned(), Value::from(entry.strict));
+        fields.insert("strict_mode".to_owned(), bit(entry.strict));
         fields.insert("vroutes".to_owned(), lines(&entry.routes));
         fields.insert("vrules".to_owned(), lines(&entry.rules));
         let notify = &entry.notify;
@@ -73,6 +74,11 @@ fn instance_data(
     data
 }
 
+/// A switch that keepalived writes as a number.
+fn bit(on: bool) -> Value {
+    u8::from(on).into()
+}
+
 /// Each in the words of `ip`.
 fn lines<T: ToString>(objects: &[T]) -> Value {
     objects.iter().map(T::to_string).collect()
@@ -82,9 +88,10 @@ fn script_field(config: &Config, name: &str, script: Option<ScriptId>) -> Option
     command(config, script).map(|command| (name.to_owned(), Value::from(command)))
 }
 
-fn settings(instance: &Instance) -> Value {
+fn settings(instance: &Instance, is_master: bool) -> Value {
+    let set = if is_master { " set" } else { "" };
     let lines = |addresses: &[kr_model::vrrp::VirtualAddress]| -> Vec<String> {
-        let line = |address| address_line(instance, address);
+        let line = |address| address_line(instance, address) + set;
         addresses.iter().map(line).collect()
     };
     let announce = &instance.announce;
@@ -99,8 +106,8 @@ fn settings(instance: &Instance) -> Value {
     };
     let mut data = json!({
         "iname": instance.name,
-        "dont_track_primary": !instance.track_primary,
-        "skip_check_adv_addr": instance.check_addresses_once,
+        "dont_track_primary": bit(!instance.track_primary),
+        "skip_check_adv_addr": bit(instance.check_addresses_once),
         "vmac_ifname": "",
         "ifp_ifname": instance.interface.as_str(),
         "garp_delay": announce.delay.as_secs(),
@@ -109,12 +116,12 @@ fn settings(instance: &Instance) -> Value {
         "garp_refresh_rep": announce.refresh_repeat,
         "garp_lower_prio_delay": announce.lower_priority_delay.as_secs(),
         "garp_lower_prio_rep": announce.lower_priority_repeat,
-        "lower_prio_no_advert": !instance.answer_lower_priority,
-        "higher_prio_send_advert": instance.advert_before_yielding,
+        "lower_prio_no_advert": bit(!instance.answer_lower_priority),
+        "higher_prio_send_advert": bit(instance.advert_before_yielding),
         "vrid": instance.vrid.get(),
         "base_priority": instance.priority.get(),
         "promote_secondaries": false,
-        "adver_int": instance.advert_interval.as_duration().as_millis(),
+        "adver_int": instance.advert_interval.as_duration().as_secs_f64(),
         "nopreempt": instance.preemption == Preemption::Never,
         "preempt_delay": preempt_delay.as_secs(),
         "wantstate": match instance.wanted {
@@ -146,11 +153,10 @@ fn state(instance: &Instance, snapshot: Option<&Snapshot>, moment: Moment) -> Ve
         Role::Master { .. } => (priority.get(), instance.advert_interval),
         Role::Init | Role::Fault => (0, instance.advert_interval),
     };
-    let last_transition = snapshot.map_or(0, |snapshot| {
-        let age = moment.now.since(snapshot.since).as_secs();
-        moment
-            .unix_seconds
-            .saturating_sub(i64::try_from(age).unwrap_or(0))
+    let last_transition = snapshot.map_or(0.0, |snapshot| {
+        let now = u64::try_from(moment.unix_seconds).unwrap_or(0);
+        let age = moment.now.since(snapshot.since);
+        Duration::from_secs(now).saturating_sub(age).as_secs_f64()
     });
     let fields = [
         ("state", Value::from(number(role.state()))),
@@ -158,12 +164,12 @@ fn state(instance: &Instance, snapshot: Option<&Snapshot>, moment: Moment) -> Ve
         ("master_priority", Value::from(master_priority)),
         (
             "master_adver_int",
-            json!(master_interval.as_duration().as_millis()),
+            json!(master_interval.as_duration().as_secs_f64()),
         ),
         ("last_transition", Value::from(last_transition)),
         ("vipset", Value::from(role.state() == State::Master)),
         // An address that is set is accepted.
-        ("accept", Value::from(true)),
+        ("accept", bit(true)),
     ];
     fields
         .into_iter()

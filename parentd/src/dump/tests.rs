@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use kr_model::track::{TrackerKind, TrackerState};
 use kr_model::vrrp::{Cause, Role as InstanceRole};
+use kr_track::Delay;
 
 use super::*;
 use crate::sample::{config, config_with, published};
@@ -280,8 +281,29 @@ fn json_has_keepalived_s_names_and_numbers() {
     assert_eq!(data["state"], 2);
     assert_eq!(data["wantstate"], 1);
     assert_eq!(data["vipset"], true);
-    assert_eq!(data["last_transition"], 1_000_000 - 65);
-    assert_eq!(data["vips"][0], "192.0.2.1/32 dev eth0 scope global");
+    assert_eq!(data["last_transition"], 999_935.0);
+    assert_eq!(data["vips"][0], "192.0.2.1/32 dev eth0 scope global set");
+    // Switches are numbers or words, and times are in seconds, each as keepalived has it.
+    for field in [
+        "dont_track_primary",
+        "skip_check_adv_addr",
+        "strict_mode",
+        "lower_prio_no_advert",
+        "higher_prio_send_advert",
+    ] {
+        assert_eq!(data[field], 0, "{field}");
+    }
+    for field in [
+        "nopreempt",
+        "promote_secondaries",
+        "smtp_alert",
+        "notify_deleted",
+    ] {
+        assert!(data[field].is_boolean(), "{field}");
+    }
+    assert_eq!(data["accept"], 1);
+    assert_eq!(data["adver_int"], 1.0);
+    assert_eq!(data["master_adver_int"], 1.0);
     assert_eq!(data["auth_type"], 0);
     assert!(data.get("auth_data").is_none());
     assert_eq!(instance["stats"]["become_master"], 1);
@@ -290,7 +312,8 @@ fn json_has_keepalived_s_names_and_numbers() {
 #[test]
 fn tracked_objects_are_shown_with_their_states_and_counts() {
     let blocks = "track_file load {\n file /run/load\n}\n\
-                  vrrp_track_process web {\n process nginx -g\n quorum_max 4\n}\n\
+                  vrrp_track_process web {\n process nginx -g\n quorum_max 4\n weight 7 reverse\n \
+                  fork_delay 1.5\n terminate_delay 2\n}\n\
                   vrrp_script chk {\n script \"/bin/test -e /x\"\n rise 2\n}\nvrrp_instance VI_1 {\n\
                   track_script {\n chk weight 5 reverse\n}\ntrack_file {\n load\n}\ntrack_process {\n web\n}";
     let config = config_with("\nvrrp_instance VI_1 {", &format!("\n{blocks}"));
@@ -301,7 +324,13 @@ fn tracked_objects_are_shown_with_their_states_and_counts() {
             TrackerKind::Script | TrackerKind::Process | TrackerKind::Bfd => TrackerState::Up,
         };
         let processes = 2;
-        (*id, Shown { state, processes })
+        let delay = Some(Delay::Fork);
+        let shown = Shown {
+            state,
+            processes,
+            delay,
+        };
+        (*id, shown)
     });
     let tracked = states.collect();
     let children = [];
@@ -328,9 +357,20 @@ fn tracked_objects_are_shown_with_their_states_and_counts() {
     let fields = &json[0]["data"];
     assert_eq!(fields["track_script"][0], "/bin/test -e /x");
     assert_eq!(fields["track_process"][0], "web");
-    let processes = track::processes(&data);
-    assert_eq!(processes[0]["process"], "nginx");
-    assert_eq!(processes[0]["parameters"], "-g");
-    assert_eq!(processes[0]["max_processes"], 4);
-    assert_eq!(processes[0]["have_quorum"], true);
+    let expected = serde_json::json!({
+        "process": "nginx",
+        "parameters": "-g",
+        "param_match": "none",
+        "full_command": true,
+        "min_processes": 1,
+        "max_processes": 4,
+        "current_processes": 2,
+        "have_quorum": true,
+        "weight": -7,
+        "terminate_delay": 2.0,
+        "fork_delay": 1.5,
+        "terminate_delay_timer_running": false,
+        "fork_delay_timer_running": true,
+    });
+    assert_eq!(track::processes(&data), serde_json::json!([expected]));
 }

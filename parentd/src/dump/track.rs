@@ -10,6 +10,7 @@ use kr_model::track::{
     TrackerState,
 };
 use kr_model::vrrp::Instance;
+use kr_track::Delay;
 use serde_json::{Value, json};
 
 use crate::dump::Data;
@@ -128,13 +129,14 @@ pub(super) fn fields(config: &Config, instance: &Instance) -> [(String, Value); 
 pub(super) fn processes(data: &Data<'_>) -> Value {
     let all = data.config.trackers.iter();
     let processes = all.filter_map(|(id, entry)| match &entry.source {
-        TrackerSource::Process(process) => Some(json_of(process, shown(data.tracked, *id))),
+        TrackerSource::Process(process) => Some(json_of(entry, process, shown(data.tracked, *id))),
         TrackerSource::Script(_) | TrackerSource::File(_) => None,
     });
     processes.collect()
 }
 
-fn json_of(process: &ProcessTracker, shown: Shown) -> Value {
+fn json_of(entry: &TrackerEntry, process: &ProcessTracker, shown: Shown) -> Value {
+    let sign = if entry.reverse { -1 } else { 1 };
     let words = words(process);
     let (program, parameters) = words.split_first().unwrap_or((&"", &[]));
     let (full_command, param_match) = match &process.pattern {
@@ -156,6 +158,9 @@ fn json_of(process: &ProcessTracker, shown: Shown) -> Value {
         "min_processes": process.quorum,
         "current_processes": shown.processes,
         "have_quorum": shown.state == TrackerState::Up,
+        "weight": sign * i32::from(entry.weight),
+        "terminate_delay_timer_running": shown.delay == Some(Delay::Terminate),
+        "fork_delay_timer_running": shown.delay == Some(Delay::Fork),
         "terminate_delay": process.terminate_delay.as_secs_f64(),
         "fork_delay": process.fork_delay.as_secs_f64(),
         "full_command": full_command,

@@ -183,18 +183,25 @@ impl Supervisor {
             FromIpvsd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.ipvsd.set_ready(generation);
+                self.forget_departed();
                 self.forget_services();
             }
             FromIpvsd::Snapshot(snapshot) => {
                 let id = snapshot.id;
-                self.find(|config| config.virtual_servers.get(&id))
-                    .ok_or(Misbehaviour::VirtualServer(id))?;
+                let is_departed = self.published.departed.contains_key(&id);
+                if !is_departed {
+                    self.find(|config| config.virtual_servers.get(&id))
+                        .ok_or(Misbehaviour::VirtualServer(id))?;
+                }
                 // Bounded by what is configured, not by what the child says.
                 for verdict in &snapshot.verdicts {
                     self.find(|config| config.checkers.get(&verdict.checker))
                         .ok_or(Misbehaviour::Checker(verdict.checker))?;
                 }
                 self.published.keep_pool(*snapshot);
+                if is_departed {
+                    self.forget_departed();
+                }
             }
             FromIpvsd::Remains(remain) => {
                 self.published.services_remain = remain;
@@ -226,6 +233,13 @@ impl Supervisor {
             FromIpvsd::Misbehaved(sibling) => self.accused(Sibling::Ipvsd, sibling)?,
         }
         Ok(())
+    }
+
+    /// Before the IPVS process runs this configuration, it may not have said yet what remains.
+    fn forget_departed(&mut self) {
+        if self.ipvsd.is_ready(self.generation) {
+            self.published.forget_departed();
+        }
     }
 
     /// Once the IPVS process runs this configuration, the kernel holds its services alone, unless some wait for

@@ -15,7 +15,7 @@ mod watchdog;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use kr_config::ids::IdAllocator;
@@ -39,6 +39,7 @@ use crate::fifos::Fifos;
 use crate::load::Settings;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
+use crate::reload_time::ReloadTime;
 use crate::scripts::{RunEnded, STOP_GRACE, STOP_LIMIT, Scripts};
 use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Left, Vrrpd, tuning};
 use crate::supervisor::heartbeat::Pace;
@@ -55,6 +56,7 @@ const CHECKERD_PROCESS: Token = Token(4);
 const IPVSD: Token = Token(5);
 const IPVSD_PROCESS: Token = Token(6);
 const TRACKED_FILES: Token = Token(7);
+const RELOAD_TIME: Token = Token(8);
 const FIRST_FIFO: usize = 80;
 const FIRST_SCRIPT: usize = 100;
 /// Far above what scripts ever use.
@@ -105,6 +107,8 @@ pub(crate) struct Parts {
     pub(crate) held: u64,
     /// What was kept for priorities.
     pub(crate) tunes: Tunes,
+    /// What leads to the IPVS table of another namespace.
+    pub(crate) table: Option<OwnedFd>,
     /// What [`answered_signals`] gave; some may have come already.
     pub(crate) signals: Signals,
 }
@@ -151,6 +155,7 @@ pub(crate) struct Supervisor {
     scripts: Scripts,
     fifos: Fifos,
     tracking: Tracking,
+    reload_time: ReloadTime,
     mails: Vec<Mail>,
     vrrpd: Child<Vrrpd>,
     checkerd: Child<Checkerd>,
@@ -163,6 +168,8 @@ pub(crate) struct Supervisor {
     root_scripts: RootScripts,
     held: u64,
     tunes: Tunes,
+    /// What leads to the IPVS table of another namespace.
+    table: Option<OwnedFd>,
     pace: Pace,
     watchdog: Watchdog,
 }
@@ -199,6 +206,7 @@ impl Supervisor {
             scripts: Scripts::new(parts.settings.scripts, FIRST_SCRIPT),
             fifos: Fifos::new(FIRST_FIFO),
             tracking: Tracking::new(TRACKED_FILES, FIRST_PROCESS),
+            reload_time: ReloadTime::new(RELOAD_TIME),
             mails: Vec::new(),
             vrrpd: Child::new(VRRPD, VRRPD_PROCESS),
             checkerd: Child::new(CHECKERD, CHECKERD_PROCESS),
@@ -209,6 +217,7 @@ impl Supervisor {
             root_scripts: parts.root_scripts,
             held: parts.held,
             tunes: parts.tunes,
+            table: parts.table,
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
         };
@@ -220,6 +229,7 @@ impl Supervisor {
         supervisor.open_fifos();
         tracking::write_first_numbers(&supervisor.config.trackers);
         supervisor.follow_tracked();
+        supervisor.follow_reload_time();
         Ok(supervisor)
     }
 
@@ -307,13 +317,14 @@ impl Supervisor {
                 self.read_ipvsd();
                 if let Some(left) = self.ipvsd.collect(self.now) {
                     self.published.ipvs_usable = None;
-                    // A successor removes what its predecessor let drain.
+                    // A successor says it anew.
                     self.published.services_remain = false;
                     self.after_end(Role::Ipvsd, left);
                 }
             }
             fifo if self.fifos.handle_ready(fifo) => {}
             tracked if self.tracking.handle_ready(tracked, &self.events, self.now) => {}
+            time if self.reload_time.handle_ready(time, self.both_clocks()) => {}
             script => match self.scripts.collect(script, &self.events, self.now) {
                 Some(RunEnded::Check(ended)) => self.script_ended(ended),
                 Some(RunEnded::Track {
@@ -335,7 +346,7 @@ impl Supervisor {
     fn read_signals(&mut self) {
         while let Ok(Some(number)) = self.signals.read() {
             match Signal::try_from(number) {
-                Ok(Signal::SIGHUP) => self.reload(),
+                Ok(Signal::SIGHUP) => self.reload("SIGHUP came"),
                 Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => {
                     log::info!("stopping: {signal} came");
                     self.stop(0);
@@ -419,6 +430,7 @@ impl Supervisor {
     /// Makes what runs equal to what should run; returns the exit code when nothing is left to do.
     fn reconcile(&mut self) -> Option<u8> {
         self.track();
+        self.reload_at_its_time();
         self.scripts.handle_timeout(&self.events, self.now);
         let wait = self.config.global.child_wait_time;
         self.vrrpd.handle_timeout(wait, self.now);
@@ -463,6 +475,7 @@ impl Supervisor {
         if !self.is_needed(Role::Ipvsd) {
             self.ipvsd.ask_to_leave(now);
         } else if self.ipvsd.is_due(now) && self.start(Role::Ipvsd) {
+            self.show_table();
             self.transfer_to_ipvsd(true);
             self.join_siblings(Role::Ipvsd);
         }
@@ -571,7 +584,7 @@ impl Supervisor {
         self.starter.up();
         tell_systemd(&[NotifyState::Ready]);
         if std::mem::take(&mut self.reload_again) {
-            self.reload();
+            self.reload("it was asked for during the last reload");
         }
     }
 
@@ -666,6 +679,7 @@ impl Supervisor {
         [
             self.scripts.poll_timeout(),
             self.tracking.poll_timeout(),
+            self.reload_time.poll_timeout(self.both_clocks()),
             self.vrrpd.poll_timeout(wait),
             self.checkerd.poll_timeout(wait),
             self.ipvsd.poll_timeout(wait),

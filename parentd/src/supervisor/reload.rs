@@ -2,6 +2,7 @@
 
 use kr_ipc::channel;
 use kr_ipc::edge::Sibling;
+use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
 use kr_sys::parent::{RootScripts, Tunes};
 use kr_sys::privilege::Role;
 use sd_notify::NotifyState;
@@ -9,6 +10,7 @@ use sd_notify::NotifyState;
 use crate::accounts;
 use crate::load;
 use crate::log_file;
+use crate::reload_time::Now;
 use crate::start::set_umask;
 use crate::supervisor::child::{Child, Edge};
 use crate::supervisor::child::{tunes, tuning};
@@ -17,18 +19,22 @@ use crate::transfer;
 
 impl Supervisor {
     /// Reads the configuration again and puts it into force, or keeps the old one.
-    pub(super) fn reload(&mut self) {
+    pub(super) fn reload(&mut self, cause: &str) {
         if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
             return;
         }
         self.reopen_log_file();
         if self.phase == Phase::Reloading && self.all_are_running() {
-            log::info!("SIGHUP came: reloading again when this reload is done");
+            log::info!("{cause}: reloading again when this reload is done");
             self.reload_again = true;
             return;
         }
-        log::info!("reloading the configuration: SIGHUP came");
-        let Some(new) = load::reload(&self.options, &self.config, &mut self.allocator) else {
+        log::info!("reloading the configuration: {cause}");
+        let (options, paths) = (&self.options, &self.pid_paths);
+        let new = load::reload(options, &self.config, &mut self.allocator, paths);
+        let Some(new) = new else {
+            // The time may be one of every day.
+            self.follow_reload_time();
             return;
         };
         log::info!("{}", load::summary(&self.config, &new.config));
@@ -53,6 +59,7 @@ impl Supervisor {
             |id| config.checkers.contains_key(&id),
             self.now,
         );
+        self.published.depart(&self.config, &config);
         self.previous = Some(std::mem::replace(&mut self.config, config));
         self.generation = self.generation.next();
         if self.phase == Phase::Running {
@@ -68,11 +75,38 @@ impl Supervisor {
         set_umask(&self.options, &self.config.global);
         self.open_fifos();
         self.follow_tracked();
+        self.follow_reload_time();
         self.transfer_to_vrrpd(false);
         self.transfer_to_checkerd(false);
         // One that is replaced gets it at its start.
         if !self.ipvsd.replace_unless(self.duty_of_ipvsd()) {
             self.transfer_to_ipvsd(false);
+        }
+    }
+
+    /// Follows the `reload_time_file` of the configuration in force.
+    pub(super) fn follow_reload_time(&mut self) {
+        let now = self.both_clocks();
+        let settings = &self.config.global.reload;
+        self.reload_time.configure(settings, &self.events, now);
+    }
+
+    /// Reloads when the `reload_time_file` says so.
+    pub(super) fn reload_at_its_time(&mut self) {
+        if matches!(self.phase, Phase::Stopping { .. } | Phase::Finishing { .. }) {
+            return;
+        }
+        let now = self.both_clocks();
+        if self.reload_time.handle_timeout(now) {
+            self.reload("the time of reload_time_file has come");
+        }
+    }
+
+    /// The time of the loop and the time of day.
+    pub(super) fn both_clocks(&self) -> Now {
+        Now {
+            monotonic: self.now,
+            unix: self.clock.unix_seconds(),
         }
     }
 
@@ -118,6 +152,18 @@ impl Supervisor {
                 let identity = accounts::of_child(role, &self.config.global.accounts);
                 self.identities.insert(role, identity);
             }
+        }
+    }
+
+    /// Tells a new IPVS process when the table is that of another namespace.
+    pub(super) fn show_table(&mut self) {
+        let Some(table) = &self.table else { return };
+        match table.try_clone() {
+            Ok(socket) => self.ipvsd.send_with(&ToIpvsd::Table, socket),
+            // Without it the table of another namespace would be written.
+            Err(error) => self.ipvsd.end(&format_args!(
+                "the socket of its table cannot be duplicated: {error}"
+            )),
         }
     }
 

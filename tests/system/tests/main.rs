@@ -17,6 +17,7 @@ mod misbehaviour;
 mod misc_checks;
 mod processes;
 mod reload;
+mod reload_settings;
 mod rig;
 mod scripts;
 mod secrets;

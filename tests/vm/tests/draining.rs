@@ -5,11 +5,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use kr_test_vm::{Farm, SOON, VIP};
-use kr_testkit::keepalived::Peer;
+use kr_testkit::keepalived::{Peer, Role};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 
 /// How long a byte may be on its way in an emulated machine.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For a successor to come and to look at the table.
+const CRASH: Duration = Duration::from_secs(8);
 
 /// The server that stays has no weight at first, so that the connection goes to the other one.
 const BEFORE: &str = "
@@ -72,6 +76,7 @@ fn connection_to_a_server_that_a_reload_takes_away_goes_on_for_its_time() {
     balancer.reload(AFTER).unwrap();
     farm.wait_table(&balancer, &[SERVICE, &leaves(0), STAYS])
         .unwrap();
+    kill(balancer.child(Role::Ipvs).unwrap(), Signal::SIGKILL).unwrap();
     round_trip(&mut client, &mut server).unwrap();
 
     farm.wait_table(&balancer, &[SERVICE, STAYS]).unwrap();
@@ -140,6 +145,14 @@ fn virtual_server_that_a_reload_takes_away_is_there_until_its_last_connection_en
     balancer.reload(OTHER).unwrap();
     // The server that nobody uses goes first.
     wait(&[SERVICE, &format!("{one} 0")]);
+    round_trip(&mut client, &mut server).unwrap();
+    let before = balancer.child(Role::Ipvs).unwrap();
+    kill(before, Signal::SIGKILL).unwrap();
+    let lines = with_other(&[SERVICE, &format!("{one} 0")]);
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    farm.table_stays(&balancer, CRASH, &lines).unwrap();
+    let next = balancer.child(Role::Ipvs);
+    assert!(next.is_some_and(|now| now != before), "{}", balancer.log());
     round_trip(&mut client, &mut server).unwrap();
     // A reset, so that the kernel forgets the connection in seconds.
     let at_once = nix::libc::linger {

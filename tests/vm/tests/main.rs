@@ -30,6 +30,8 @@ mod checkers;
 mod demo;
 mod draining;
 mod forms;
+mod modules;
+mod namespaces;
 mod pools;
 mod resilience;
 mod survival;

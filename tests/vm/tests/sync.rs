@@ -59,6 +59,29 @@ virtual_server 10.20.0.100 81 {
 }
 ";
 
+#[test]
+fn the_interface_is_that_of_the_namespace_with_the_table() {
+    let _alone = alone();
+    let farm = Farm::direct(1).unwrap();
+    let balanced = farm.network.host("balanced").unwrap();
+    balanced
+        .ip("link add name sync0 type dummy\nlink set sync0 up\n")
+        .unwrap();
+    let configuration = format!(
+        "net_namespace_ipvs {}\nglobal_defs {{\n lvs_sync_daemon sync0 id 7\n}}\n{SERVICE}",
+        balanced.name()
+    );
+    let mut balancer = farm.balance(Peer::Ours, &configuration).unwrap();
+    let settings = "(mcast=sync0, syncid=7, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)";
+    let both = [
+        &*format!("master sync daemon {settings}"),
+        &*format!("backup sync daemon {settings}"),
+    ];
+    wait_daemons(&balanced, &balancer, &both);
+    balancer.stop(SOON).unwrap();
+    assert_eq!(daemons(&balanced), [""; 0]);
+}
+
 fn without_an_instance_both_ends_run_until_the_stop(peer: Peer) {
     let _alone = alone();
     let farm = Farm::direct(1).unwrap();

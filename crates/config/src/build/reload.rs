@@ -63,7 +63,8 @@ mod tests {
     use crate::parse::ParseOptions;
 
     fn settings(line: &str) -> (ReloadSettings, usize) {
-        let text = format!("global_defs {{\n{line}\n}}\nvirtual_server 192.0.2.1 80 {{\n}}\n");
+        let text =
+            format!("global_defs {{\n{line}\n}}\nbfd_instance B {{\n neighbor_ip 192.0.2.1\n}}\n");
         let host = MemoryHost::with_file("/k.conf", &text);
         let loaded = crate::load(&host, Path::new("/k.conf"), &ParseOptions::default());
         let errors = loaded.diagnostics.iter();

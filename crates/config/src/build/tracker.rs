@@ -155,12 +155,24 @@ impl Build<'_> {
     pub(super) fn finish_trackers(&mut self) -> BTreeMap<TrackerId, TrackerEntry> {
         let mut out = BTreeMap::new();
         for draft in std::mem::take(&mut self.trackers.0) {
-            let TrackerDraft { name, source, .. } = draft;
+            let TrackerDraft {
+                name,
+                source,
+                weight,
+                reverse,
+                ..
+            } = draft;
             let Some(source) = source else {
                 continue;
             };
             if draft.used {
-                out.insert(draft.id, TrackerEntry { name, source });
+                let entry = TrackerEntry {
+                    name,
+                    source,
+                    weight,
+                    reverse,
+                };
+                out.insert(draft.id, entry);
             } else {
                 let kind = source.kind().word();
                 let text = format!("nothing tracks {kind} `{name}`; it is left out");

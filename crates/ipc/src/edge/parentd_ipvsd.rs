@@ -22,9 +22,12 @@ pub enum ToIpvsd {
     RealServer(Box<RealServer>),
     /// A socket that a checker of this configuration may ask for.
     CheckSocket(Box<SocketRule>),
-    /// What a predecessor of this process last published of a pool of this configuration; one with many
+    /// What a predecessor of this process last published of a pool of this configuration or a departed one; one with many
     /// checkers in several parts.
     Resume(Box<PoolSnapshot>),
+    /// A virtual server that a reload took away while a predecessor of this process was there, and some of whose
+    /// servers drain; which ones follows with [`ToIpvsd::Resume`].
+    Departed(Box<VirtualServer>),
     /// A service that a predecessor of this process may have left in the kernel, and this configuration does
     /// not have: a reload took it away while no process was there to remove it.
     Former(ServiceKey),
@@ -45,6 +48,9 @@ pub enum ToIpvsd {
     },
     /// The log file was opened anew: its descriptor comes with this message and replaces the older one.
     LogFile,
+    /// The table is that of another network namespace (`net_namespace_ipvs`): a generic netlink socket of that
+    /// comes with this message. It comes before the first configuration, or never.
+    Table,
     /// Part of a configuration: an instance, of which the VRRP process may speak.
     Instance(InstanceId),
 }
@@ -55,7 +61,7 @@ pub enum FromIpvsd {
     /// The configuration is in force in the kernel, as far as the kernel took it.
     Ready(Generation),
     /// A pool as it is now, with the verdicts that are new. The parent keeps them for a successor and for
-    /// dumps.
+    /// dumps. One of a virtual server that a reload took away has nothing but the servers that drain.
     Snapshot(Box<PoolSnapshot>),
     /// The kernel's own connection timeouts, before they are changed; `None` once they are in force again.
     Timeouts(Option<ConnectionTimeouts>),

@@ -39,6 +39,7 @@ impl Table {
         self.timeouts
             .configure(self.global.timeouts, resume.timeouts);
         self.sync.configure(self.global.sync.clone(), resume.sync);
+        let departed = resume.departed;
         let pools = resume.pools.into_iter();
         let resume: BTreeMap<_, _> = pools.map(|pool| (pool.id, pool)).collect();
         let mut before = std::mem::take(&mut self.pools);
@@ -66,6 +67,11 @@ impl Table {
         for pool in before.into_values() {
             self.say_removed(&pool);
             self.depart(pool, now);
+        }
+        for config in departed {
+            if let Some(snapshot) = resume.get(&config.id) {
+                self.depart(Pool::resumed_departed(config, snapshot), now);
+            }
         }
         let has_departed = self.has_departed();
         if has_departed || had_departed {

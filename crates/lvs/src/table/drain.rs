@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use kr_model::lvs::{Leaving, ServiceKey};
+use kr_model::lvs::{Leaving, PoolSnapshot, ServiceKey};
 use kr_model::{Instant, VirtualServerId};
 
 use super::{Action, Table};
@@ -23,16 +23,18 @@ impl Table {
     /// services now.
     pub(super) fn depart(&mut self, pool: Pool, now: Instant) {
         let is_news = !pool.is_departed();
+        let id = pool.config.id;
         let Some(mut pool) = pool.departed(now) else {
+            self.forget_departed(id);
             return;
         };
         pool.config
             .services
             .retain(|key| !self.owners.contains_key(key));
         if pool.config.services.is_empty() {
+            self.forget_departed(id);
             return;
         }
-        let id = pool.config.id;
         for key in &pool.config.services {
             self.owners.insert(*key, vec![id]);
         }
@@ -44,6 +46,20 @@ impl Table {
             }));
         }
         self.pools.insert(id, pool);
+        self.publish.entry(id).or_default();
+    }
+
+    /// Lets the parent forget a virtual server that a reload took away: nothing is left of it.
+    fn forget_departed(&mut self, id: VirtualServerId) {
+        self.publish.remove(&id);
+        let nothing = PoolSnapshot {
+            id,
+            quorum: None,
+            weight: 0,
+            verdicts: Vec::new(),
+            leaving: Vec::new(),
+        };
+        self.queue.push_back(Action::Publish(Box::new(nothing)));
     }
 
     /// Whether a virtual server that is not configured is still in the kernel.
@@ -107,11 +123,10 @@ impl Table {
             service: pool.config.label.clone(),
             idle,
         }));
-        if !pool.is_departed() {
+        if !pool.is_departed() || pool.leaving().next().is_some() {
             self.publish.entry(id).or_default();
-        } else if pool.leaving().next().is_none()
-            && let Some(pool) = self.pools.remove(&id)
-        {
+        } else if let Some(pool) = self.pools.remove(&id) {
+            self.forget_departed(id);
             for key in &pool.config.services {
                 self.owners.remove(key);
             }

@@ -11,6 +11,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 
 use kr_model::ipvs::{Operation, PresentService, SyncChange};
 use kr_model::lvs::{ConnectionTimeouts, ServiceKey, SyncDaemon, SyncRole};
@@ -99,7 +100,22 @@ impl Ipvs {
     /// # Errors
     /// [`IpvsError::NoFamily`] when the kernel has no IPVS; otherwise a refusal.
     pub fn open() -> Result<Self, IpvsError> {
-        let mut socket = Socket::open(SockProtocol::NetlinkGeneric, 0)?;
+        Self::over(Socket::open(SockProtocol::NetlinkGeneric, 0)?)
+    }
+
+    /// The same over a generic netlink socket that was opened before, and that nobody else uses meanwhile: the
+    /// table is that of the network namespace of the socket.
+    ///
+    /// # Errors
+    /// As of [`Self::open`], and when it is no such socket.
+    pub fn over_another(socket: BorrowedFd<'_>) -> Result<Self, IpvsError> {
+        let own = socket.try_clone_to_owned().map_err(|error| {
+            NetlinkError::from(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+        })?;
+        Self::over(Socket::adopt(own)?)
+    }
+
+    fn over(mut socket: Socket) -> Result<Self, IpvsError> {
         let family = match resolve(&mut socket) {
             Err(IpvsError::Netlink(NetlinkError::Os(Errno::ENOENT))) => {
                 return Err(IpvsError::NoFamily);

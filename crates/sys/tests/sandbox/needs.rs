@@ -432,7 +432,9 @@ fn generic_netlink() -> Result<(), Errno> {
         setsockopt(&socket, sockopt::RcvBuf, &4096)?;
     }
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-    getsockname::<NetlinkAddr>(socket.as_raw_fd()).map(drop)
+    getsockname::<NetlinkAddr>(socket.as_raw_fd())?;
+    // One that the parent opened is used so.
+    done(socket.try_clone())
 }
 
 fn tcp() -> io::Result<Socket> {

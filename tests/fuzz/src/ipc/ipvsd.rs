@@ -26,7 +26,13 @@ pub fn ipc_parentd_ipvsd(data: &[u8]) {
             continue;
         };
         match intake.take(message) {
-            Ok(Taken::Part | Taken::Meet(_) | Taken::LogFile | Taken::Ping { .. }) => {}
+            Ok(
+                Taken::Part
+                | Taken::Meet(_)
+                | Taken::LogFile
+                | Taken::Table
+                | Taken::Ping { .. },
+            ) => {}
             Ok(Taken::Configuration {
                 table: configuration,
                 sockets,

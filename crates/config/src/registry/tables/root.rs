@@ -11,8 +11,8 @@ keywords! {
         "Every interface without its own linkbeat_interfaces type is checked each second by MII, ETHTOOL or ioctl flags instead of by netlink link state.";
     SUPPORTED (1, 1) "net_namespace" "net_namespace NAME" ["default namespace"] [""]
         "All processes enter the network namespace NAME of ip-netns(8) before they start work, with /run/keepalived/NAME as their /run/keepalived; a reload cannot change it.";
-    PLANNED (0, MANY) "net_namespace_ipvs" "net_namespace_ipvs [NAME]" ["same as net_namespace"] [""]
-        "The health-checker process uses NAME instead; without an argument it uses the namespace keepalived was started in.";
+    SUPPORTED (0, 1) "net_namespace_ipvs" "net_namespace_ipvs [NAME]" ["same as net_namespace"] [""]
+        "The virtual servers are those of the network namespace NAME of ip-netns(8), without NAME of the one in which the daemon was started; so is the interface of lvs_sync_daemon. Checks go out from the daemon's own namespace, where everything else is too. A reload cannot change it.";
     NO_IPTABLES (0, MANY) "namespace_with_ipsets" "namespace_with_ipsets" ["off"] [""]
         "Allows ipsets inside a namespace on kernels before 3.13, where ipsets are shared between namespaces; from 3.13 on they are allowed anyway.";
     SUPPORTED (1, 1) "instance" "instance NAME" ["none"] [""]
