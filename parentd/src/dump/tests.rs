@@ -289,7 +289,6 @@ fn json_has_keepalived_s_names_and_numbers() {
         "skip_check_adv_addr",
         "strict_mode",
         "lower_prio_no_advert",
-        "higher_prio_send_advert",
     ] {
         assert_eq!(data[field], 0, "{field}");
     }
@@ -302,6 +301,7 @@ fn json_has_keepalived_s_names_and_numbers() {
         assert!(data[field].is_boolean(), "{field}");
     }
     assert_eq!(data["accept"], 1);
+    assert!(data["higher_prio_send_advert"].is_number());
     assert_eq!(data["adver_int"], 1.0);
     assert_eq!(data["master_adver_int"], 1.0);
     assert_eq!(data["auth_type"], 0);
@@ -360,7 +360,7 @@ fn tracked_objects_are_shown_with_their_states_and_counts() {
     let expected = serde_json::json!({
         "process": "nginx",
         "parameters": "-g",
-        "param_match": "none",
+        "param_match": "exact",
         "full_command": true,
         "min_processes": 1,
         "max_processes": 4,

@@ -21,6 +21,8 @@ mod hostile;
 mod overlap;
 mod preemption;
 mod real_servers;
+mod reload;
+mod reload_scale;
 mod routes;
 mod signatures;
 mod stage;

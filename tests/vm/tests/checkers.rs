@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use kr_test_vm::Farm;
+use kr_testkit::frr::{self, Bfdd};
 use kr_testkit::keepalived::Peer;
 use kr_testkit::servers::http::{Behaviour, HttpServer};
 use kr_testkit::servers::smtp::SmtpServer;
@@ -251,5 +252,44 @@ fn inhibited_server_stays_with_weight_zero(peer: Peer) {
     )
     .unwrap();
     farm.revive(2).unwrap();
+    farm.wait_table(&balancer, &BOTH).unwrap();
+}
+
+/// The other end of the director's session with the second server.
+const NEIGHBOUR: frr::Peer = frr::Peer {
+    address: "10.30.0.1",
+    local: "10.30.0.12",
+    multihop: false,
+};
+
+#[test]
+fn bfd_check_takes_a_silent_server_out_and_back_in() {
+    let farm = Farm::routed(2).unwrap();
+    let mut bfdd = Bfdd::start(&farm.servers[1], &[NEIGHBOUR]).unwrap();
+    let configuration = "
+        bfd_instance second {
+            neighbor_ip 10.30.0.12
+            source_ip 10.30.0.1
+            min_rx 500
+            min_tx 500
+            multiplier 5
+        }
+        virtual_server 10.20.0.100 80 {
+            lb_algo rr
+            lb_kind NAT
+            protocol TCP
+            real_server 10.30.0.11 80 { }
+            real_server 10.30.0.12 80 {
+                BFD_CHECK {
+                    name second
+                }
+            }
+        }";
+    let balancer = farm.balance(Peer::Ours, configuration).unwrap();
+    farm.wait_table(&balancer, &BOTH).unwrap();
+    farm.table_stays(&balancer, SEVERAL_ROUNDS, &BOTH).unwrap();
+    bfdd.kill();
+    farm.wait_table(&balancer, &FIRST_ONLY).unwrap();
+    let _bfdd = Bfdd::start(&farm.servers[1], &[NEIGHBOUR]).unwrap();
     farm.wait_table(&balancer, &BOTH).unwrap();
 }

@@ -33,6 +33,7 @@ mod forms;
 mod modules;
 mod namespaces;
 mod pools;
+mod reload;
 mod resilience;
 mod survival;
 mod sync;

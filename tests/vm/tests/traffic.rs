@@ -9,6 +9,7 @@ with_both!(
     nat_spreads_requests_evenly_and_avoids_a_dead_server,
     direct_routing_spreads_requests_by_weight,
     tunnels_carry_requests_of_clients,
+    gue_tunnels_carry_requests_of_clients,
 );
 
 /// How many of `requests` each server answered.
@@ -136,6 +137,43 @@ fn tunnels_carry_requests_of_clients(peer: Peer) {
             "-A -t 10.20.0.100:80 -s rr",
             "-a -t 10.20.0.100:80 -r 10.20.0.11:80 -i -w 1 --tun-type ipip",
             "-a -t 10.20.0.100:80 -r 10.20.0.12:80 -i -w 1 --tun-type gre --tun-nocsum",
+        ],
+    )
+    .unwrap();
+    assert_eq!(answers(&farm, 12), counted(&[("s1", 6), ("s2", 6)]));
+}
+
+/// Requests in IP in GUE (UDP) to a port of each server, without and with checksums; both answer directly.
+fn gue_tunnels_carry_requests_of_clients(peer: Peer) {
+    let farm = Farm::direct(2).unwrap();
+    for server in &farm.servers {
+        server
+            .ip("link add name tunnel type ipip local any remote any\nlink set tunnel up\n")
+            .unwrap();
+        server
+            .run("ip", &["fou", "add", "port", "6080", "gue"])
+            .unwrap();
+        for interface in ["all", "tunnel", "eth0"] {
+            let key = format!("net/ipv4/conf/{interface}/rp_filter");
+            server.sysctl(&key, "0").unwrap();
+        }
+    }
+    let configuration = "virtual_server 10.20.0.100 80 {
+            lb_algo rr
+            lb_kind TUN type gue port 6080
+            protocol TCP
+            real_server 10.20.0.11 80 { }
+            real_server 10.20.0.12 80 {
+                lvs_method TUN type gue port 6080 csum
+            }
+        }";
+    let balancer = farm.balance(peer, configuration).unwrap();
+    farm.wait_table(
+        &balancer,
+        &[
+            "-A -t 10.20.0.100:80 -s rr",
+            "-a -t 10.20.0.100:80 -r 10.20.0.11:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum",
+            "-a -t 10.20.0.100:80 -r 10.20.0.12:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-csum",
         ],
     )
     .unwrap();

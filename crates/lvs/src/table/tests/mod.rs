@@ -130,6 +130,7 @@ struct Lab {
     original_timeouts: Option<ConnectionTimeouts>,
     /// Services of configurations that were not known to be in force.
     former: Vec<ServiceKey>,
+    departed: Vec<VirtualServer>,
     /// Threads that synchronise connections.
     sync: SyncDaemons,
     sync_changes: Vec<SyncChange>,
@@ -154,6 +155,7 @@ impl Lab {
             timeouts: DEFAULT_TIMEOUTS,
             original_timeouts: None,
             former: Vec::new(),
+            departed: Vec::new(),
             sync: SyncDaemons::new(),
             sync_changes: Vec::new(),
             remains: Vec::new(),
@@ -293,6 +295,7 @@ impl Lab {
     /// A successor of this machine, over the same kernel.
     fn restarted(&self, mut configuration: Configuration) -> Self {
         configuration.resume = Resume {
+            departed: self.departed.clone(),
             pools: self.snapshots.values().cloned().collect(),
             former: self.former.clone(),
             timeouts: self.original_timeouts,

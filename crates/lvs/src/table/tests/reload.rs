@@ -325,6 +325,44 @@ fn a_virtual_server_that_a_reload_takes_away_waits_for_its_connections() {
 }
 
 #[test]
+fn a_virtual_server_that_a_reload_takes_away_waits_on_after_a_crash() {
+    let mut config = with_drain();
+    config.real_servers[0].drain = Duration::from_secs(15);
+    let departed = config.virtual_servers.clone();
+    let mut lab = Lab::started(config.clone());
+    (config.virtual_servers, config.real_servers) = (Vec::new(), Vec::new());
+    lab.input(Input::Configure(Box::new(config.clone())));
+    assert_eq!(lab.snapshots[&VS].leaving.len(), 2);
+    pass(&mut lab, 10);
+    lab.departed = departed.clone();
+    lab.former = vec![vip(80)];
+    let mut successor = lab.restarted(config.clone());
+    assert_eq!(successor.operations, []);
+    assert_eq!(successor.notices, [Notice::Kernel { usable: true }]);
+    assert_eq!(successor.remains, [true]);
+    successor.now = lab.now;
+    successor.input(Input::Timer);
+    pass(&mut successor, 6);
+    assert_eq!(successor.servers(vip(80)), [(2, 0)]);
+    assert_eq!(successor.snapshots[&VS].leaving.len(), 1);
+    pass(&mut successor, 15);
+    assert!(successor.kernel.is_empty());
+    assert!(successor.snapshots[&VS].leaving.is_empty());
+    assert_eq!(successor.remains, [true, false]);
+
+    // One that has the service again meanwhile.
+    lab.departed = departed;
+    let mut back = with_drain();
+    back.virtual_servers[0].id = VirtualServerId(77);
+    for server in &mut back.real_servers {
+        server.virtual_server = VirtualServerId(77);
+    }
+    let successor = lab.restarted(back);
+    assert_eq!(successor.servers(vip(80)), [(1, 1), (2, 1)]);
+    assert!(successor.snapshots[&VS].leaving.is_empty());
+}
+
+#[test]
 fn a_virtual_server_that_comes_back_takes_its_service_again() {
     let before = with_drain();
     let mut lab = Lab::started(before.clone());

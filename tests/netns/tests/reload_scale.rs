@@ -1,0 +1,202 @@
+//! A thousand instances and a reload: those that stay the same send every advert in time, and nothing is written to
+//! the kernel for them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kr_testkit::capture::{self, Capture};
+use kr_testkit::keepalived::{Keepalived, Parts, Peer, Role};
+use kr_testkit::netns::{Host, Network};
+use kr_testkit::process::Process;
+use kr_testkit::wait::{eventually, throughout};
+use nix::sys::signal::Signal;
+
+/// Interfaces, and instances on each.
+const LINKS: u8 = 4;
+const EACH: u8 = 250;
+const ALL: usize = LINKS as usize * EACH as usize;
+
+/// For a thousand instances to become master, on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// One interval and a half.
+const LONGEST: Duration = Duration::from_millis(1500);
+
+/// Instances of each interface, but those in `without` as (interface, router id).
+fn configuration(vrids: std::ops::RangeInclusive<u8>, without: &[(u8, u8)]) -> String {
+    let mut text = String::new();
+    for link in 0..LINKS {
+        for vrid in vrids
+            .clone()
+            .filter(|vrid| !without.contains(&(link, *vrid)))
+        {
+            text += &format!(
+                "vrrp_instance V{link}_{vrid} {{
+                    interface eth{link}
+                    virtual_router_id {vrid}
+                    priority 255
+                    advert_int 1
+                    virtual_ipaddress {{
+                        10.{link}.7.{vrid}/32
+                    }}
+                }}\n"
+            );
+        }
+    }
+    text
+}
+
+/// What the kernel tells of addresses, routes, rules and links of a host.
+struct Monitor {
+    process: Process,
+    _directory: tempfile::TempDir,
+}
+
+impl Monitor {
+    fn start(host: &Host) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = host.command("ip");
+        command.args(["monitor", "address", "route", "rule", "link"]);
+        let process = Process::spawn(&mut command, &directory.path().join("log")).unwrap();
+        eventually(START, "the monitor", || {
+            host.ip("route add blackhole 10.66.0.0/16").unwrap();
+            host.ip("route del blackhole 10.66.0.0/16").unwrap();
+            process.log().contains("10.66.0.0/16")
+        })
+        .unwrap();
+        Self {
+            process,
+            _directory: directory,
+        }
+    }
+
+    /// The virtual addresses of events, with more of the same one after another once.
+    fn addresses(&self) -> Vec<String> {
+        let log = self.process.log();
+        let words = log.split(|c: char| c.is_whitespace() || c == '/');
+        let mut found: Vec<String> = words
+            .filter(|word| word.split('.').nth(2) == Some("7"))
+            .map(str::to_owned)
+            .collect();
+        found.dedup();
+        found
+    }
+}
+
+/// The longest time between two adverts of each instance, by source and router id; the end counts as one.
+fn gaps(capture: &Capture) -> BTreeMap<(Ipv4Addr, u8), Duration> {
+    let frames = capture.frames();
+    let end = frames.last().unwrap().at;
+    let mut last: BTreeMap<(Ipv4Addr, u8), Instant> = BTreeMap::new();
+    let mut longest = BTreeMap::new();
+    for frame in &frames {
+        let key = (capture::source(&frame.bytes).unwrap(), frame.bytes[35]);
+        let before = last.insert(key, frame.at).unwrap_or(frame.at);
+        let slot: &mut Duration = longest.entry(key).or_default();
+        *slot = frame.at.duration_since(before).max(*slot);
+    }
+    for (key, at) in last {
+        let slot = longest.entry(key).or_default();
+        *slot = end.duration_since(at).max(*slot);
+    }
+    longest
+}
+
+/// Netlink requests of a process during `work` that are no questions, as strace shows their headers.
+fn writes(process: nix::unistd::Pid, work: impl FnOnce()) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("strace");
+    let mut command = Command::new("strace");
+    command.args(["-q", "-e", "trace=sendto,sendmsg"]);
+    command.arg("-o").arg(&log);
+    command.arg("-p").arg(process.to_string());
+    let mut strace = Process::spawn(&mut command, &directory.path().join("log")).unwrap();
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    // It is at work when it shows the answer to a ping of the parent.
+    eventually(START, "strace", || text().contains("sendmsg(")).unwrap();
+    work();
+    strace.signal(Signal::SIGINT).unwrap();
+    eventually(START, "the end of strace", || strace.exited().is_some()).unwrap();
+    let text = text();
+    let requests = text.split("{nlmsg_len=").skip(1);
+    let headers = requests.filter_map(|request| request.split('}').next());
+    headers
+        .filter(|header| !header.contains("NLM_F_DUMP"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_thousand_instances_that_stay_the_same_do_not_notice_a_reload() {
+    let network = Network::new().unwrap();
+    let (a, b) = (network.host("a").unwrap(), network.host("b").unwrap());
+    for link in 0..LINKS {
+        let (segment, interface) = (format!("lan{link}"), format!("eth{link}"));
+        network.segment(&segment).unwrap();
+        for (host, last) in [(&a, 1), (&b, 2)] {
+            let address = format!("10.{link}.0.{last}/24");
+            network
+                .connect(host, &interface, &segment, &[&address])
+                .unwrap();
+        }
+    }
+    let same = configuration(1..=EACH, &[]);
+    let daemon = Keepalived::start(Peer::Ours, &a, Parts::Vrrp, &same).unwrap();
+    let masters = || daemon.logged("Entering MASTER STATE") == ALL;
+    eventually(START, "all to be master", masters).unwrap();
+    // With the second round of their announcements.
+    std::thread::sleep(Duration::from_secs(8));
+
+    let seen = |frame: &[u8]| capture::is_vrrp(frame);
+    let adverts = Capture::start(&b, seen).unwrap();
+    let announcements = Capture::start(&b, |frame| frame.get(12..14) == Some(&[8, 6])).unwrap();
+    let monitor = Monitor::start(&a);
+    std::thread::sleep(Duration::from_secs(2));
+    let mut generation = 1;
+    let mut reload = |text: &str| {
+        generation += 1;
+        daemon.reload(text).unwrap();
+        let done = format!("reloaded: configuration {generation} is in force");
+        eventually(START, &done, || daemon.logged(&done) == 1).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+    };
+    for _ in 0..3 {
+        reload(&same);
+    }
+    assert_eq!(monitor.addresses(), [""; 0]);
+    assert!(announcements.frames().is_empty());
+    // One goes and comes back: it alone.
+    let gone = (2, 77);
+    reload(&configuration(1..=EACH, &[gone]));
+    reload(&same);
+    assert_eq!(monitor.addresses(), ["10.2.7.77"]);
+    let gaps = gaps(&adverts);
+    assert_eq!(gaps.len(), ALL);
+    let late = gaps
+        .iter()
+        .filter(|(key, gap)| **key != (Ipv4Addr::new(10, 2, 0, 1), 77) && **gap > LONGEST);
+    let late: Vec<_> = late.collect();
+    assert!(late.is_empty(), "{late:?}");
+    let frames = announcements.frames();
+    let strange = frames
+        .iter()
+        .filter(|frame| !capture::announces(&frame.bytes, Ipv4Addr::new(10, 2, 7, 77)))
+        .filter(|frame| frame.bytes.get(30) == Some(&7));
+    assert_eq!(strange.count(), 0);
+    drop((adverts, announcements));
+
+    // Also what makes no event.
+    let vrrpd = daemon.child(Role::Vrrp).unwrap();
+    let asked = writes(vrrpd, || reload(&same));
+    assert_eq!(asked, [""; 0]);
+    let asked = writes(vrrpd, || reload(&configuration(1..=EACH, &[gone])));
+    // Its address is removed, and strace sees that.
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    throughout(Duration::from_secs(1), "the process", || {
+        daemon.child(Role::Vrrp) == Some(vrrpd)
+    })
+    .unwrap();
+}
