@@ -15,7 +15,7 @@ mod vrrp;
 use std::collections::BTreeMap;
 
 use kr_config::typed::Config;
-use kr_model::vrrp::{Counters, Snapshot};
+use kr_model::vrrp::Counters;
 use kr_model::{Generation, InstanceId, Instant, TrackerId};
 use kr_sys::privilege::Role;
 use nix::unistd::Pid;
@@ -83,8 +83,8 @@ pub(crate) type Zero = BTreeMap<InstanceId, Counters>;
 
 /// The counters as they are now.
 pub(crate) fn zero(published: &Published) -> Zero {
-    let counters = |(id, snapshot): (&InstanceId, &Box<Snapshot>)| (*id, snapshot.counters);
-    published.instances.iter().map(counters).collect()
+    let all = published.instances.iter();
+    all.map(|(id, snapshot)| (*id, snapshot.counters)).collect()
 }
 
 fn write(files: Vec<(Name, String)>) {

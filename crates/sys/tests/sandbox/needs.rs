@@ -434,7 +434,8 @@ fn generic_netlink() -> Result<(), Errno> {
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
     getsockname::<NetlinkAddr>(socket.as_raw_fd())?;
     // One that the parent opened is used so.
-    done(socket.try_clone())
+    let again = socket.try_clone().map(drop);
+    again.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
 fn tcp() -> io::Result<Socket> {
