@@ -17,6 +17,7 @@ pub(crate) fn enter() -> Result<Daemon, Box<dyn Error>> {
         channel,
         signals,
         sandbox,
+        ..
     } = kr_child::start(Role::Ipvsd)?;
     let daemon = Daemon::new(channel, signals)?;
     sandbox.enter()?;

@@ -191,6 +191,16 @@ pub(crate) fn to_ipvsd(
     out
 }
 
+/// What the VRRP process has to do beyond its usual work.
+pub(crate) fn duty_of_vrrpd(config: &Config) -> Duty {
+    let mut instances = config.instances.values();
+    if instances.any(|entry| entry.instance.drops_traffic()) {
+        Duty::Firewall
+    } else {
+        Duty::Usual
+    }
+}
+
 /// What the IPVS process has to do for the checkers of a configuration.
 pub(crate) fn duty_of_ipvsd(config: &Config) -> Duty {
     let rules = config

@@ -6,6 +6,7 @@
 //! process that was stopped for a while hears the master before it decides that the master is gone.
 
 mod addresses;
+mod filter;
 mod holdings;
 mod neighbors;
 mod packets;
@@ -33,6 +34,7 @@ use nix::errno::Errno;
 
 use crate::addresses::{locate, locate_statics};
 use crate::bfd::{Bfd, ListenerId};
+use crate::firewall::Firewall;
 use crate::intake::{Configuration, HostObjects, Instances, Intake, IntakeError, Order, each};
 use crate::kernel::Told;
 use crate::moderation::Moderation;
@@ -50,6 +52,7 @@ const IPVSD: Token = Token(4);
 /// Tokens from here on belong to the ports of BFD.
 const FIRST_BFD_TOKEN: usize = 8;
 const ROUTING: Token = Token(5);
+const FILTER: Token = Token(6);
 /// Tokens from here on belong to the sockets of interfaces.
 pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 
@@ -118,6 +121,7 @@ struct Backlog {
     bfd: BTreeSet<ListenerId>,
     kernel: bool,
     routing: bool,
+    filter: bool,
     parent: bool,
     signals: bool,
 }
@@ -128,6 +132,7 @@ impl Backlog {
             && self.bfd.is_empty()
             && !self.kernel
             && !self.routing
+            && !self.filter
             && !self.parent
             && !self.signals
     }
@@ -148,6 +153,7 @@ pub(crate) struct Daemon {
     bfd: Bfd,
     table: Table,
     routing: Routing,
+    firewall: Firewall,
     told: Told,
     siblings: Siblings,
     /// The configuration in force.
@@ -193,11 +199,15 @@ impl Daemon {
         requests: Requests,
         routing: Routing,
         sockets: Sockets,
+        firewall: Firewall,
     ) -> io::Result<Self> {
         events.register(started.channel.as_fd(), PARENT)?;
         events.register(started.signals.as_fd(), SIGNALS)?;
         events.register(kernel_events.as_fd(), KERNEL)?;
         events.register(routing.as_fd(), ROUTING)?;
+        if let Some(changes) = firewall.events() {
+            events.register(changes, FILTER)?;
+        }
         let mut daemon = Self {
             clock: Clock::new(),
             events,
@@ -211,6 +221,7 @@ impl Daemon {
             bfd: Bfd::new(FIRST_BFD_TOKEN),
             table: Table::new(requests),
             routing,
+            firewall,
             told: Told::default(),
             siblings: Siblings::new(CHECKERD, IPVSD),
             instances: BTreeMap::new(),
@@ -258,8 +269,10 @@ impl Daemon {
         let deadline = if self.backlog.is_empty() {
             let retry = self.table.refusals().deadline();
             let mend = self.routing.deadline();
+            let filter = self.firewall.deadline();
             let router = self.router.poll_timeout();
-            let timers = [router, self.bfd.poll_timeout(), retry, mend, self.renew_at];
+            let bfd = self.bfd.poll_timeout();
+            let timers = [router, bfd, retry, mend, filter, self.renew_at];
             timers.into_iter().flatten().min()
         } else {
             Some(self.clock.now())
@@ -277,6 +290,7 @@ impl Daemon {
                 }
                 KERNEL => self.backlog.kernel = true,
                 ROUTING => self.backlog.routing = true,
+                FILTER => self.backlog.filter = true,
                 SIGNALS => self.backlog.signals = true,
                 CHECKERD => {
                     if self.siblings.serve_checkerd() {
@@ -306,6 +320,10 @@ impl Daemon {
             self.backlog.routing = self.routing.hear();
         }
         self.routing.mend(self.table.kernel(), self.clock.now());
+        if self.backlog.filter {
+            self.backlog.filter = self.firewall.hear(self.clock.now());
+        }
+        self.firewall.mend(self.clock.now());
         if self.backlog.signals && self.serve_signals()? == Next::Leave {
             return Ok(Next::Leave);
         }
@@ -431,6 +449,7 @@ impl Daemon {
         }
         if links_changed {
             self.adjust_sockets();
+            self.filter_links();
         }
         self.tell_kernel_news()?;
         self.repair(&taken, links_changed);
@@ -489,6 +508,8 @@ impl Daemon {
         let resumed = new.resume.values();
         let masters = resumed.filter(|snapshot| matches!(snapshot.role, Role::Master { .. }));
         self.present.extend(masters.map(|snapshot| snapshot.id));
+        let filter = new.global.firewall.clone();
+        self.hold_filter(filter.clone());
         self.set_statics(&old_host);
         if first {
             self.adopt_routing();
@@ -518,6 +539,7 @@ impl Daemon {
             .retain_sessions(|id| self.bfd.reach(id).is_some());
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
+        self.release_filter(&filter);
         self.settle_routing();
         self.renew(&Self::lifetimes(&old, self.table.kernel()));
         self.act()?;
@@ -618,6 +640,7 @@ impl Daemon {
         self.bfd.shutdown(self.clock.now());
         if !self.keep_at_exit {
             self.remove_statics();
+            self.firewall.remove(self.clock.now());
         }
         let until = self.clock.now().saturating_add(FAREWELL);
         while self.channel.flush().is_ok() && self.channel.has_queued() && self.clock.now() < until

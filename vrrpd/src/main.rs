@@ -5,6 +5,7 @@ mod addresses;
 mod bfd;
 mod daemon;
 mod fib;
+mod firewall;
 mod intake;
 mod kernel;
 mod moderation;

@@ -110,5 +110,6 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
         yields_when_late: None,
         track_source: false,
         check_addresses_once: false,
+        accept: true,
     }
 }

@@ -10,6 +10,7 @@ use kr_netlink::route::{Events, Requests};
 use nix::errno::Errno;
 
 use crate::daemon::{Daemon, FIRST_PORT_TOKEN};
+use crate::firewall::Firewall;
 use crate::routing::Routing;
 use crate::sockets::Sockets;
 
@@ -54,9 +55,18 @@ pub(crate) fn enter() -> Result<Daemon, SandboxError> {
         fib::Events::open().map_err(SandboxError::Netlink)?,
     );
     let sockets = Sockets::open(FIRST_PORT_TOKEN).map_err(SandboxError::Packet)?;
+    let firewall = Firewall::open(started.duty);
     let sandbox = started.sandbox;
-    let daemon = Daemon::new(started, events, kernel_events, requests, routing, sockets)
-        .map_err(SandboxError::Loop)?;
+    let daemon = Daemon::new(
+        started,
+        events,
+        kernel_events,
+        requests,
+        routing,
+        sockets,
+        firewall,
+    )
+    .map_err(SandboxError::Loop)?;
     sandbox.enter().map_err(SandboxError::Child)?;
     Ok(daemon)
 }

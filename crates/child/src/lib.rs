@@ -30,7 +30,7 @@ use kr_ipc::Channel;
 use kr_log::{Detail, Settings};
 use kr_sys::capability;
 use kr_sys::fd::adopt;
-use kr_sys::privilege::{Account, Duty, Excess, Holdings};
+use kr_sys::privilege::{Account, Excess, Holdings};
 use kr_sys::sandbox::SandboxError;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -44,7 +44,7 @@ use serde::de::DeserializeOwned;
 
 use crate::arguments::Arguments;
 
-pub use kr_sys::privilege::Role;
+pub use kr_sys::privilege::{Duty, Role};
 pub use link::{Heard, Link};
 pub use sandbox::Sandbox;
 
@@ -72,6 +72,8 @@ pub struct Started<S, R> {
     pub signals: Signals,
     /// To be entered as the last step before the loop.
     pub sandbox: Sandbox,
+    /// What the configuration asks of this process beyond its usual work.
+    pub duty: Duty,
 }
 
 /// Why a child cannot start; its text says what to do.
@@ -162,6 +164,7 @@ pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S,
         channel: Channel::new(channel),
         signals,
         sandbox: Sandbox::new(role, arguments.duty, arguments.sandbox),
+        duty: arguments.duty,
     })
 }
 

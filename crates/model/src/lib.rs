@@ -7,6 +7,7 @@
 pub mod bfd;
 pub mod check;
 pub mod diff;
+pub mod firewall;
 pub mod global;
 pub mod ids;
 pub mod ipvs;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::firewall::FirewallSettings;
 use crate::ids::{GroupId, InstanceId, TrackerId};
 use crate::net::{Cidr, Family};
 use crate::signing::{Signing, Stamp};
@@ -83,6 +84,17 @@ pub struct Instance {
     pub track_source: bool,
     /// `skip_check_adv_addr`: the address list of an advert is compared only for a new master.
     pub check_addresses_once: bool,
+    /// False with `no_accept` and in strict mode: unless this router owns the addresses, traffic to and from them
+    /// is dropped while it is master.
+    pub accept: bool,
+}
+
+impl Instance {
+    /// True when traffic to and from the addresses is dropped while master: an owner always accepts it.
+    #[must_use]
+    pub const fn drops_traffic(&self) -> bool {
+        !self.accept && !self.priority.is_owner()
+    }
 }
 
 /// One line of `track_interface`.
@@ -301,6 +313,8 @@ pub struct VrrpGlobal {
     pub keep_addresses_at_exit: bool,
     /// `dynamic_interfaces`: a missing interface is a fault of its instances, not an error.
     pub dynamic_interfaces: bool,
+    /// How traffic of instances in no-accept mode is dropped.
+    pub firewall: FirewallSettings,
 }
 
 /// State of an instance as others see it.

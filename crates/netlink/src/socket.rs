@@ -142,6 +142,21 @@ impl Socket {
         bind(self.fd.as_raw_fd(), &NetlinkAddr::new(self.port, groups))
     }
 
+    /// The address that the kernel chose.
+    pub const fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// Lets datagrams to the kernel have up to so many bytes, as far as the process may set that.
+    ///
+    /// # Errors
+    /// When the kernel refuses every limit.
+    pub fn allow_large_requests(&self, bytes: usize) -> Result<(), Errno> {
+        // More than the system's bound needs CAP_NET_ADMIN; without it the bound is used.
+        setsockopt(&self.fd, sockopt::SndBufForce, &bytes)
+            .or_else(|_| setsockopt(&self.fd, sockopt::SndBuf, &bytes))
+    }
+
     /// A sequence number for the next request; never 0, which is that of events.
     pub const fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
@@ -208,6 +223,8 @@ pub struct Message<'a> {
     pub flags: u16,
     /// Sequence number of the request that it answers; 0 in events that nobody asked for.
     pub sequence: u32,
+    /// Address of the socket whose request it answers or, in some events, tells of.
+    pub port: u32,
     /// What follows the header.
     pub body: &'a [u8],
 }
@@ -286,12 +303,30 @@ impl<'a> Iterator for Messages<'a> {
 /// The first message and its length without padding.
 fn first_message(bytes: &[u8]) -> Option<(Message<'_>, usize)> {
     let header = bytes.first_chunk::<HEADER>()?;
-    let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, _, _, _, _] = *header;
+    let [
+        l0,
+        l1,
+        l2,
+        l3,
+        k0,
+        k1,
+        f0,
+        f1,
+        s0,
+        s1,
+        s2,
+        s3,
+        p0,
+        p1,
+        p2,
+        p3,
+    ] = *header;
     let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
     let message = Message {
         kind: u16::from_ne_bytes([k0, k1]),
         flags: u16::from_ne_bytes([f0, f1]),
         sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+        port: u32::from_ne_bytes([p0, p1, p2, p3]),
         body: bytes.get(HEADER..length)?,
     };
     Some((message, length))

@@ -95,18 +95,20 @@ pub enum Duty {
     Sockets,
     /// The same, also with a `bind_port` below 1024.
     LowPorts,
+    /// The VRRP process changes packet filter tables, through a socket that it opens before its sandbox.
+    Firewall,
 }
 
 impl Duty {
     /// Every duty.
-    pub const ALL: [Self; 3] = [Self::Usual, Self::Sockets, Self::LowPorts];
+    pub const ALL: [Self; 4] = [Self::Usual, Self::Sockets, Self::LowPorts, Self::Firewall];
 
     /// Capabilities that it adds to those of the role.
     #[must_use]
     pub const fn grants(self) -> &'static [Grant] {
         match self {
-            // A mark needs CAP_NET_ADMIN, which the role has.
-            Self::Usual | Self::Sockets => &[],
+            // A mark and a packet filter need CAP_NET_ADMIN, which the roles have.
+            Self::Usual | Self::Sockets | Self::Firewall => &[],
             Self::LowPorts => &[Grant {
                 capability: Capability::CAP_NET_BIND_SERVICE,
                 reason: "binds sockets of checks to source ports below 1024 (bind_port)",
@@ -129,6 +131,7 @@ impl fmt::Display for Duty {
             Self::Usual => "usual",
             Self::Sockets => "sockets",
             Self::LowPorts => "low-ports",
+            Self::Firewall => "firewall",
         })
     }
 }
@@ -139,7 +142,7 @@ pub struct NoDuty;
 
 impl fmt::Display for NoDuty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected `usual`, `sockets` or `low-ports`")
+        f.write_str("expected `usual`, `sockets`, `low-ports` or `firewall`")
     }
 }
 

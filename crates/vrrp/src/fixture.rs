@@ -80,6 +80,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
         yields_when_late: None,
         track_source: false,
         check_addresses_once: false,
+        accept: true,
     }
 }
 

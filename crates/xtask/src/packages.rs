@@ -20,6 +20,11 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
         "shows the kernel's IPVS table independently of us",
     ),
     (
+        "nftables",
+        "shows the kernel's packet filter tables independently of us",
+    ),
+    ("iputils-ping", "tries whether a virtual address answers"),
+    (
         "qemu-system-x86",
         "runs the lab: a kernel with IPVS in emulation",
     ),

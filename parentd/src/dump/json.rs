@@ -168,8 +168,7 @@ fn state(instance: &Instance, snapshot: Option<&Snapshot>, moment: Moment) -> Ve
         ),
         ("last_transition", Value::from(last_transition)),
         ("vipset", Value::from(role.state() == State::Master)),
-        // An address that is set is accepted.
-        ("accept", bit(true)),
+        ("accept", bit(!instance.drops_traffic())),
     ];
     fields
         .into_iter()

@@ -12,11 +12,13 @@ use kr_model::check::{Mail, Probe};
 use kr_model::{
     CheckerId, Generation, GroupId, InstanceId, RealServerId, TrackerId, VirtualServerId,
 };
+use kr_sys::privilege::Duty;
 
 use crate::alert;
 use crate::scripts::CheckEnded;
 use crate::supervisor::heartbeat::StrayPong;
 use crate::supervisor::{MAILS_KEPT, Supervisor};
+use crate::transfer;
 
 /// A child said what it may not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +118,11 @@ impl Supervisor {
             FromVrrpd::Misbehaved(sibling) => self.accused(Sibling::Vrrpd, sibling)?,
             FromVrrpd::Ready(generation) => {
                 self.check_generation(generation)?;
+                // It has said farewell for what the reload took away; now it may be replaced.
+                let duty = transfer::duty_of_vrrpd(&self.config);
+                if duty != Duty::Usual && self.vrrpd.replace_unless(duty) {
+                    return Ok(());
+                }
                 self.vrrpd.set_ready(generation);
                 self.announce_untold();
             }

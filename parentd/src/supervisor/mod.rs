@@ -497,7 +497,7 @@ impl Supervisor {
         let (tuning, identity) = (tuning(role, &self.config.global), identity.as_ref());
         let started = match role {
             Role::Vrrpd => {
-                let how = (identity, Duty::Usual);
+                let how = (identity, transfer::duty_of_vrrpd(&self.config));
                 self.vrrpd.start(launcher, how, tuning, events, now)
             }
             Role::Checkerd => {

@@ -10,6 +10,7 @@
     reason = "test code"
 )]
 
+mod accept;
 mod adverts;
 mod bfd;
 mod crash;

@@ -318,6 +318,7 @@ impl Lan {
             pace: AnnouncePace::default(),
             keep_addresses_at_exit: false,
             dynamic_interfaces: false,
+            firewall: Default::default(),
         };
         let instances = self.hosts[host].instances.iter();
         let instances = instances
@@ -525,6 +526,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
         yields_when_late: None,
         track_source: false,
         check_addresses_once: false,
+        accept: true,
     }
 }
 

@@ -128,10 +128,16 @@ impl Daemon {
             self.present.remove(&id);
         }
         // One that a reload removed is in the difference that the reload settles.
+        if !self.instances.contains_key(&id) {
+            return;
+        }
+        self.routing_changed = true;
+        if present {
+            self.filter(id);
+        }
         let Some(instance) = self.instances.get(&id) else {
             return;
         };
-        self.routing_changed = true;
         let located = locate([&**instance], self.table.kernel());
         let managed = located.keys().copied().collect();
         let wanted = if present { located } else { Located::new() };
@@ -151,6 +157,7 @@ impl Daemon {
             for place in managed {
                 self.table.forget(place);
             }
+            self.filter(id);
         }
     }
 }

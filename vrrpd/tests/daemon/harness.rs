@@ -123,6 +123,7 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
         yields_when_late: None,
         track_source: false,
         check_addresses_once: false,
+        accept: true,
     }
 }
 
@@ -135,6 +136,7 @@ pub(crate) fn global() -> VrrpGlobal {
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
         dynamic_interfaces: false,
+        firewall: Default::default(),
     }
 }
 

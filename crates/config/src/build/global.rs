@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use kr_model::firewall::{FirewallSettings, TableName};
 use kr_model::global::{Accounts, Global, IpvsNamespace, ReloadSettings};
 use kr_model::lvs::{IpvsGlobal, Removal, TimeoutSettings};
 use kr_model::units::{IfName, Port};
@@ -58,6 +59,7 @@ pub(super) struct Globals {
     no_fault_mail: bool,
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
+    firewall: FirewallSettings,
     /// `vip_lifetime`.
     pub(super) vip_lifetime: Option<Duration>,
     /// `default_interface`.
@@ -199,6 +201,7 @@ impl Build<'_> {
                 || self.script_setting(&mut globals.scripts, name, statement)
                 || self.fifo_setting(&mut globals.fifos, name, statement)
                 || self.lvs_setting(globals, name, statement)
+                || self.firewall_setting(&mut globals.firewall, name, statement)
                 || self.vrrp_setting(globals, name, statement);
             if !known {
                 self.unbuilt(keyword, statement);
@@ -330,6 +333,35 @@ impl Build<'_> {
             "rs_init_notifies" => {
                 globals.announce_at_start = self.switch(statement).unwrap_or(false)
             }
+            _ => return false,
+        }
+        true
+    }
+
+    fn firewall_setting(
+        &mut self,
+        firewall: &mut FirewallSettings,
+        name: &str,
+        statement: &Statement,
+    ) -> bool {
+        match name {
+            "nftables" => {
+                if let Some(word) = statement.arguments.first() {
+                    match TableName::try_from(word.text.clone()) {
+                        Ok(table) => firewall.table = table,
+                        Err(bad) => self.report(
+                            error(word.span, format!("`{}` is no name of a table", word.text))
+                                .label(bad.to_string()),
+                        ),
+                    }
+                }
+            }
+            "nftables_priority" => {
+                let number = self.signed(statement, i32::MIN, i32::MAX);
+                firewall.priority = number.unwrap_or(firewall.priority);
+            }
+            "nftables_ifindex" => firewall.by_index = self.switch(statement).unwrap_or(false),
+            "nftables_counters" => firewall.counters = true,
             _ => return false,
         }
         true
@@ -490,6 +522,7 @@ impl Build<'_> {
                 },
                 keep_addresses_at_exit: false,
                 dynamic_interfaces: globals.dynamic_interfaces,
+                firewall: globals.firewall.clone(),
             },
             checker: self.checker_global(globals),
             ipvs: IpvsGlobal {

@@ -99,6 +99,8 @@ pub(super) struct InstanceDraft {
     pub(super) ignore_adverts: Option<(bool, Span)>,
     pub(super) yields_when_late: Option<(Priority, Span)>,
     pub(super) track_source: Option<Span>,
+    /// `accept` or `no_accept`.
+    pub(super) accept: Option<(bool, Span)>,
     /// `old_unicast_checksum`, and whether it says `never`.
     pub(super) old_unicast_checksum: Option<(bool, Span)>,
     pub(super) track_primary: bool,
@@ -149,6 +151,7 @@ impl InstanceDraft {
             ignore_adverts: None,
             yields_when_late: None,
             track_source: None,
+            accept: None,
             old_unicast_checksum: None,
             track_primary: true,
             tracked_interfaces: Vec::new(),
@@ -342,8 +345,8 @@ impl Build<'_> {
                     self.tracked(&mut draft.trackers, kind, line);
                 }
             }
-            // The default, and the only choice as long as there is no filter.
-            "accept" => {}
+            "accept" => draft.accept = Some((true, at)),
+            "no_accept" => draft.accept = Some((false, at)),
             _ => return false,
         }
         true

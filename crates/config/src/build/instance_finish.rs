@@ -41,7 +41,8 @@ impl Build<'_> {
         let mut out = BTreeMap::new();
         let mut seats: BTreeMap<Seat, Vec<(String, Transport)>> = BTreeMap::new();
         for draft in drafts {
-            let at = draft.vrid.map_or(draft.at, |(_, at)| at);
+            let start = draft.at;
+            let at = draft.vrid.map_or(start, |(_, at)| at);
             let id = InstanceId(next_id(&out));
             let Some(entry) = self.finish_instance(globals, draft, id) else {
                 continue;
@@ -66,6 +67,12 @@ impl Build<'_> {
                 );
             }
             taken.push((instance.name.clone(), instance.transport.clone()));
+            if instance.drops_traffic() {
+                let all = instance.addresses.iter().chain(&instance.excluded);
+                let owner = || (instance.name.clone(), start);
+                self.unaccepted
+                    .extend(all.map(|line| (line.address.address(), owner())));
+            }
             out.insert(id, entry);
         }
         out
@@ -123,6 +130,7 @@ impl Build<'_> {
             advert_interval: interval,
             checksum: self.checksum(globals, &draft, version, &transport),
             track_source: self.tracks_source(&draft, &transport),
+            accept: self.accepts(&draft, (strict, version), priority),
             transport,
             authentication: self.finish_authentication(&draft, version, family, interval),
             group: None,

@@ -46,6 +46,7 @@ mod walk;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use kr_model::check::PatternOptions;
@@ -176,6 +177,7 @@ fn build_for(host: &dyn Host, tree: &Tree, sources: &Sources, purpose: Purpose) 
         names: NameTables::default(),
         preferences: Preferences::default(),
         objects: 0,
+        unaccepted: BTreeMap::new(),
     };
     let config = build.root(tree, sources);
     let fatal = build.diagnostics.iter().any(|d| d.class == Class::Fatal);
@@ -205,6 +207,8 @@ struct Build<'h> {
     preferences: Preferences,
     /// Routes, rules and static addresses so far.
     objects: usize,
+    /// Addresses in no-accept mode, each with its instance and where that begins.
+    unaccepted: BTreeMap<IpAddr, (String, Span)>,
 }
 
 /// Objects that were numbered so far, kept or not.
@@ -316,6 +320,7 @@ impl Build<'_> {
             Some(SyncDraft::of_instance(interface, &draft.name, at))
         });
         config.instances = self.finish_instances(&globals, drafts);
+        self.check_unaccepted(&config);
         let sync = globals.sync.clone().or(of_instance);
         config.ipvs.sync = sync.and_then(|draft| self.finish_sync(draft, &config));
         for statement in &sync_groups {

@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
+use kr_model::lvs::ServiceKey;
 use kr_model::net::Family;
 use kr_model::units::{IfName, Priority};
 use kr_model::vrrp::{Version, WantedState};
 
+use crate::typed::Config;
+
 use super::Build;
-use super::finding::{error, fatal};
+use super::finding::{error, fatal, warning};
 use super::instance::InstanceDraft;
 
 /// `IFF_MULTICAST` of `net/if.h`.
@@ -75,6 +78,52 @@ impl Build<'_> {
             draft.ignore_adverts = Some((true, draft.at));
         }
         true
+    }
+
+    /// Whether a master accepts traffic to its addresses: by default, but not in strict mode; there version 2
+    /// leaves no choice. An owner does in any case.
+    pub(super) fn accepts(
+        &mut self,
+        draft: &InstanceDraft,
+        (strict, version): (bool, Version),
+        priority: Priority,
+    ) -> bool {
+        let wanted = draft.accept.map(|(accept, _)| accept);
+        if !strict {
+            return wanted.unwrap_or(true);
+        }
+        match draft.accept {
+            Some((true, at)) if version == Version::V2 && !priority.is_owner() => {
+                self.report(
+                    error(at, "in strict mode only the address owner accepts traffic in version 2; `accept` is off")
+                        .help("use `version 3`, or remove `strict_mode`"),
+                );
+                false
+            }
+            Some((accept, _)) => accept,
+            None => false,
+        }
+    }
+
+    /// Says of each virtual server on an address in no-accept mode that nobody reaches it.
+    pub(super) fn check_unaccepted(&mut self, config: &Config) {
+        for entry in config.virtual_servers.values() {
+            let virtual_server = &entry.virtual_server;
+            let address = virtual_server.services.iter().find_map(|key| match key {
+                ServiceKey::Address { address, .. } => Some(address.ip()),
+                ServiceKey::Fwmark { .. } => None,
+            });
+            let found = address.and_then(|address| self.unaccepted.get(&address));
+            if let Some((name, at)) = found.cloned() {
+                self.report(
+                    warning(at, format!(
+                        "instance `{name}` accepts no traffic to the address of the virtual server {}, which nobody reaches",
+                        virtual_server.label
+                    ))
+                    .help("add `accept` to the instance: `no_accept` and strict mode drop what comes for the address"),
+                );
+            }
+        }
     }
 
     /// Whoever owns the addresses starts as master, and nobody else.

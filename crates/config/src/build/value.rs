@@ -1,6 +1,8 @@
 //! Words to values: numbers, times, addresses, names. What does not fit is reported where it stands.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use kr_model::units::{IfName, Port};
@@ -74,7 +76,12 @@ impl Build<'_> {
     }
 
     /// The first argument as a whole number that may be negative.
-    pub(super) fn signed(&mut self, statement: &Statement, min: i16, max: i16) -> Option<i16> {
+    pub(super) fn signed<T: FromStr + PartialOrd + Copy + fmt::Display>(
+        &mut self,
+        statement: &Statement,
+        min: T,
+        max: T,
+    ) -> Option<T> {
         let word = statement.arguments.first()?;
         let value = word.text.parse().ok();
         let value = value.filter(|value| (min..=max).contains(value));

@@ -317,6 +317,7 @@ fn only_what_takes_something_of_ours_away_is_an_event() {
             kind,
             flags,
             sequence: 0,
+            port: 0,
             body: &request[16..],
         };
         events::read(&message)

@@ -4,7 +4,6 @@
 //! Many operations travel in one datagram; the kernel answers each by its sequence number while the
 //! datagram is being sent, so nothing here waits.
 
-mod attributes;
 mod sync;
 mod wire;
 
@@ -18,9 +17,9 @@ use kr_model::lvs::{ConnectionTimeouts, ServiceKey, SyncDaemon, SyncRole};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
+use crate::attributes::{Writer, attributes};
 use crate::socket::{Meaning, NetlinkError, Socket, messages};
 
-use attributes::{Writer, attributes};
 use wire::{VERSION, command};
 
 pub use wire::{read_destination, read_service};

@@ -7,8 +7,8 @@ use kr_model::ipvs::SyncChange;
 use kr_model::lvs::{SyncDaemon, SyncRole};
 use kr_model::units::IfName;
 
-use super::attributes::{Writer, attributes, by_kind};
 use super::wire::command;
+use crate::attributes::{Writer, attributes, by_kind};
 
 /// Attribute of a message.
 const DAEMON: u16 = 3;

@@ -14,7 +14,7 @@ use kr_model::lvs::{
 use kr_model::net::Family;
 use kr_model::units::Weight;
 
-use super::attributes::{Attribute, Writer, attributes, by_kind};
+use crate::attributes::{Attribute, Writer, attributes, by_kind};
 
 /// Version of the family.
 pub(super) const VERSION: u8 = 1;

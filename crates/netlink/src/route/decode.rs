@@ -198,6 +198,7 @@ mod tests {
             kind: kind.into(),
             flags: 0,
             sequence: 0,
+            port: 0,
             body: &parts.concat(),
         })
     }
@@ -267,6 +268,7 @@ mod tests {
                 kind: 80,
                 flags: 0,
                 sequence: 0,
+                port: 0,
                 body: &body,
             })
         };
@@ -337,7 +339,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bodies_never_panic(kind in 14_u16..82, body: Vec<u8>) {
-            let _ = event(&Message { kind, flags: 0, sequence: 0, body: &body });
+            let _ = event(&Message { kind, flags: 0, sequence: 0, port: 0, body: &body });
         }
 
         #[test]
@@ -352,7 +354,7 @@ mod tests {
                 let length = u16::try_from(value.len() + 4).unwrap();
                 body[start..start + 2].copy_from_slice(&length.wrapping_add_signed(lie).to_ne_bytes());
             }
-            let _ = event(&Message { kind, flags: 0, sequence: 0, body: &body });
+            let _ = event(&Message { kind, flags: 0, sequence: 0, port: 0, body: &body });
         }
     }
 }

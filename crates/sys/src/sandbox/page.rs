@@ -7,6 +7,12 @@ use super::call::{Row, Verdict};
 use super::reach::Tcp;
 use crate::privilege::{Duty, Grant, Role};
 
+/// What the duty of the packet filter adds, which no system call shows.
+const FIREWALL: &str = "### vrrpd, when traffic to virtual addresses is dropped (`no_accept`, strict mode)\n\n\
+Besides the above:\n\n| has | why |\n|---|---|\n\
+| two netlink sockets of nf_tables, open before the sandbox | changes its packet filter tables, and hears when \
+others change them; no further one can be opened |\n";
+
 /// All tables, role by role.
 #[must_use]
 pub fn markdown() -> String {
@@ -28,6 +34,7 @@ pub fn markdown() -> String {
     page.push_str(tcp(Role::Ipvsd.tcp(Duty::LowPorts)));
     page.push('\n');
     page.push_str(&calls(Duty::LowPorts.calls()));
+    page.push_str(FIREWALL);
     page.truncate(page.trim_end().len());
     page.push('\n');
     page

@@ -78,6 +78,7 @@ fn global() -> VrrpGlobal {
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
         dynamic_interfaces: false,
+        firewall: Default::default(),
     }
 }
 

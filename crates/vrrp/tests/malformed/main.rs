@@ -82,6 +82,7 @@ fn instance(base: Base) -> Instance {
         yields_when_late: None,
         track_source: false,
         check_addresses_once: false,
+        accept: true,
     }
 }
 
@@ -116,6 +117,7 @@ impl Bench {
                 pace: AnnouncePace::default(),
                 keep_addresses_at_exit: false,
                 dynamic_interfaces: false,
+                firewall: Default::default(),
             },
             instances: [(instance.id, instance.into())].into(),
             resume: BTreeMap::new(),

@@ -53,6 +53,61 @@ fn what_strict_mode_does_not_allow_is_reported_and_taken_away() {
 }
 
 #[test]
+fn traffic_is_accepted_by_default_and_not_in_strict_mode() {
+    for (lines, accept, drops) in [
+        ("", true, false),
+        ("no_accept", false, true),
+        ("no_accept\naccept", true, false),
+        ("no_accept\npriority 255", false, false),
+        ("strict_mode\nversion 3", false, true),
+        ("strict_mode\nversion 3\naccept", true, false),
+        ("strict_mode\nversion 2", false, true),
+        ("strict_mode\npriority 255", false, false),
+    ] {
+        let i = instance(&instance_with(lines));
+        assert_eq!((i.accept, i.drops_traffic()), (accept, drops), "{lines}");
+    }
+    let text = instance_with("strict_mode\nversion 2\naccept");
+    assert_eq!(
+        messages(&text),
+        ["in strict mode only the address owner accepts traffic in version 2; `accept` is off"]
+    );
+}
+
+#[test]
+fn a_virtual_server_on_an_address_that_accepts_nothing_is_pointed_out() {
+    let server = |address: &str| {
+        format!(
+            "virtual_server {address} 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n real_server 10.0.1.1 80 {{\n }}\n}}\n"
+        )
+    };
+    let i = instance_with("no_accept");
+    let vip = instance(&i).addresses[0].address.address().to_string();
+    let found = messages(&format!("{i}{}", server(&vip)));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("accepts no traffic"), "{found:?}");
+    assert!(messages(&format!("{i}{}", server("10.0.0.250"))).is_empty());
+    assert!(messages(&format!("{}{}", instance_with("accept"), server(&vip))).is_empty());
+}
+
+#[test]
+fn the_tables_of_the_filter_have_their_settings() {
+    let text = "global_defs {\n nftables vrrp\n nftables_priority -300\n nftables_ifindex\n nftables_counters\n}\n";
+    let firewall = clean(&format!("{text}{}", instance_with(""))).vrrp.firewall;
+    assert_eq!(firewall.table.as_str(), "vrrp");
+    assert_eq!(firewall.priority, -300);
+    assert!(firewall.by_index && firewall.counters);
+    let wrong = "global_defs {\n nftables 1st\n nftables_priority 2147483648\n}\n";
+    assert_eq!(
+        messages(&format!("{wrong}{}", instance_with(""))),
+        [
+            "`1st` is no name of a table",
+            "`2147483648` is not valid here"
+        ]
+    );
+}
+
+#[test]
 fn strict_mode_takes_no_advert_without_a_signature() {
     let hmac =
         "auth_hmac {\n key 1 0123456789abcdef0123456789abcdef\n active_key 1\n mode permissive\n}";

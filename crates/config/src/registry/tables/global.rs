@@ -121,12 +121,12 @@ keywords! {
         "Use iptables and ip6tables to drop packets to virtual addresses that are in no-accept mode.";
     NO_IPTABLES (0, MANY) "vrrp_ipsets" "vrrp_ipsets [NAME ...up to 6]" ["keepalived, keepalived6, keepalived_if6, keepalived_igmp, keepalived_mld, keepalived_nd"] ["set name at most 31 characters"]
         "Keep the address lists in ipsets instead of one rule per address.";
-    PLANNED (0, MANY) "nftables" "nftables [TABLE]" ["off; table keepalived when given without a name"] ["name at most 127 characters"]
-        "Block packets to virtual addresses with nftables in the named ip and ip6 tables.";
-    PLANNED (0, MANY) "nftables_priority" "nftables_priority N" ["-1"] ["32-bit integer"]
+    SUPPORTED (0, 1) "nftables" "nftables [TABLE]" ["keepalived"] ["name at most 127 characters"]
+        "Name of the nftables tables (families ip and ip6) that drop traffic to and from addresses in no-accept mode. They are made when an instance needs them, replace tables of that name, and go at stop (not with -V).";
+    SUPPORTED (1, 1) "nftables_priority" "nftables_priority N" ["-1"] ["32-bit integer"]
         "Priority of the base chains.";
-    PLANNED (0, MANY) "nftables_ifindex" "nftables_ifindex [BOOL]" ["false"] [""]
-        "Match interfaces in nftables rules by index and not by name.";
+    SUPPORTED (0, 1) "nftables_ifindex" "nftables_ifindex [BOOL]" ["false"] [""]
+        "Matches interfaces in those tables by index and not by name; link-local addresses are dropped on their interface only.";
     SUPPORTED (0, 0) "vrrp_check_unicast_src" "vrrp_check_unicast_src" ["off"] [""]
         "Every unicast instance drops adverts whose source is not one of its unicast_peer addresses.";
     SUPPORTED (0, 1) "vrrp_skip_check_adv_addr" "vrrp_skip_check_adv_addr [BOOL]" ["false"] [""]
@@ -151,7 +151,7 @@ keywords! {
         "Priority of those chains.";
     NO_RANGE_MARKS (0, MANY) "nftables_ipvs_start_fwmark" "nftables_ipvs_start_fwmark N" ["1000"] ["1..4294967295"]
         "First firewall mark that keepalived gives away itself.";
-    PLANNED (0, MANY) "nftables_counters" "nftables_counters" ["off"] [""]
+    SUPPORTED (0, 0) "nftables_counters" "nftables_counters" ["off"] [""]
         "Every nftables rule gets a packet and byte counter.";
     SUPPORTED (1, 3) "notify_fifo" "notify_fifo NAME [USER [[:]GROUP]]" ["none"] [""]
         "FIFO that gets a line for every change of state of VRRP objects and of servers. Made when missing, removed at the stop; its owner is USER, else script_user.";

@@ -78,10 +78,10 @@ keywords! {
         "Routes installed while master, removed before the addresses.";
     SUPPORTED (0, 0) "virtual_rules" "virtual_rules { lines of block rule-line }" ["none"] [""]
         "Policy rules installed while master, removed first.";
-    SUPPORTED (0, 0) "accept" "accept" ["on"] [""]
-        "The virtual addresses are used as local ones while master; always so, as no_accept is not built yet.";
-    PLANNED (0, MANY) "no_accept" "no_accept" ["off"] [""]
-        "Drop traffic to the virtual addresses by firewall rules while master (nftables or iptables, see vrrp_iptables/nftables).";
+    SUPPORTED (0, 0) "accept" "accept" ["on, but off in strict mode unless priority 255"] [""]
+        "The virtual addresses are used as local ones while master. An instance of priority 255 accepts in any case; in strict mode with version 2 no other does.";
+    SUPPORTED (0, 0) "no_accept" "no_accept" ["off"] [""]
+        "While master, traffic to and from the virtual and excluded addresses is dropped by nftables (table of the keyword nftables), for services behind them as well; ARP and neighbour discovery are answered.";
     SUPPORTED (0, 1) "skip_check_adv_addr" "skip_check_adv_addr [BOOL]" ["vrrp_skip_check_adv_addr"] [""]
         "Do not compare the address list of adverts that come from the master already known.";
     SUPPORTED (0, 1) "strict_mode" "strict_mode [BOOL]" ["vrrp_strict"] [""]

@@ -1,5 +1,5 @@
-//! Netlink attributes (RFC 3549 section 2.2; `linux/netlink.h`): a writer of whole requests and a bounded
-//! reader. neli's own attribute reader subtracts lengths unchecked, so it is not given what
+//! Netlink attributes (RFC 3549 section 2.2; `linux/netlink.h`), for IPVS and nf_tables: a writer of whole
+//! requests and a bounded reader. neli's own attribute reader subtracts lengths unchecked, so it is not given what
 //! arrived.
 
 /// `NLA_F_NESTED`.
@@ -11,13 +11,13 @@ const HEADER: usize = 4;
 
 /// Requests of one datagram.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
     /// Writes one generic netlink request: header, then the attributes that `body` writes.
-    pub(super) fn request(
+    pub(crate) fn request(
         &mut self,
         family: u16,
         flags: u16,
@@ -26,23 +26,36 @@ impl Writer {
         version: u8,
         body: impl FnOnce(&mut Self),
     ) {
+        let header = [command, version, 0, 0];
+        self.message(family, flags, sequence, header, body);
+    }
+
+    /// Writes one message: the header of netlink, that of the subsystem, and the attributes that `body` writes.
+    pub(crate) fn message(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        sequence: u32,
+        header: [u8; 4],
+        body: impl FnOnce(&mut Self),
+    ) {
         let start = self.bytes.len();
         self.bytes.extend(0_u32.to_ne_bytes());
-        self.bytes.extend(family.to_ne_bytes());
+        self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend(flags.to_ne_bytes());
         self.bytes.extend(sequence.to_ne_bytes());
         // Sender: the kernel puts the socket's own number in.
         self.bytes.extend(0_u32.to_ne_bytes());
-        self.bytes.extend([command, version, 0, 0]);
+        self.bytes.extend(header);
         body(self);
         let length = self.bytes.len().saturating_sub(start);
-        // A request holds at most two nests with a few short attributes each.
+        // A message is far shorter: whoever writes lists keeps them within an attribute's length.
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         self.put(start, &length.to_ne_bytes());
     }
 
     /// Writes one attribute with padding.
-    pub(super) fn attribute(&mut self, kind: u16, payload: &[u8]) {
+    pub(crate) fn attribute(&mut self, kind: u16, payload: &[u8]) {
         let length = payload.len().saturating_add(HEADER);
         self.bytes
             .extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
@@ -51,8 +64,13 @@ impl Writer {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
+    /// Writes a number in network order.
+    pub(crate) fn be32(&mut self, kind: u16, number: u32) {
+        self.attribute(kind, &number.to_be_bytes());
+    }
+
     /// Writes an attribute that holds those that `body` writes.
-    pub(super) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
+    pub(crate) fn nest(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.bytes.extend(0_u16.to_ne_bytes());
         self.bytes.extend((kind | NESTED).to_ne_bytes());
@@ -65,14 +83,19 @@ impl Writer {
     }
 
     /// Writes a text with its end mark.
-    pub(super) fn text(&mut self, kind: u16, text: &str) {
+    pub(crate) fn text(&mut self, kind: u16, text: &str) {
         let mut payload = text.as_bytes().to_vec();
         payload.push(0);
         self.attribute(kind, &payload);
     }
 
+    /// Adds attributes that are written already.
+    pub(crate) fn append(&mut self, attributes: &[u8]) {
+        self.bytes.extend(attributes);
+    }
+
     /// Bytes so far.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -85,37 +108,37 @@ impl Writer {
 
 /// An attribute as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Its type without flags.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// What it holds.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl Attribute<'_> {
     /// The payload as a number of the host's order, when it has exactly its length.
-    pub(super) fn u32(&self) -> Option<u32> {
+    pub(crate) fn u32(&self) -> Option<u32> {
         self.payload.try_into().ok().map(u32::from_ne_bytes)
     }
 
     /// The payload as a number of the host's order, when it has exactly its length.
-    pub(super) fn u16(&self) -> Option<u16> {
+    pub(crate) fn u16(&self) -> Option<u16> {
         self.payload.try_into().ok().map(u16::from_ne_bytes)
     }
 
     /// The payload as a number of network order, when it has exactly its length.
-    pub(super) fn be16(&self) -> Option<u16> {
+    pub(crate) fn be16(&self) -> Option<u16> {
         self.payload.try_into().ok().map(u16::from_be_bytes)
     }
 
     /// The payload as a text up to its end mark.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(self.payload.split(|byte| *byte == 0).next()?).ok()
     }
 }
 
 /// Splits a body into attributes; ends at the first one whose length cannot be.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let [l0, l1, k0, k1] = *rest.first_chunk::<HEADER>()?;
@@ -132,7 +155,7 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
 
 /// The first attribute of each type below 16, which holds all of a service and of a destination. Tables have
 /// tens of thousands of them, so a body is gone through once.
-pub(super) fn by_kind(bytes: &[u8]) -> [Option<Attribute<'_>>; 16] {
+pub(crate) fn by_kind(bytes: &[u8]) -> [Option<Attribute<'_>>; 16] {
     let mut slots = [None; 16];
     for attribute in attributes(bytes) {
         if let Some(slot) = slots.get_mut(usize::from(attribute.kind)) {

@@ -1,0 +1,65 @@
+//! Which traffic of virtual addresses the packet filter drops: that of present instances in no-accept mode.
+
+use std::collections::BTreeSet;
+
+use kr_model::InstanceId;
+use kr_model::firewall::FirewallSettings;
+
+use super::Daemon;
+use crate::firewall::{entries, tables};
+
+impl Daemon {
+    /// A configuration comes into force: its masters are guarded before the first of their addresses is set, and
+    /// what an older one guards stays so until its addresses are gone.
+    pub(super) fn hold_filter(&mut self, settings: FirewallSettings) {
+        let wanted = tables(each(&self.instances), &settings);
+        if wanted.is_empty() && self.firewall.is_idle() {
+            return;
+        }
+        self.firewall.hold(settings, &wanted);
+        self.claim_all();
+    }
+
+    /// The configuration is in force.
+    pub(super) fn release_filter(&mut self, settings: &FirewallSettings) {
+        if self.firewall.is_idle() {
+            return;
+        }
+        let wanted = tables(each(&self.instances), settings);
+        self.firewall.release(wanted);
+        self.claim_all();
+    }
+
+    /// Brings the filter up to date with one instance.
+    pub(super) fn filter(&mut self, id: InstanceId) {
+        if self.firewall.is_idle() {
+            return;
+        }
+        self.claim(id);
+        self.firewall.settle(self.clock.now());
+    }
+
+    /// An interface came, or has another index.
+    pub(super) fn filter_links(&mut self) {
+        if !self.firewall.is_idle() && self.firewall.by_index() {
+            self.claim_all();
+        }
+    }
+
+    fn claim(&mut self, id: InstanceId) {
+        let by_index = self.firewall.by_index();
+        let instance = self.instances.get(&id);
+        let present = instance.filter(|_| self.present.contains(&id));
+        let wanted = present.map(|one| entries(one, self.table.kernel(), by_index));
+        self.firewall.claim(id, wanted.unwrap_or_default());
+    }
+
+    fn claim_all(&mut self) {
+        let mut all: BTreeSet<InstanceId> = self.firewall.owners().into_iter().collect();
+        all.extend(&self.present);
+        for id in all {
+            self.claim(id);
+        }
+        self.firewall.settle(self.clock.now());
+    }
+}
