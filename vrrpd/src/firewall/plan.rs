@@ -256,7 +256,7 @@ pub(crate) fn entries(instance: &Instance, kernel: &Kernel, by_index: bool) -> B
                 };
                 link.map(|link| Entry::LinkLocal { address, link })
             }
-            address => Some(Entry::Address(address)),
+            address @ (IpAddr::V4(_) | IpAddr::V6(_)) => Some(Entry::Address(address)),
         };
         entries.extend(entry);
     }
