@@ -7,6 +7,7 @@ use kr_model::firewall::FirewallSettings;
 
 use super::Daemon;
 use crate::firewall::{entries, tables};
+use crate::intake::each;
 
 impl Daemon {
     /// A configuration comes into force: its masters are guarded before the first of their addresses is set, and
