@@ -1,31 +1,26 @@
 //! One child of the parent: its process, its channel, and when it is started again.
 
+mod edge;
+mod launcher;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kr_event::EventLoop;
 use kr_ipc::channel::{self, Channel, ChannelError};
-use kr_ipc::edge::Sibling;
-use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
-use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
-use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
-use kr_log::Settings;
-use kr_model::global::Global;
 use kr_model::{Generation, Instant};
-use kr_sys::parent::Tunes;
-use kr_sys::privilege::{Duty, Role};
-use kr_sys::sandbox::Mode as Sandbox;
-use kr_sys::spawn::{Ended, Identity, Process, Program, Stderr, spawn_child};
+use kr_sys::privilege::Duty;
+use kr_sys::spawn::{Ended, Identity, Process, Stderr, spawn_child};
 use kr_sys::tuning::Tuning;
 use mio::{Interest, Token};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+
+pub(crate) use crate::supervisor::child::edge::{Checkerd, Edge, Ipvsd, Vrrpd};
+pub(crate) use crate::supervisor::child::launcher::{Launcher, find_directory, tunes, tuning};
 
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::heartbeat::{Beat, Heartbeat, StrayPong};
@@ -38,146 +33,6 @@ const PATIENCE_WITH_WORK: Duration = Duration::from_secs(30);
 
 /// Time for a child that closed its channel to end.
 const CUT_WAIT: Duration = Duration::from_secs(1);
-
-/// The edge between the parent and one kind of child.
-pub(crate) trait Edge {
-    /// What the parent says.
-    type To: Serialize + fmt::Debug;
-    /// What the child says.
-    type From: DeserializeOwned + fmt::Debug;
-    /// Which child.
-    const ROLE: Role;
-    /// Asks the child to leave.
-    const STOP: Self::To;
-    /// Hands over the log file.
-    const LOG_FILE: Self::To;
-    /// How long a child that runs its configuration may leave a ping unanswered.
-    const PATIENCE: Duration;
-    /// Asks the child whether it still turns its loop.
-    fn ping(nonce: u64) -> Self::To;
-    /// Hands over the end of a channel to a sibling.
-    fn sibling(sibling: Sibling) -> Self::To;
-}
-
-/// Edge to the VRRP process.
-#[derive(Debug)]
-pub(crate) struct Vrrpd;
-
-impl Edge for Vrrpd {
-    type To = ToVrrpd;
-    type From = FromVrrpd;
-    const ROLE: Role = Role::Vrrpd;
-    const STOP: ToVrrpd = ToVrrpd::Stop;
-    const LOG_FILE: ToVrrpd = ToVrrpd::LogFile;
-    // Well below the master-down time with the usual interval of one second (3 s and the skew).
-    const PATIENCE: Duration = Duration::from_secs(1);
-
-    fn ping(nonce: u64) -> ToVrrpd {
-        ToVrrpd::Ping { nonce }
-    }
-
-    fn sibling(sibling: Sibling) -> ToVrrpd {
-        ToVrrpd::Sibling(sibling)
-    }
-}
-
-/// Edge to the checker process.
-#[derive(Debug)]
-pub(crate) struct Checkerd;
-
-impl Edge for Checkerd {
-    type To = ToCheckerd;
-    type From = FromCheckerd;
-    const ROLE: Role = Role::Checkerd;
-    const STOP: ToCheckerd = ToCheckerd::Stop;
-    const LOG_FILE: ToCheckerd = ToCheckerd::LogFile;
-    const PATIENCE: Duration = Duration::from_secs(3);
-
-    fn ping(nonce: u64) -> ToCheckerd {
-        ToCheckerd::Ping { nonce }
-    }
-
-    fn sibling(sibling: Sibling) -> ToCheckerd {
-        ToCheckerd::Sibling(sibling)
-    }
-}
-
-/// Edge to the IPVS process.
-#[derive(Debug)]
-pub(crate) struct Ipvsd;
-
-impl Edge for Ipvsd {
-    type To = ToIpvsd;
-    type From = FromIpvsd;
-    const ROLE: Role = Role::Ipvsd;
-    const STOP: ToIpvsd = ToIpvsd::Stop;
-    const LOG_FILE: ToIpvsd = ToIpvsd::LogFile;
-    // A large table takes a while to be written, and nothing fails over meanwhile.
-    const PATIENCE: Duration = Duration::from_secs(6);
-
-    fn ping(nonce: u64) -> ToIpvsd {
-        ToIpvsd::Ping { nonce }
-    }
-
-    fn sibling(sibling: Sibling) -> ToIpvsd {
-        ToIpvsd::Sibling(sibling)
-    }
-}
-
-/// What every child is started with.
-#[derive(Debug)]
-pub(crate) struct Launcher {
-    /// Directory of the executables.
-    pub(crate) directory: PathBuf,
-    /// Log settings; the ident is that of the parent.
-    pub(crate) log: Settings,
-    /// The log file, shared by all.
-    pub(crate) log_file: Option<File>,
-    /// `_NAMESPACE_INSTANCE`, appended to idents.
-    pub(crate) label: String,
-    /// What happens at a system call that a child never makes.
-    pub(crate) sandbox: Sandbox,
-}
-
-impl Launcher {
-    /// The path of a child's executable.
-    pub(crate) fn path(&self, role: Role) -> PathBuf {
-        self.directory.join(role.program())
-    }
-
-    fn program(
-        &self,
-        (role, duty): (Role, Duty),
-        shares_account: bool,
-        tuning: &Tuning,
-    ) -> io::Result<Program> {
-        let settings = Settings {
-            ident: format!("{}{}", role.ident(), self.label),
-            ..self.log.clone()
-        };
-        let mut arguments = vec![
-            format!("--log={settings}"),
-            format!("--sandbox={}", self.sandbox),
-        ];
-        if duty != Duty::Usual {
-            arguments.push(format!("--duty={duty}"));
-        }
-        if self.log_file.is_some() {
-            arguments.push("--log-file".to_owned());
-        }
-        if shares_account {
-            arguments.push("--shared-account".to_owned());
-        }
-        if tuning.locks_memory {
-            arguments.push("--lock-memory".to_owned());
-        }
-        // The zone of log lines; a child needs nothing else of the environment.
-        let zone = std::env::var("TZ").ok().map(|zone| format!("TZ={zone}"));
-        let environment: Vec<String> = zone.into_iter().collect();
-        let path = self.path(role);
-        Program::new(&path.to_string_lossy(), &arguments, &environment).map_err(io::Error::other)
-    }
-}
 
 /// How a child left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -618,57 +473,4 @@ impl<E: Edge> Child<E> {
         };
         Some(left)
     }
-}
-
-/// How a child runs.
-pub(crate) fn tuning(role: Role, global: &Global) -> Tuning {
-    let settings = match role {
-        Role::Vrrpd => &global.vrrp_process,
-        Role::Checkerd | Role::Ipvsd => &global.checker_process,
-    };
-    Tuning {
-        nice: settings.nice,
-        realtime: settings.realtime,
-        realtime_limit: settings.realtime_limit,
-        cpus: settings.cpus.clone(),
-        locks_memory: settings.locks_memory,
-    }
-}
-
-/// Whether any of them runs other than the parent was started.
-pub(crate) fn tunes(global: &Global) -> Tunes {
-    if Role::ALL.iter().any(|role| tuning(*role, global).is_any()) {
-        Tunes::Children
-    } else {
-        Tunes::Nothing
-    }
-}
-
-/// Finds the directory of the children: given, or beside this executable, or the usual places.
-///
-/// # Errors
-/// When none holds them all; the text lists where they were looked for.
-pub(crate) fn find_directory(given: Option<&Path>) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent);
-    let candidates: Vec<PathBuf> = match given {
-        Some(directory) => vec![directory.to_owned()],
-        None => beside
-            .into_iter()
-            .flat_map(|beside| [beside.to_owned(), beside.join("../libexec/keepalived-rs")])
-            .chain([PathBuf::from("/usr/libexec/keepalived-rs")])
-            .collect(),
-    };
-    let complete = |directory: &&PathBuf| {
-        Role::ALL
-            .iter()
-            .all(|role| directory.join(role.program()).is_file())
-    };
-    candidates.iter().find(complete).cloned().ok_or_else(|| {
-        let places: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-        format!(
-            "vrrpd, checkerd and ipvsd are not all in {}: install them, or say where with --libexec",
-            places.join(" or ")
-        )
-    })
 }
