@@ -8,14 +8,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use kr_config::diagnostic::{Diagnostic, Severity};
-use kr_config::ids::{IdAllocator, adopt};
+use kr_config::ids::{IdAllocator, Known, adopt};
 use kr_config::parse::ParseOptions;
 use kr_config::render::{Style, one_line, render};
 use kr_config::source::Sources;
 use kr_config::typed::Config;
 use kr_host::disk::Disk;
 use kr_model::diff::diff;
-use kr_model::global::{Global, ReloadCheck};
+use kr_model::global::{Global, IpvsNamespace, ReloadCheck};
 use nix::libc;
 
 use crate::cli::Options;
@@ -54,6 +54,25 @@ impl Read {
             );
         }
         text
+    }
+
+    /// The first error, in one line.
+    pub(crate) fn first_error(&self) -> Option<String> {
+        let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
+        let found = self.diagnostics.iter().find(is_error)?;
+        Some(one_line(found, &self.sources))
+    }
+
+    /// `net_namespace_ipvs`.
+    pub(crate) fn ipvs_namespace(&self) -> Option<&IpvsNamespace> {
+        let settings = self.settings.as_ref()?;
+        Some(&settings.config.global.ipvs_namespace)
+    }
+
+    /// `use_pid_dir`.
+    pub(crate) fn uses_pid_directory(&self) -> bool {
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|settings| settings.config.global.use_pid_dir)
     }
 
     /// Exit code of a config test.
@@ -99,7 +118,7 @@ impl Read {
 /// Reads the configuration that the options name. Objects that `previous` has keep their ids.
 pub(crate) fn read(
     options: &Options,
-    previous: Option<&Config>,
+    previous: Option<&Known>,
     allocator: &mut IdAllocator,
 ) -> Read {
     let loaded = kr_config::load(&Disk, &file(options), &parse_options(options));
@@ -146,7 +165,7 @@ pub(crate) fn reload(
     if let Some((path, Err(error))) = &marker {
         log::warn!("reload_file {} cannot be made: {error}", path.display());
     }
-    let read = read(options, Some(running), allocator);
+    let read = read(options, Some(&Known::of(running)), allocator);
     drop(marker);
     read.log();
     let is_clean = match &running.global.reload.check {

@@ -7,6 +7,7 @@ mod cli;
 mod daemon;
 mod dump;
 mod fifos;
+mod handover;
 mod load;
 mod log_file;
 mod marker;
@@ -22,6 +23,7 @@ mod supervisor;
 mod told;
 mod tracking;
 mod transfer;
+mod upgrade;
 
 use std::alloc::System;
 use std::ffi::CString;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
 fn perform(command: Command) -> u8 {
     match command {
         Command::Run(options) => start::start(*options),
+        Command::Upgrade(options) => upgrade::ask(&options),
+        Command::TryTakeOver(options, state) => upgrade::attempt(*options, state),
         Command::Test(options, log) => test(&options, log.as_deref()),
         Command::Genhash(words, options) => genhash(&words, &options),
         Command::Signum(number) => say(&format!("{number}\n")),

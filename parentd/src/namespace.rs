@@ -3,15 +3,17 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use kr_model::global::IpvsNamespace;
+use kr_sys::handover::{Handed, Kept};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use serde::{Deserialize, Serialize};
 
 /// Where named network namespaces are.
 const NAMESPACES: &str = "/run/netns";
@@ -30,6 +32,14 @@ pub(crate) struct Namespace {
     shared: File,
     /// The network namespace before.
     before: File,
+}
+
+/// A namespace that the next program of this process finds itself in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HandedNamespace {
+    pub(crate) name: String,
+    shared: Handed,
+    before: Handed,
 }
 
 impl Namespace {
@@ -56,6 +66,32 @@ impl Namespace {
             name: name.to_owned(),
             shared: directory,
             before,
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name, and the directory of all of them, for the next program of this process, which is in it.
+    pub(crate) fn hand_over(&self, kept: &mut Kept) -> HandedNamespace {
+        HandedNamespace {
+            name: self.name.clone(),
+            shared: kept.keep(self.shared.as_fd()),
+            before: kept.keep(self.before.as_fd()),
+        }
+    }
+
+    /// The namespace that the program before entered.
+    ///
+    /// # Errors
+    /// When the descriptor is missing.
+    pub(crate) fn take_over(handed: HandedNamespace) -> io::Result<Self> {
+        Ok(Self {
+            name: handed.name,
+            shared: handed.shared.take()?.into(),
+            before: handed.before.take()?.into(),
         })
     }
 

@@ -5,10 +5,12 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use kr_model::global::{Global, ReloadMarker, ReloadSettings};
+use kr_sys::handover::{Handed, Kept};
 use kr_sys::privilege::Role;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -111,6 +113,22 @@ impl PidFile {
             }
             Err(errno) => Err(io(errno.into())),
         }
+    }
+
+    /// Keeps the lock for the next program of this process.
+    pub(crate) fn hand_over(&self, kept: &mut Kept) -> Handed {
+        kept.keep(self.file.as_fd())
+    }
+
+    /// Takes the locked file of that path from the program before.
+    ///
+    /// # Errors
+    /// When it is not open.
+    pub(crate) fn take_over(path: &Path, handed: Handed) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: handed.take()?.into(),
+        })
     }
 
     /// Writes the process id.

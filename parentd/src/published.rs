@@ -8,9 +8,10 @@ use kr_model::check::CheckerSnapshot;
 use kr_model::lvs::{ConnectionTimeouts, PoolSnapshot, ServiceKey, Verdict, VirtualServer};
 use kr_model::vrrp::Snapshot;
 use kr_model::{CheckerId, InstanceId, RealServerId, TrackerId, VirtualServerId};
+use serde::{Deserialize, Serialize};
 
 /// The latest of everything. Bounded by the configuration: only its objects may be published.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Published {
     /// Instances, from the VRRP process.
     pub(crate) instances: BTreeMap<InstanceId, Box<Snapshot>>,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use kr_config::typed::Config;
 use kr_model::vrrp::State;
 use kr_model::{GroupId, InstanceId};
+use serde::{Deserialize, Serialize};
 
 use crate::published::Published;
 
@@ -23,7 +24,7 @@ pub(crate) enum Untold {
 }
 
 /// The states that were announced last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
     instances: BTreeMap<InstanceId, State>,
     groups: BTreeMap<GroupId, State>,

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kr_config::typed::TrackerEntry;
@@ -11,10 +12,13 @@ use kr_event::EventLoop;
 use kr_host::files::{self, Files, NewValue};
 use kr_host::processes::ProcessWatch;
 use kr_model::script::ScriptOutcome;
-use kr_model::track::{TrackerSource, TrackerState};
+use kr_model::track::{ProcessTracker, ScriptTracker, TrackerSource, TrackerState};
 use kr_model::{Instant, ScriptId, TrackerId};
-use kr_track::{Delay, Processes, ScriptAction, ScriptInput, Scripts};
+use kr_track::{
+    Delay, HandedProcesses, HandedScripts, Processes, ScriptAction, ScriptInput, Scripts,
+};
 use mio::{Interest, Token};
+use serde::{Deserialize, Serialize};
 
 /// What the supervisor has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +66,13 @@ impl Default for Shown {
     }
 }
 
+/// States, results and delays, for the next program of this process. Files are read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HandedTracking {
+    scripts: HandedScripts,
+    processes: HandedProcesses,
+}
+
 /// Everything that is tracked.
 #[derive(Debug)]
 pub(crate) struct Tracking {
@@ -91,6 +102,26 @@ impl Tracking {
         }
     }
 
+    /// States, results and delays. Actions must have been polled.
+    pub(crate) fn hand_over(&self) -> HandedTracking {
+        HandedTracking {
+            scripts: self.scripts.hand_over(),
+            processes: self.processes.hand_over(),
+        }
+    }
+
+    /// Goes on where the program before was; to be followed by [`Self::replace`] with the same objects.
+    pub(crate) fn take_over(
+        &mut self,
+        handed: &HandedTracking,
+        trackers: &BTreeMap<TrackerId, TrackerEntry>,
+    ) {
+        let wanted = Wanted::of(trackers);
+        self.scripts.take_over(&handed.scripts, &wanted.scripts);
+        self.processes
+            .take_over(&handed.processes, &wanted.processes);
+    }
+
     /// Follows these objects and no others. What goes on keeps its state.
     pub(crate) fn replace(
         &mut self,
@@ -98,24 +129,10 @@ impl Tracking {
         events: &EventLoop,
         now: Instant,
     ) {
-        let (mut scripts, mut paths) = (BTreeMap::new(), BTreeMap::new());
-        let (mut patterns, mut processes) = (BTreeMap::new(), BTreeMap::new());
-        for (id, entry) in trackers {
-            match &entry.source {
-                TrackerSource::Script(script) => {
-                    scripts.insert(*id, script.clone());
-                }
-                TrackerSource::File(file) => {
-                    paths.insert(*id, file.path.clone());
-                }
-                TrackerSource::Process(process) => {
-                    patterns.insert(*id, process.pattern.clone());
-                    processes.insert(*id, process.clone());
-                }
-            }
-        }
-        self.scripts.handle(ScriptInput::Configure(scripts), now);
-        self.files.replace(paths, now);
+        let wanted = Wanted::of(trackers);
+        self.scripts
+            .handle(ScriptInput::Configure(wanted.scripts), now);
+        self.files.replace(wanted.files, now);
         if !self.files_registered
             && let Some(descriptor) = self.files.descriptor()
         {
@@ -124,8 +141,10 @@ impl Tracking {
                 Err(error) => log::error!("tracked files cannot be watched: {error}"),
             }
         }
-        self.processes.configure(processes, now);
-        let counts = self.watch.replace(patterns, events, now);
+        let patterns = wanted.processes.iter();
+        let patterns = patterns.map(|(id, process)| (*id, process.pattern.clone()));
+        let counts = self.watch.replace(patterns.collect(), events, now);
+        self.processes.configure(wanted.processes, now);
         self.count(&counts, now);
     }
 
@@ -274,6 +293,37 @@ impl Tracking {
                 self.processes.handle(*id, *count, now);
             }
         }
+    }
+}
+
+/// The objects by their kind.
+struct Wanted {
+    scripts: BTreeMap<TrackerId, ScriptTracker>,
+    files: BTreeMap<TrackerId, PathBuf>,
+    processes: BTreeMap<TrackerId, ProcessTracker>,
+}
+
+impl Wanted {
+    fn of(trackers: &BTreeMap<TrackerId, TrackerEntry>) -> Self {
+        let mut wanted = Self {
+            scripts: BTreeMap::new(),
+            files: BTreeMap::new(),
+            processes: BTreeMap::new(),
+        };
+        for (id, entry) in trackers {
+            match &entry.source {
+                TrackerSource::Script(script) => {
+                    wanted.scripts.insert(*id, script.clone());
+                }
+                TrackerSource::File(file) => {
+                    wanted.files.insert(*id, file.path.clone());
+                }
+                TrackerSource::Process(process) => {
+                    wanted.processes.insert(*id, process.clone());
+                }
+            }
+        }
+        wanted
     }
 }
 

@@ -5,7 +5,7 @@ use std::env;
 use std::path::Path;
 
 use kr_config::diagnostic::Severity;
-use kr_config::ids::{IdAllocator, adopt};
+use kr_config::ids::{IdAllocator, Known, adopt};
 use kr_config::parse::ParseOptions;
 use kr_config::render::one_line;
 use kr_config::typed::Config;
@@ -61,7 +61,8 @@ pub(super) fn load(file: &Path, previous: Option<&Config>, allocator: &mut IdAll
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     let loaded = loaded.config.map(|config| {
-        let config = adopt(previous, allocator, config);
+        let known = previous.map(Known::of);
+        let config = adopt(known.as_ref(), allocator, config);
         let runnable = programs(&config);
         Loaded { config, runnable }
     });

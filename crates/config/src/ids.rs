@@ -13,15 +13,17 @@ use kr_model::net::Family;
 use kr_model::script::ScriptUser;
 use kr_model::track::TrackerSource;
 use kr_model::units::{IfName, Vrid};
-use kr_model::vrrp::{Instance, Transport};
+use kr_model::vrrp::Transport;
 use kr_model::{
     CheckerId, GroupId, InstanceId, RealServerId, ScriptId, TrackerId, VirtualServerId,
 };
 
-use crate::typed::{Config, Deletion, InstanceNotify, TrackerEntry};
+use serde::{Deserialize, Serialize};
+
+use crate::typed::{Config, Deletion, InstanceNotify};
 
 /// Gives out ids; a number is never given out twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdAllocator {
     instances: u32,
     trackers: u32,
@@ -45,8 +47,72 @@ type InstanceKey = (Vrid, Family, IfName, Option<IpAddr>);
 type BfdKey = (IpAddr, Option<IpAddr>, bfd::Path);
 /// What makes a virtual server the same one: its services, or group and number within the group.
 type VirtualServerKey = (String, Family);
+/// What makes a real server the same one.
+type RealServerKey = (VirtualServerId, SocketAddr);
+/// What makes a checker the same one.
+type CheckerKey = (RealServerId, Option<ScriptId>, Check);
 /// What makes a script the same one.
 type ScriptKey = (PathBuf, Vec<String>, Option<ScriptUser>);
+
+/// What makes a tracked object the same one: names and numbers may change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum TrackerKey {
+    Script(Option<ScriptId>),
+    File(PathBuf),
+    Process(String),
+}
+
+/// What a checker does; the time limit of a program may change, and what the number in a file means.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Check {
+    Program {
+        dynamic: bool,
+    },
+    File(TrackerId),
+    /// A probe has no order, but its text has.
+    Other(String),
+}
+
+impl Check {
+    fn of(probe: &Probe) -> Self {
+        if let Probe::Misc { dynamic, .. } = probe {
+            Self::Program { dynamic: *dynamic }
+        } else if let Probe::File(probe) = probe {
+            Self::File(probe.file)
+        } else {
+            Self::Other(format!("{probe:?}"))
+        }
+    }
+}
+
+/// The objects of a configuration, by what makes them the same ones: enough to give those of another one
+/// their ids. An in-place upgrade hands it over instead of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    scripts: Vec<(ScriptKey, ScriptId)>,
+    trackers: Vec<(TrackerKey, TrackerId)>,
+    instances: Vec<(InstanceKey, InstanceId)>,
+    bfd: Vec<(BfdKey, TrackerId)>,
+    virtual_servers: Vec<(VirtualServerKey, VirtualServerId)>,
+    real_servers: Vec<(RealServerKey, RealServerId)>,
+    checkers: Vec<(CheckerKey, CheckerId)>,
+}
+
+impl Known {
+    /// The objects of `config`.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            scripts: script_keys(config).collect(),
+            trackers: tracker_keys(config, Some).collect(),
+            instances: instance_keys(config).collect(),
+            bfd: bfd_keys(config).collect(),
+            virtual_servers: virtual_server_keys(config).collect(),
+            real_servers: real_server_keys(config, Some).collect(),
+            checkers: checker_keys(config, Some, Some).collect(),
+        }
+    }
+}
 
 /// Renumbers a configuration that was just built: equal objects take over the ids of `previous`, others
 /// get fresh ones.
@@ -56,14 +122,31 @@ type ScriptKey = (PathBuf, Vec<String>, Option<ScriptUser>);
 /// within its real server, in whatever order; a script by command and account; a tracked script by its
 /// script, a tracked file by its path, a tracked process by its pattern.
 #[must_use]
-pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Config) -> Config {
-    let scripts = script_ids(previous, allocator, &new);
-    let script = |id: Option<ScriptId>| id.and_then(|id| scripts.get(&id).copied());
-    let instances = instance_ids(previous, allocator, &new);
-    let sessions = bfd_ids(previous, allocator, &new);
-    let virtual_servers = virtual_server_ids(previous, allocator, &new);
-    let real_servers = real_server_ids(previous, allocator, &new, &virtual_servers);
-    let trackers = tracker_ids(previous, allocator, &new, &scripts);
+pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Config) -> Config {
+    let none = Known::default();
+    let old = previous.unwrap_or(&none);
+    let take = IdAllocator::take;
+    let scripts = pair(&old.scripts, script_keys(&new), || {
+        ScriptId(take(&mut allocator.scripts))
+    });
+    let script_of = |id: ScriptId| scripts.get(&id).copied();
+    let script = |id: Option<ScriptId>| id.and_then(script_of);
+    let instances = pair(&old.instances, instance_keys(&new), || {
+        InstanceId(take(&mut allocator.instances))
+    });
+    let sessions = pair(&old.bfd, bfd_keys(&new), || {
+        TrackerId(take(&mut allocator.trackers))
+    });
+    let virtual_servers = pair(&old.virtual_servers, virtual_server_keys(&new), || {
+        VirtualServerId(take(&mut allocator.virtual_servers))
+    });
+    let owner_of = |id: VirtualServerId| virtual_servers.get(&id).copied();
+    let real_servers = pair(&old.real_servers, real_server_keys(&new, owner_of), || {
+        RealServerId(take(&mut allocator.real_servers))
+    });
+    let trackers = pair(&old.trackers, tracker_keys(&new, script_of), || {
+        TrackerId(take(&mut allocator.trackers))
+    });
     for entry in new.checkers.values_mut() {
         if let Probe::File(probe) = &mut entry.checker.probe
             && let Some(id) = trackers.get(&probe.file)
@@ -76,7 +159,11 @@ pub fn adopt(previous: Option<&Config>, allocator: &mut IdAllocator, mut new: Co
             *session = *id;
         }
     }
-    let checkers = checker_ids(previous, allocator, &new, &real_servers, &scripts);
+    let server_of = |id: RealServerId| real_servers.get(&id).copied();
+    let keys = checker_keys(&new, server_of, script_of);
+    let checkers = pair(&old.checkers, keys, || {
+        CheckerId(take(&mut allocator.checkers))
+    });
     // A group has the number of its first member.
     let groups: BTreeMap<GroupId, GroupId> = instances
         .iter()
@@ -186,196 +273,97 @@ fn renumber<Id: Ord + Copy, Entry>(
 
 /// Pairs new objects with old ones of the same key; several of one key pair up in order.
 fn pair<Key: Ord, Id: Ord + Copy>(
-    old: impl Iterator<Item = (Key, Id)>,
+    old: &[(Key, Id)],
     new: impl Iterator<Item = (Key, Id)>,
     mut fresh: impl FnMut() -> Id,
 ) -> BTreeMap<Id, Id> {
-    let mut known: BTreeMap<Key, VecDeque<Id>> = BTreeMap::new();
+    let mut known: BTreeMap<&Key, VecDeque<Id>> = BTreeMap::new();
     for (key, id) in old {
-        known.entry(key).or_default().push_back(id);
+        known.entry(key).or_default().push_back(*id);
     }
     let mut taken = |key: &Key| known.get_mut(key).and_then(VecDeque::pop_front);
     new.map(|(key, id)| (id, taken(&key).unwrap_or_else(&mut fresh)))
         .collect()
 }
 
-fn script_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-) -> BTreeMap<ScriptId, ScriptId> {
-    fn keys(config: &Config) -> impl Iterator<Item = (ScriptKey, ScriptId)> {
-        let scripts = config.scripts.iter();
-        scripts.map(|(id, s)| {
-            (
-                (s.program.clone(), s.arguments.clone(), s.user.clone()),
-                *id,
-            )
-        })
-    }
-    let fresh = || ScriptId(IdAllocator::take(&mut allocator.scripts));
-    pair(previous.into_iter().flat_map(keys), keys(new), fresh)
+fn script_keys(config: &Config) -> impl Iterator<Item = (ScriptKey, ScriptId)> {
+    config.scripts.iter().map(|(id, script)| {
+        let key = (
+            script.program.clone(),
+            script.arguments.clone(),
+            script.user.clone(),
+        );
+        (key, *id)
+    })
 }
 
-/// What makes a tracked object the same one: names and numbers may change.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum TrackerKey {
-    Script(Option<ScriptId>),
-    File(PathBuf),
-    Process(String),
-}
-
-fn tracker_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-    scripts: &BTreeMap<ScriptId, ScriptId>,
-) -> BTreeMap<TrackerId, TrackerId> {
-    fn key(entry: &TrackerEntry, id: impl Fn(ScriptId) -> Option<ScriptId>) -> TrackerKey {
-        match &entry.source {
-            TrackerSource::Script(tracker) => TrackerKey::Script(id(tracker.script)),
+fn tracker_keys(
+    config: &Config,
+    script: impl Fn(ScriptId) -> Option<ScriptId>,
+) -> impl Iterator<Item = (TrackerKey, TrackerId)> {
+    config.trackers.iter().map(move |(id, entry)| {
+        let key = match &entry.source {
+            TrackerSource::Script(tracker) => TrackerKey::Script(script(tracker.script)),
             TrackerSource::File(tracker) => TrackerKey::File(tracker.path.clone()),
             // A pattern has no order, but its text has.
             TrackerSource::Process(tracker) => {
                 TrackerKey::Process(format!("{:?}", tracker.pattern))
             }
-        }
-    }
-    let old = previous.into_iter().flat_map(|config| &config.trackers);
-    let old = old.map(|(id, entry)| (key(entry, Some), *id));
-    let new = new.trackers.iter();
-    let new = new.map(|(id, entry)| (key(entry, |script| scripts.get(&script).copied()), *id));
-    pair(old, new, || {
-        TrackerId(IdAllocator::take(&mut allocator.trackers))
+        };
+        (key, *id)
     })
 }
 
-fn instance_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-) -> BTreeMap<InstanceId, InstanceId> {
-    fn key(instance: &Instance) -> InstanceKey {
+fn instance_keys(config: &Config) -> impl Iterator<Item = (InstanceKey, InstanceId)> {
+    config.instances.iter().map(|(id, entry)| {
+        let instance = &entry.instance;
         let source = match &instance.transport {
             Transport::Unicast { source, .. } => *source,
             Transport::Multicast { .. } => None,
         };
-        (
-            instance.vrid,
-            instance.family,
-            instance.interface.clone(),
-            source,
-        )
-    }
-    fn keys(config: &Config) -> impl Iterator<Item = (InstanceKey, InstanceId)> {
-        config
-            .instances
-            .iter()
-            .map(|(id, entry)| (key(&entry.instance), *id))
-    }
-    let fresh = || InstanceId(IdAllocator::take(&mut allocator.instances));
-    pair(previous.into_iter().flat_map(keys), keys(new), fresh)
-}
-
-fn bfd_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-) -> BTreeMap<TrackerId, TrackerId> {
-    fn keys(config: &Config) -> impl Iterator<Item = (BfdKey, TrackerId)> {
-        config.bfd.iter().map(|(id, entry)| {
-            let session = &entry.session;
-            ((session.neighbor, session.source, session.path), *id)
-        })
-    }
-    let fresh = || TrackerId(IdAllocator::take(&mut allocator.trackers));
-    pair(previous.into_iter().flat_map(keys), keys(new), fresh)
-}
-
-fn virtual_server_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-) -> BTreeMap<VirtualServerId, VirtualServerId> {
-    fn keys(config: &Config) -> impl Iterator<Item = (VirtualServerKey, VirtualServerId)> {
-        config.virtual_servers.iter().map(|(id, entry)| {
-            let server = &entry.virtual_server;
-            let family = server
-                .services
-                .first()
-                .map_or(Family::Inet, |service| service.family());
-            ((server.label.clone(), family), *id)
-        })
-    }
-    let fresh = || VirtualServerId(IdAllocator::take(&mut allocator.virtual_servers));
-    pair(previous.into_iter().flat_map(keys), keys(new), fresh)
-}
-
-fn real_server_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-    owners: &BTreeMap<VirtualServerId, VirtualServerId>,
-) -> BTreeMap<RealServerId, RealServerId> {
-    let key = |owner: VirtualServerId, address: SocketAddr| (owner, address);
-    let old = previous.into_iter().flat_map(|config| &config.real_servers);
-    let old = old.map(|(id, entry)| {
-        (
-            key(entry.real_server.virtual_server, entry.real_server.address),
-            *id,
-        )
-    });
-    let new = new.real_servers.iter().filter_map(|(id, entry)| {
-        let owner = owners.get(&entry.real_server.virtual_server)?;
-        Some((key(*owner, entry.real_server.address), *id))
-    });
-    pair(old, new, || {
-        RealServerId(IdAllocator::take(&mut allocator.real_servers))
+        let interface = instance.interface.clone();
+        ((instance.vrid, instance.family, interface, source), *id)
     })
 }
 
-fn checker_ids(
-    previous: Option<&Config>,
-    allocator: &mut IdAllocator,
-    new: &Config,
-    owners: &BTreeMap<RealServerId, RealServerId>,
-    scripts: &BTreeMap<ScriptId, ScriptId>,
-) -> BTreeMap<CheckerId, CheckerId> {
-    // Checkers of one server are few, so comparing each with each is cheap.
-    type Known<'a> = Vec<(&'a Probe, Option<ScriptId>, CheckerId)>;
-    let mut known: BTreeMap<RealServerId, Known<'_>> = BTreeMap::new();
-    for (id, entry) in previous.into_iter().flat_map(|config| &config.checkers) {
-        let list = known.entry(entry.real_server).or_default();
-        list.push((&entry.checker.probe, entry.script, *id));
-    }
-    let mut ids = BTreeMap::new();
-    for (id, entry) in &new.checkers {
-        let script = entry
-            .script
-            .and_then(|script| scripts.get(&script).copied());
-        let list = owners
-            .get(&entry.real_server)
-            .and_then(|owner| known.get_mut(owner));
-        let kept = list.and_then(|list| {
-            let same = |(probe, other, _): &(&Probe, Option<ScriptId>, CheckerId)| {
-                *other == script && same_check(probe, &entry.checker.probe)
-            };
-            let index = list.iter().position(same)?;
-            Some(list.remove(index).2)
-        });
-        let fresh = || CheckerId(IdAllocator::take(&mut allocator.checkers));
-        ids.insert(*id, kept.unwrap_or_else(fresh));
-    }
-    ids
+fn bfd_keys(config: &Config) -> impl Iterator<Item = (BfdKey, TrackerId)> {
+    config.bfd.iter().map(|(id, entry)| {
+        let session = &entry.session;
+        ((session.neighbor, session.source, session.path), *id)
+    })
 }
 
-/// Equal in what is checked; the time limit of a program may change, and what the number in a file means.
-fn same_check(old: &Probe, new: &Probe) -> bool {
-    match (old, new) {
-        (Probe::Misc { dynamic: old, .. }, Probe::Misc { dynamic: new, .. }) => old == new,
-        (Probe::File(old), Probe::File(new)) => old.file == new.file,
-        (old, new) => old == new,
-    }
+fn virtual_server_keys(
+    config: &Config,
+) -> impl Iterator<Item = (VirtualServerKey, VirtualServerId)> {
+    config.virtual_servers.iter().map(|(id, entry)| {
+        let server = &entry.virtual_server;
+        let first = server.services.first();
+        let family = first.map_or(Family::Inet, |service| service.family());
+        ((server.label.clone(), family), *id)
+    })
+}
+
+fn real_server_keys(
+    config: &Config,
+    owner: impl Fn(VirtualServerId) -> Option<VirtualServerId>,
+) -> impl Iterator<Item = (RealServerKey, RealServerId)> {
+    config.real_servers.iter().filter_map(move |(id, entry)| {
+        let owner = owner(entry.real_server.virtual_server)?;
+        Some(((owner, entry.real_server.address), *id))
+    })
+}
+
+fn checker_keys(
+    config: &Config,
+    owner: impl Fn(RealServerId) -> Option<RealServerId>,
+    script: impl Fn(ScriptId) -> Option<ScriptId>,
+) -> impl Iterator<Item = (CheckerKey, CheckerId)> {
+    config.checkers.iter().filter_map(move |(id, entry)| {
+        let owner = owner(entry.real_server)?;
+        let script = entry.script.and_then(&script);
+        Some(((owner, script, Check::of(&entry.checker.probe)), *id))
+    })
 }
 
 #[cfg(test)]

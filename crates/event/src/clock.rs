@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kr_model::Instant;
 use kr_model::signing::UtcOffset;
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 /// The monotonic clock of the host. Daemons read it once per wake-up and hand the value down.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +46,17 @@ impl Clock {
     pub fn unix_seconds(&self) -> i64 {
         clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |time| time.tv_sec())
     }
+}
+
+/// Sleeps, for programs that have no loop yet. A signal may end the sleep early.
+pub fn pause(time: Duration) {
+    let time = TimeSpec::from_duration(time);
+    clock_nanosleep(
+        ClockId::CLOCK_MONOTONIC,
+        ClockNanosleepFlags::empty(),
+        &time,
+    )
+    .ok();
 }
 
 #[cfg(test)]

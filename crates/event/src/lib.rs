@@ -16,7 +16,6 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::time::ClockNanosleepFlags;
 
 pub use clock::Clock;
 pub use signals::Signals;
@@ -156,12 +155,7 @@ impl EventLoop {
     /// Sleeps for `time` whatever becomes ready meanwhile, so that one wake-up then serves much of it. A signal
     /// may end the sleep early.
     pub fn rest(&self, time: Duration) {
-        nix::time::clock_nanosleep(
-            nix::time::ClockId::CLOCK_MONOTONIC,
-            ClockNanosleepFlags::empty(),
-            &TimeSpec::from_duration(time),
-        )
-        .ok();
+        clock::pause(time);
     }
 
     /// Sets the timer, if it would not wake in time. A deadline that moves away, as most do, costs nothing: the

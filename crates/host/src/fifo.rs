@@ -9,14 +9,17 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use kr_sys::handover::{Handed, Kept};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mknodat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, setfsgid, setfsuid, unlinkat};
+use serde::{Deserialize, Serialize};
 
 /// Mode of a FIFO that is made, before the umask: others may read it.
 const MODE: Mode = Mode::S_IRUSR
@@ -83,6 +86,15 @@ pub struct Fifo {
     made: bool,
 }
 
+/// An open FIFO, as the next program of this process takes it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedFifo {
+    file: Handed,
+    directory: Handed,
+    name: Vec<u8>,
+    made: bool,
+}
+
 impl Fifo {
     /// Opens the FIFO of that path, and makes it when it is not there. `owner` is the account that it
     /// belongs to; `None` is this process's own.
@@ -115,6 +127,29 @@ impl Fifo {
             given.map_err(at("it cannot be given to its owner (CAP_CHOWN is needed)"))?;
         }
         Ok(fifo)
+    }
+
+    /// Keeps it open for the next program of this process, so that its reader sees no end.
+    pub fn hand_over(&self, kept: &mut Kept) -> HandedFifo {
+        HandedFifo {
+            file: kept.keep(self.file.as_fd()),
+            directory: kept.keep(self.directory.as_fd()),
+            name: self.name.as_bytes().to_owned(),
+            made: self.made,
+        }
+    }
+
+    /// Takes that of the program before.
+    ///
+    /// # Errors
+    /// When a descriptor is missing.
+    pub fn take_over(handed: HandedFifo) -> io::Result<Self> {
+        Ok(Self {
+            file: handed.file.take()?.into(),
+            directory: handed.directory.take()?,
+            name: OsString::from_vec(handed.name),
+            made: handed.made,
+        })
     }
 
     /// Writes a line, which must not be longer than 4096 bytes (`PIPE_BUF`), as a whole. False: the FIFO is

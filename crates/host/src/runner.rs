@@ -9,10 +9,12 @@ use std::time::Duration;
 use kr_event::EventLoop;
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Instant, TrackerId};
-use kr_sys::spawn::{Ended, Identity, Process, Program, Script, spawn_script};
+use kr_sys::handover::Kept;
+use kr_sys::spawn::{Ended, HandedProcess, Identity, Process, Program, Script, spawn_script};
 use mio::{Interest, Token};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 
 /// From `SIGTERM` to `SIGKILL`.
 const GRACE: Duration = Duration::from_secs(2);
@@ -21,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a script runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// It announces a state; the queue counts it under this number.
     Notify {
@@ -80,8 +82,17 @@ struct Running {
     stage: Stage,
 }
 
+/// A script that runs, as the next program of this process takes it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedRun {
+    process: HandedProcess,
+    name: String,
+    purpose: Purpose,
+    stage: Stage,
+}
+
 /// How far the ending of a script has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Unlimited,
     Limited { until: Instant },
@@ -131,9 +142,6 @@ impl Runner {
             identity: launch.identity,
             no_new_privileges: launch.no_new_privileges,
         })?;
-        let token = self.next_token;
-        self.next_token = self.next_token.saturating_add(1);
-        events.register_for(process.as_fd(), Token(token), Interest::READABLE)?;
         log::debug!("started {} as process {}", launch.name, process.pid());
         let running = Running {
             process,
@@ -143,7 +151,43 @@ impl Runner {
                 .until
                 .map_or(Stage::Unlimited, |until| Stage::Limited { until }),
         };
+        self.watch(running, events)
+    }
+
+    fn watch(&mut self, running: Running, events: &EventLoop) -> io::Result<()> {
+        let token = self.next_token;
+        self.next_token = self.next_token.saturating_add(1);
+        events.register_for(running.process.as_fd(), Token(token), Interest::READABLE)?;
         self.running.insert(token, running);
+        Ok(())
+    }
+
+    /// Every script that runs, for the next program of this process.
+    pub fn hand_over(&self, kept: &mut Kept) -> Vec<HandedRun> {
+        let running = self.running.values();
+        let handed = running.map(|running| HandedRun {
+            process: running.process.hand_over(kept),
+            name: running.name.clone(),
+            purpose: running.purpose,
+            stage: running.stage,
+        });
+        handed.collect()
+    }
+
+    /// Goes on with the scripts of the program before.
+    ///
+    /// # Errors
+    /// When a descriptor is missing or cannot be watched.
+    pub fn take_over(&mut self, handed: Vec<HandedRun>, events: &EventLoop) -> io::Result<()> {
+        for run in handed {
+            let running = Running {
+                process: run.process.take()?,
+                name: run.name,
+                purpose: run.purpose,
+                stage: run.stage,
+            };
+            self.watch(running, events)?;
+        }
         Ok(())
     }
 

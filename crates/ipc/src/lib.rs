@@ -14,3 +14,21 @@ pub use channel::{Channel, ChannelError};
 pub use codec::{CodecError, MAX_FRAME};
 pub use early::{Early, Judgement};
 pub use words::{Instances, Sessions, Subject, Unknown, Words};
+
+/// Number of the language that the processes speak: programs with the same number understand each other. Made
+/// from the sources of the messages by `build.rs`.
+#[must_use]
+pub fn protocol() -> u64 {
+    // A number that cannot be read is that of no language.
+    include_str!(concat!(env!("OUT_DIR"), "/protocol"))
+        .parse()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_language_has_a_number() {
+        assert_ne!(super::protocol(), 0);
+    }
+}

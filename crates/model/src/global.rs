@@ -78,7 +78,7 @@ pub struct ProcessSettings {
 }
 
 /// `net_namespace_ipvs`: whose IPVS table is programmed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum IpvsNamespace {
     /// That of the daemon's own network namespace.
     #[default]

@@ -20,7 +20,7 @@ pub struct Script {
 }
 
 /// The account a script runs under.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ScriptUser {
     /// User name.
     pub user: String,

@@ -54,6 +54,15 @@ pub fn raise_ambient(mask: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Makes the next program of this process hold `mask`, when this account is not root.
+///
+/// # Errors
+/// `EPERM` when the process does not hold it.
+pub fn pass_on(mask: u64) -> Result<(), Errno> {
+    set(mask, mask)?;
+    raise_ambient(mask)
+}
+
 /// Takes everything outside `mask` out of the bounding set.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod capability;
 pub mod fd;
+pub mod handover;
 pub mod local_time;
 pub mod memory;
 pub mod netlink;

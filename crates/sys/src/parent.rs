@@ -7,6 +7,7 @@ use std::io;
 
 use caps::Capability;
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 use crate::capability;
 use crate::privilege::{Duty, Grant, Holdings, Role};
@@ -161,6 +162,25 @@ pub fn confine(scripts: RootScripts, tuning: Tunes) -> Result<u64, ParentError> 
         }
     }
     Ok(held)
+}
+
+/// Makes the next program of this process hold `held`, too. Root has it anyway.
+///
+/// # Errors
+/// When this process does not hold it.
+pub fn pass_on(held: u64) -> Result<(), ParentError> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    capability::pass_on(held).map_err(ParentError::Os)
+}
+
+/// There was no next program: nothing that this one starts holds `held` by itself.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn keep_to_itself(held: u64) -> Result<(), ParentError> {
+    capability::set(held, 0).map_err(ParentError::Os)
 }
 
 #[cfg(test)]

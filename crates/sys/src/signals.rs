@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
 
 /// Statistics to a file, then counted from zero again: `SIGRTMAX - 1`.
 #[must_use]
@@ -17,10 +18,25 @@ pub fn json() -> i32 {
     libc::SIGRTMIN().saturating_add(2)
 }
 
+/// Go on as the program that is installed now: `SIGRTMIN + 3`.
+#[must_use]
+pub fn upgrade() -> i32 {
+    libc::SIGRTMIN().saturating_add(3)
+}
+
 /// keepalived's dump of its threads: `SIGRTMAX`.
 #[must_use]
 pub fn thread_dump() -> i32 {
     libc::SIGRTMAX()
+}
+
+/// Sends a signal by its number.
+///
+/// # Errors
+/// `ESRCH` when there is no such process, `EPERM` when it is not ours to tell.
+pub fn send(pid: Pid, number: i32) -> Result<(), Errno> {
+    // SAFETY: the call takes two numbers and touches no memory.
+    Errno::result(unsafe { libc::kill(pid.as_raw(), number) }).map(drop)
 }
 
 /// The set of these signals.

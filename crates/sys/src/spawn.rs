@@ -5,10 +5,11 @@
 //! Nothing in that line allocates or takes a lock. The caller never waits for the `exec`: when it fails,
 //! the step and error number wait in a pipe until the end of the process is noticed.
 
+mod process;
+
 use std::ffi::{CStr, CString};
-use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
@@ -16,8 +17,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::wait::waitpid;
 use nix::unistd::{
     ForkResult, Gid, Pid, Uid, chdir, getpid, getppid, pipe2, setgroups, setresgid, setresuid,
     setsid,
@@ -27,6 +28,8 @@ use crate::capability;
 use crate::fd::adopt;
 use crate::privilege::{Duty, Role};
 use crate::tuning::Tuning;
+
+pub use process::{Ended, HandedProcess, Process, Step};
 
 /// Descriptors are moved here before the fork, so that none of them is in the way of the numbers that
 /// the program expects.
@@ -83,12 +86,14 @@ impl Program {
 }
 
 /// Where the standard error of a child goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stderr {
+#[derive(Debug, Clone, Copy)]
+pub enum Stderr<'a> {
     /// To that of this process (console log).
     Inherited,
     /// Nowhere.
     Null,
+    /// To this descriptor.
+    To(BorrowedFd<'a>),
 }
 
 /// Starts a child of the parent: own session, descriptors 3 and up as given, the capabilities of the role
@@ -103,7 +108,7 @@ pub fn spawn_child(
     identity: Option<&Identity>,
     tuning: &Tuning,
     descriptors: &[BorrowedFd<'_>],
-    stderr: Stderr,
+    stderr: Stderr<'_>,
 ) -> io::Result<Process> {
     let confinement = Confinement::Child {
         capabilities: role.mask() | duty.mask(),
@@ -145,186 +150,6 @@ pub fn spawn_script(script: &Script<'_>) -> io::Result<Process> {
     )
 }
 
-/// How a started program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It exited with this code.
-    Exit(u8),
-    /// This signal ended it.
-    Signal(u8),
-    /// It never ran.
-    NotStarted {
-        /// Step that failed.
-        step: Step,
-        /// Why.
-        errno: Errno,
-    },
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exit(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => match Signal::try_from(i32::from(*number)) {
-                Ok(signal) => write!(f, "was ended by {signal}"),
-                Err(_) => write!(f, "was ended by signal {number}"),
-            },
-            Self::NotStarted { step, errno } => {
-                write!(f, "could not be started: {}: {errno}", step.text())
-            }
-        }
-    }
-}
-
-/// A started program that was not waited for yet.
-#[derive(Debug)]
-pub struct Process {
-    pid: Pid,
-    pidfd: OwnedFd,
-    failure: File,
-}
-
-impl Process {
-    /// Its process id.
-    #[must_use]
-    pub const fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    /// Collects its end, without waiting. After `Some` the process id means nothing any more.
-    ///
-    /// # Errors
-    /// When the kernel does not know the process, which is a fault of this program.
-    pub fn try_wait(&mut self) -> Result<Option<Ended>, Errno> {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
-        let ended = match waitid(Id::PIDFd(self.pidfd.as_fd()), flags)? {
-            WaitStatus::Exited(_, code) => {
-                Ended::Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
-            }
-            WaitStatus::Signaled(_, signal, _) => {
-                Ended::Signal(u8::try_from(signal as libc::c_int).unwrap_or(u8::MAX))
-            }
-            WaitStatus::Stopped(..)
-            | WaitStatus::PtraceEvent(..)
-            | WaitStatus::PtraceSyscall(_)
-            | WaitStatus::Continued(_)
-            | WaitStatus::StillAlive => return Ok(None),
-        };
-        Ok(Some(self.start_failure().unwrap_or(ended)))
-    }
-
-    /// What the pipe says: nothing when `exec` worked, for it closes the writing end.
-    fn start_failure(&mut self) -> Option<Ended> {
-        let mut report = [0; REPORT];
-        self.failure.read_exact(&mut report).ok()?;
-        let [step, errno @ ..] = report;
-        Some(Ended::NotStarted {
-            step: Step::ALL.into_iter().find(|known| known.code() == step)?,
-            errno: Errno::from_raw(i32::from_le_bytes(errno)),
-        })
-    }
-
-    /// Sends it a signal; nothing happens when it has ended.
-    pub fn signal(&self, signal: Signal) {
-        // Not reaped yet, so the number is still its own; an error means that it has ended.
-        let _ = kill(self.pid, signal);
-    }
-
-    /// Sends a signal to its process group. Only for scripts, which lead a group.
-    pub fn signal_group(&self, signal: Signal) {
-        let _ = killpg(self.pid, signal);
-    }
-}
-
-impl AsFd for Process {
-    /// Readable once the process has ended.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-}
-
-/// What happens between `fork` and `exec`, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Signal mask and dispositions.
-    Signals,
-    /// New session.
-    Session,
-    /// Standard and handed descriptors.
-    Descriptors,
-    /// Priority, CPUs, limits.
-    Tuning,
-    /// Capability bounding set.
-    BoundingSet,
-    /// Groups and user.
-    Account,
-    /// Capability sets.
-    Capabilities,
-    /// No new privileges.
-    NoNewPrivileges,
-    /// Signal at the parent's death.
-    ParentDeath,
-    /// Working directory.
-    Directory,
-    /// Replacing the process image.
-    Execute,
-}
-
-impl Step {
-    const ALL: [Self; 11] = [
-        Self::Signals,
-        Self::Session,
-        Self::Descriptors,
-        Self::Tuning,
-        Self::BoundingSet,
-        Self::Account,
-        Self::Capabilities,
-        Self::NoNewPrivileges,
-        Self::ParentDeath,
-        Self::Directory,
-        Self::Execute,
-    ];
-
-    const fn code(self) -> u8 {
-        match self {
-            Self::Signals => 0,
-            Self::Session => 1,
-            Self::Descriptors => 2,
-            Self::BoundingSet => 3,
-            Self::Account => 4,
-            Self::Capabilities => 5,
-            Self::NoNewPrivileges => 6,
-            Self::ParentDeath => 7,
-            Self::Directory => 8,
-            Self::Execute => 9,
-            Self::Tuning => 10,
-        }
-    }
-
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Signals => "signals cannot be reset",
-            Self::Session => "no new session",
-            Self::Descriptors => "descriptors cannot be arranged",
-            Self::Tuning => {
-                "its priority, CPUs or limits cannot be set (CAP_SYS_NICE and CAP_SYS_RESOURCE are needed)"
-            }
-            Self::BoundingSet => {
-                "the capability bounding set cannot be reduced (CAP_SETPCAP is needed)"
-            }
-            Self::Account => "the account cannot be changed (CAP_SETUID and CAP_SETGID are needed)",
-            Self::Capabilities => "the capabilities of its role are not to be had",
-            Self::NoNewPrivileges => "no_new_privs cannot be set",
-            Self::ParentDeath => "the parent is gone",
-            Self::Directory => "no working directory",
-            Self::Execute => "the program cannot be executed",
-        }
-    }
-}
-
-/// Bytes of a report through the failure pipe: step, error number.
-const REPORT: usize = 5;
-
 #[derive(Debug, Clone, Copy)]
 enum Confinement<'a> {
     Child {
@@ -334,6 +159,9 @@ enum Confinement<'a> {
     Script {
         no_new_privileges: bool,
     },
+    Trial {
+        capabilities: Option<u64>,
+    },
 }
 
 impl Confinement<'_> {
@@ -341,6 +169,7 @@ impl Confinement<'_> {
         match self {
             Self::Child { .. } => true,
             Self::Script { no_new_privileges } => no_new_privileges,
+            Self::Trial { .. } => false,
         }
     }
 }
@@ -351,7 +180,8 @@ struct Plan<'a> {
     confinement: Confinement<'a>,
     null: OwnedFd,
     handed: Vec<OwnedFd>,
-    stderr: Stderr,
+    /// `None`: inherited.
+    stderr: Option<OwnedFd>,
     report: OwnedFd,
     parent: Pid,
     file: Option<OwnedFd>,
@@ -366,7 +196,7 @@ fn spawn(
     file: Option<BorrowedFd<'_>>,
     identity: Option<&Identity>,
     descriptors: &[BorrowedFd<'_>],
-    stderr: Stderr,
+    stderr: Stderr<'_>,
     confinement: Confinement<'_>,
 ) -> io::Result<Process> {
     let (failure, report) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
@@ -384,7 +214,11 @@ fn spawn(
             .iter()
             .map(|fd| park(*fd))
             .collect::<Result<_, _>>()?,
-        stderr,
+        stderr: match stderr {
+            Stderr::Inherited => None,
+            Stderr::Null => Some(park(null.as_fd())?),
+            Stderr::To(descriptor) => Some(park(descriptor)?),
+        },
         report: park(report.as_fd())?,
         parent: getpid(),
         file: file.map(park).transpose()?,
@@ -415,6 +249,23 @@ fn spawn(
         pidfd: pidfd_open(pid)?,
         failure: failure.into(),
     })
+}
+
+/// Starts another version of this program, to try it: as this process runs, in a session of its own, with
+/// descriptors 3 and up as given, and `SIGTERM` when this process dies. Whoever is not root names the
+/// `capabilities` that it is to have.
+///
+/// # Errors
+/// When this process is out of descriptors, memory or processes.
+pub fn spawn_trial(
+    program: &Program,
+    capabilities: Option<u64>,
+    descriptors: &[BorrowedFd<'_>],
+    stderr: BorrowedFd<'_>,
+) -> io::Result<Process> {
+    let confinement = Confinement::Trial { capabilities };
+    let stderr = Stderr::To(stderr);
+    spawn(program, None, None, descriptors, stderr, confinement)
 }
 
 /// Leaves the terminal: returns true in a new process that belongs to no session leader's terminal, and
@@ -505,6 +356,12 @@ impl Plan<'_> {
             capability::set(capabilities, capabilities).map_err(at(Step::Capabilities))?;
             capability::raise_ambient(capabilities).map_err(at(Step::Capabilities))?;
         }
+        if let Confinement::Trial {
+            capabilities: Some(held),
+        } = self.confinement
+        {
+            capability::pass_on(held).map_err(at(Step::Capabilities))?;
+        }
         if self.confinement.forbids_new_privileges() {
             prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
         }
@@ -519,8 +376,8 @@ impl Plan<'_> {
     fn arrange_descriptors(&self) -> Result<(), Errno> {
         duplicate(self.null.as_fd(), 0)?;
         duplicate(self.null.as_fd(), 1)?;
-        if self.stderr == Stderr::Null {
-            duplicate(self.null.as_fd(), 2)?;
+        if let Some(stderr) = &self.stderr {
+            duplicate(stderr.as_fd(), 2)?;
         }
         let mut next = FIRST_HANDED;
         for fd in &self.handed {

@@ -13,5 +13,5 @@ mod scripts;
 
 pub use number::{MOST_BYTES, number};
 pub use pattern::{matches, needs_command_line};
-pub use processes::{Delay, Processes};
-pub use scripts::{ScriptAction, ScriptInput, Scripts};
+pub use processes::{Delay, HandedProcesses, Processes};
+pub use scripts::{HandedScripts, ScriptAction, ScriptInput, Scripts};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use kr_model::track::{ProcessTracker, TrackerState};
 use kr_model::{Instant, TrackerId};
+use serde::{Deserialize, Serialize};
 
 /// All tracked processes.
 #[derive(Debug, Default)]
@@ -12,6 +13,10 @@ pub struct Processes {
     entries: BTreeMap<TrackerId, Entry>,
     changes: VecDeque<(TrackerId, TrackerState)>,
 }
+
+/// What a successor of this program needs to go on with the objects where they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedProcesses(BTreeMap<TrackerId, (u32, TrackerState, Option<Turn>)>);
 
 #[derive(Debug)]
 struct Entry {
@@ -23,14 +28,14 @@ struct Entry {
     turn: Option<Turn>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Turn {
     at: Instant,
     delay: Delay,
 }
 
 /// A delay that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delay {
     /// `fork_delay`.
     Fork,
@@ -78,6 +83,36 @@ impl Processes {
         }
     }
 
+    /// Number, state and running delay of each object. Actions must have been polled.
+    #[must_use]
+    pub fn hand_over(&self) -> HandedProcesses {
+        let entries = self.entries.iter();
+        HandedProcesses(
+            entries
+                .map(|(id, entry)| (*id, (entry.count, entry.state, entry.turn)))
+                .collect(),
+        )
+    }
+
+    /// Goes on where a predecessor was; to be followed by [`Self::configure`] with the same configuration.
+    pub fn take_over(
+        &mut self,
+        handed: &HandedProcesses,
+        configuration: &BTreeMap<TrackerId, ProcessTracker>,
+    ) {
+        for (id, (count, state, turn)) in &handed.0 {
+            if let Some(config) = configuration.get(id) {
+                let entry = Entry {
+                    config: config.clone(),
+                    count: *count,
+                    state: *state,
+                    turn: *turn,
+                };
+                self.entries.insert(*id, entry);
+            }
+        }
+    }
+
     /// So many processes of an object run now. Poll actions and timeout afterwards.
     pub fn handle(&mut self, id: TrackerId, count: u32, now: Instant) {
         let Some(entry) = self.entries.get_mut(&id) else {
@@ -92,11 +127,12 @@ impl Processes {
         let wanted = entry.wanted();
         if entry.state == wanted {
             entry.turn = None;
+        } else if entry.turn.is_some() {
+            // The delay that runs goes on, also when the same number is told again.
         } else if entry.state == TrackerState::Pending || length.is_zero() {
-            entry.turn = None;
             entry.state = wanted;
             self.changes.push_back((id, wanted));
-        } else if entry.turn.is_none() {
+        } else {
             entry.turn = Some(Turn {
                 at: now.saturating_add(length),
                 delay,
@@ -265,6 +301,20 @@ mod tests {
         bench.count(1, 0);
         assert_eq!(bench.count(2, 1000), []);
         assert_eq!(bench.wait(), (Some(at(1200)), vec![DOWN]));
+    }
+
+    #[test]
+    fn a_successor_of_the_program_goes_on_with_state_and_delay() {
+        let config: BTreeMap<_, _> = [(ID, tracker(1, None, 0, 500))].into();
+        let mut before = Bench::new(tracker(1, None, 0, 500));
+        before.count(1, 0);
+        before.count(0, 1000);
+        let mut after = Bench(Processes::default());
+        after.0.take_over(&before.0.hand_over(), &config);
+        after.0.configure(config, at(1100));
+        assert_eq!(after.told(), []);
+        assert_eq!(after.0.state(ID), UP);
+        assert_eq!(after.wait(), (Some(at(1500)), vec![DOWN]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use kr_model::script::ScriptOutcome;
 use kr_model::track::{ScriptTracker, TrackerState};
 use kr_model::{Instant, ScriptId, TrackerId};
+use serde::{Deserialize, Serialize};
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,14 @@ struct Entry {
     timer: Option<Instant>,
 }
 
-#[derive(Debug)]
+/// What a successor of this program needs to go on with the scripts where they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedScripts {
+    entries: BTreeMap<TrackerId, (Verdict, Instant, Option<Run>)>,
+    last_run: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     number: u64,
     /// When it has failed; `None` when it has.
@@ -84,7 +92,7 @@ struct Run {
 }
 
 /// What the results so far say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Verdict {
     Unknown,
     Good { failures: u32 },
@@ -188,6 +196,40 @@ impl Scripts {
     #[must_use]
     pub fn contains(&self, id: TrackerId) -> bool {
         self.entries.contains_key(&id)
+    }
+
+    /// State, run and time of each script. Actions must have been polled.
+    #[must_use]
+    pub fn hand_over(&self) -> HandedScripts {
+        let entries = self.entries.iter();
+        HandedScripts {
+            entries: entries
+                .map(|(id, entry)| (*id, (entry.verdict, entry.next_at, entry.run)))
+                .collect(),
+            last_run: self.last_run,
+        }
+    }
+
+    /// Goes on where a predecessor was; to be followed by [`ScriptInput::Configure`] with the same
+    /// configuration.
+    pub fn take_over(
+        &mut self,
+        handed: &HandedScripts,
+        configuration: &BTreeMap<TrackerId, ScriptTracker>,
+    ) {
+        self.last_run = handed.last_run;
+        for (id, (verdict, next_at, run)) in &handed.entries {
+            if let Some(config) = configuration.get(id) {
+                let entry = Entry {
+                    config: config.clone(),
+                    verdict: *verdict,
+                    next_at: *next_at,
+                    run: *run,
+                    timer: None,
+                };
+                self.entries.insert(*id, entry);
+            }
+        }
     }
 
     fn configure(&mut self, new: BTreeMap<TrackerId, ScriptTracker>, now: Instant) {

@@ -25,6 +25,15 @@ pub(crate) struct Arguments {
     /// check the configuration and exit; findings to LOG or standard error
     #[argh(option, short = 't', arg_name = "[LOG]")]
     pub(crate) config_test: Option<PathBuf>,
+    /// make the running daemon go on as the version that is installed now, and wait until it does
+    #[argh(switch)]
+    pub(crate) upgrade: bool,
+    /// for the daemon itself: go on where the version before is, whose state is at a descriptor
+    #[argh(option, arg_name = "FD")]
+    pub(crate) take_over: Option<i32>,
+    /// for the daemon itself: try that, and say whether it works
+    #[argh(option, arg_name = "FD")]
+    pub(crate) try_take_over: Option<i32>,
     /// stay in the foreground
     #[argh(switch, short = 'n')]
     pub(crate) dont_fork: bool,
@@ -118,7 +127,7 @@ pub(crate) struct Arguments {
     /// every include must match a readable file
     #[argh(switch, short = 'e')]
     pub(crate) all_config: bool,
-    /// print the number of the signal for STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON or TDUMP
+    /// print the number of the signal for STOP, RELOAD, UPGRADE, DATA, STATS, STATS_CLEAR, JSON or TDUMP
     #[argh(option, arg_name = "FUNCTION")]
     pub(crate) signum: Option<String>,
     /// run as genhash with the words that follow

@@ -20,6 +20,10 @@ pub(crate) enum Command {
     Run(Box<Options>),
     /// Check the configuration; findings go to the file, else to standard error.
     Test(Box<Options>, Option<PathBuf>),
+    /// Make the running daemon go on as the version that is installed now.
+    Upgrade(Box<Options>),
+    /// Say whether this program could go on with the state at this descriptor.
+    TryTakeOver(Box<Options>, i32),
     /// Run genhash with these words.
     Genhash(Vec<String>, Box<Options>),
     /// Print a signal number.
@@ -91,6 +95,8 @@ pub(crate) struct Options {
     pub(crate) all_config: bool,
     /// `--libexec`.
     pub(crate) libexec: Option<PathBuf>,
+    /// `--take-over`.
+    pub(crate) take_over: Option<i32>,
     /// `--sandbox`.
     pub(crate) sandbox: Sandbox,
     /// Options that were accepted without effect, as spelled.
@@ -126,6 +132,7 @@ impl Default for Options {
             config_id: None,
             all_config: false,
             libexec: None,
+            take_over: None,
             sandbox: Sandbox::On,
             without_effect: Vec::new(),
         }
@@ -173,6 +180,7 @@ fn command(arguments: Arguments, without_effect: Vec<String>) -> Result<Command,
     }
     let (genhash, rest) = (arguments.genhash, arguments.rest);
     let test = arguments.config_test;
+    let (asks, tries) = (arguments.upgrade, arguments.try_take_over);
     let options = Box::new(Options {
         file: arguments.use_file,
         vrrp: !arguments.check,
@@ -205,13 +213,18 @@ fn command(arguments: Arguments, without_effect: Vec<String>) -> Result<Command,
         config_id: arguments.config_id,
         all_config: arguments.all_config,
         libexec: arguments.libexec,
+        take_over: arguments.take_over,
         sandbox: arguments.sandbox,
         without_effect,
     });
     Ok(match test {
         _ if genhash => Command::Genhash(rest, options),
         Some(log) => Command::Test(options, given(log)),
-        None => Command::Run(options),
+        None if asks => Command::Upgrade(options),
+        None => match tries {
+            Some(state) => Command::TryTakeOver(options, state),
+            None => Command::Run(options),
+        },
     })
 }
 
@@ -225,6 +238,7 @@ fn signal_number(function: &str) -> Result<i32, String> {
     let number = match function.to_ascii_uppercase().as_str() {
         "STOP" => libc::SIGTERM,
         "RELOAD" => libc::SIGHUP,
+        "UPGRADE" => signals::upgrade(),
         "DATA" => libc::SIGUSR1,
         "STATS" => libc::SIGUSR2,
         "STATS_CLEAR" => signals::statistics_and_clear(),
@@ -232,7 +246,7 @@ fn signal_number(function: &str) -> Result<i32, String> {
         "TDUMP" => signals::thread_dump(),
         _ => {
             return Err(format!(
-                "no signal does `{function}`: expected STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON or TDUMP"
+                "no signal does `{function}`: expected STOP, RELOAD, UPGRADE, DATA, STATS, STATS_CLEAR, JSON or TDUMP"
             ));
         }
     };
@@ -293,6 +307,16 @@ mod tests {
         assert_eq!(command("--signum=STATS_CLEAR"), Ok(Command::Signum(63)));
         assert_eq!(command("--signum=JSON"), Ok(Command::Signum(36)));
         assert_eq!(command("--signum=TDUMP"), Ok(Command::Signum(64)));
+        assert_eq!(command("--signum=UPGRADE"), Ok(Command::Signum(37)));
+        assert!(matches!(
+            command("--upgrade -p /k.pid"),
+            Ok(Command::Upgrade(_))
+        ));
+        assert!(matches!(
+            command("-n --try-take-over=3"),
+            Ok(Command::TryTakeOver(_, 3))
+        ));
+        assert_eq!(options("-n --take-over=9").take_over, Some(9));
         assert!(command("--signum=DANCE").is_err());
         assert_eq!(command("-v"), Ok(Command::Version));
         assert_eq!(

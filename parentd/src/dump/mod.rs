@@ -21,11 +21,11 @@ use kr_sys::privilege::Role;
 use nix::unistd::Pid;
 
 use crate::dump::name::Name;
-use crate::dump::place::Place;
 use crate::dump::text::{Past, Seconds, Text};
 use crate::published::Published;
 use crate::tracking::Shown;
 
+pub(crate) use place::Place;
 pub(crate) use text::Moment;
 
 /// Everything that is shown.

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// Most bytes that wait for a reader; twenty thousand lines or so. A reader that lives empties the FIFO
 /// within moments, so whoever is further behind does not read at all.
 const MOST_BYTES: usize = 1 << 20;
 
 /// The lines that wait, in order. When they become too many the oldest go, for the newest say how things
 /// are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Backlog {
     lines: VecDeque<String>,
     bytes: usize,

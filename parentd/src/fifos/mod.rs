@@ -10,13 +10,16 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use kr_event::EventLoop;
-use kr_host::fifo::Fifo;
+use kr_host::fifo::{Fifo, HandedFifo};
 use kr_model::ScriptId;
 use kr_model::global::{Global, NotifyFifo};
+use kr_model::script::ScriptUser;
+use kr_sys::handover::Kept;
 use mio::{Interest, Token};
+use serde::{Deserialize, Serialize};
 
 use crate::accounts;
-use crate::fifos::backlog::{Backlog, Kept};
+use crate::fifos::backlog::Backlog;
 
 /// Whose changes a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub(crate) enum Subject {
 }
 
 /// A FIFO that is to have a reader.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reader {
     /// The program.
     pub(crate) script: ScriptId,
@@ -46,11 +49,22 @@ struct Open {
     broken: bool,
 }
 
+/// A FIFO with the lines that wait, as the next program of this process takes it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HandedOpen {
+    path: PathBuf,
+    user: Option<ScriptUser>,
+    fifo: HandedFifo,
+    backlog: Backlog,
+}
+
 /// The FIFOs of the configuration in force.
 #[derive(Debug)]
 pub(crate) struct Fifos {
     first_token: usize,
     open: Vec<Open>,
+    /// Those of the program before, until the first configuration says which of them stay.
+    handed: Vec<HandedOpen>,
 }
 
 impl Fifos {
@@ -59,7 +73,25 @@ impl Fifos {
         Self {
             first_token,
             open: Vec::new(),
+            handed: Vec::new(),
         }
+    }
+
+    /// Every FIFO, for the next program of this process.
+    pub(crate) fn hand_over(&self, kept: &mut Kept) -> Vec<HandedOpen> {
+        let open = self.open.iter();
+        let handed = open.map(|open| HandedOpen {
+            path: open.config.path.clone(),
+            user: open.config.user.clone(),
+            fifo: open.fifo.hand_over(kept),
+            backlog: open.backlog.clone(),
+        });
+        handed.collect()
+    }
+
+    /// Goes on with those of the program before, as far as the next [`Self::replace`] wants them.
+    pub(crate) fn take_over(&mut self, handed: Vec<HandedOpen>) {
+        self.handed = handed;
     }
 
     /// Takes the FIFOs of a configuration: those that stay keep the lines that wait, others are closed, new
@@ -81,18 +113,39 @@ impl Fifos {
                 Err(reason) => log::error!("FIFO {} is not used: {reason}", new.path.display()),
             }
         }
+        for unwanted in self.handed.drain(..) {
+            // Taken to be closed and removed.
+            drop(Fifo::take_over(unwanted.fifo));
+        }
     }
 
-    fn open(
-        &self,
+    /// The FIFO of the program before, with the lines that wait, else a new one.
+    fn descriptor(
+        &mut self,
         config: &NotifyFifo,
         global: &Global,
-        events: &EventLoop,
-    ) -> Result<Open, String> {
+    ) -> Result<(Fifo, Backlog), String> {
+        let same =
+            |handed: &HandedOpen| (&handed.path, &handed.user) == (&config.path, &config.user);
+        if let Some(index) = self.handed.iter().position(same) {
+            let handed = self.handed.swap_remove(index);
+            let fifo = Fifo::take_over(handed.fifo).map_err(|error| error.to_string())?;
+            return Ok((fifo, handed.backlog));
+        }
         let owner =
             accounts::of_script(config.user.as_ref(), global).map_err(|error| error.to_string())?;
         let owner = owner.map(|identity| (identity.uid, identity.gid));
         let fifo = Fifo::open(&config.path, owner).map_err(|error| error.to_string())?;
+        Ok((fifo, Backlog::default()))
+    }
+
+    fn open(
+        &mut self,
+        config: &NotifyFifo,
+        global: &Global,
+        events: &EventLoop,
+    ) -> Result<Open, String> {
+        let (fifo, backlog) = self.descriptor(config, global)?;
         let token = (self.first_token..)
             .map(Token)
             .find(|token| self.open.iter().all(|open| open.token != *token))
@@ -103,7 +156,7 @@ impl Fifos {
         Ok(Open {
             config: config.clone(),
             fifo,
-            backlog: Backlog::default(),
+            backlog,
             token,
             broken: false,
         })
@@ -174,8 +227,8 @@ impl Open {
         self.flush();
         if !self.backlog.is_empty() || !self.take(line) {
             match self.backlog.push(line.to_owned()) {
-                Kept::All | Kept::NotAll => {}
-                Kept::NoLonger => log::warn!(
+                backlog::Kept::All | backlog::Kept::NotAll => {}
+                backlog::Kept::NoLonger => log::warn!(
                     "FIFO {} is full and nobody reads it: from now on its oldest lines are lost",
                     self.path().display()
                 ),

@@ -5,20 +5,23 @@ mod prepared;
 pub(crate) mod queue;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use kr_event::EventLoop;
-use kr_host::runner::{Launch, Purpose, Runner, command_line, environment};
+use kr_host::runner::{HandedRun, Launch, Purpose, Runner, command_line, environment};
 use kr_model::global::DaemonScript;
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Instant, ScriptId, TrackerId};
+use kr_sys::handover::Kept;
 use kr_sys::spawn::Program;
 use mio::Token;
+use serde::{Deserialize, Serialize};
 
 use crate::fifos::Reader;
 pub(crate) use crate::scripts::prepared::Prepared;
-use crate::scripts::queue::{Input, Job, Object, Queue};
+use crate::scripts::queue::{HandedQueue, Input, Job, Object, Queue};
 
 /// Time for scripts that are started while the daemon stops.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -66,7 +69,41 @@ pub(crate) struct Scripts {
     stopping: bool,
 }
 
+/// Everything that runs and waits, for the next program of this process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HandedScripts {
+    runs: Vec<HandedRun>,
+    queue: HandedQueue,
+    readers: BTreeMap<u64, Reader>,
+    next_reader: u64,
+}
+
 impl Scripts {
+    /// What runs and waits. A daemon that starts or stops has nothing to hand over.
+    pub(crate) fn hand_over(&self, kept: &mut Kept) -> HandedScripts {
+        HandedScripts {
+            runs: self.runner.hand_over(kept),
+            queue: self.queue.hand_over(),
+            readers: self.readers.clone(),
+            next_reader: self.next_reader,
+        }
+    }
+
+    /// Goes on with what the program before was doing.
+    ///
+    /// # Errors
+    /// When a descriptor is missing or cannot be watched.
+    pub(crate) fn take_over(
+        &mut self,
+        handed: HandedScripts,
+        events: &EventLoop,
+    ) -> io::Result<()> {
+        self.queue = Queue::take_over(handed.queue);
+        self.readers = handed.readers;
+        self.next_reader = handed.next_reader;
+        self.runner.take_over(handed.runs, events)
+    }
+
     /// Nothing runs yet; runs use tokens from `first_token` on.
     pub(crate) fn new(prepared: Prepared, first_token: usize) -> Self {
         Self {

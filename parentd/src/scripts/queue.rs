@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kr_model::{GroupId, InstanceId, Instant, RealServerId, ScriptId, VirtualServerId};
+use serde::{Deserialize, Serialize};
 
 /// How long a new state waits for a script of the state before. Then it is announced beside it, for a
 /// script that never ends must not hide every later state.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a script is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Object {
     /// `notify_master` and its like.
     Instance(InstanceId),
@@ -29,7 +30,7 @@ pub(crate) enum Object {
 }
 
 /// A script with words to append to its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// The script.
     pub(crate) script: ScriptId,
@@ -57,7 +58,7 @@ pub(crate) struct Start {
     pub(crate) overtakes: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
     run: u64,
     since: Instant,
@@ -73,7 +74,34 @@ pub(crate) struct Queue {
     actions: VecDeque<Start>,
 }
 
+/// What runs and waits, for the next program of this process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HandedQueue {
+    lines: Vec<(Object, Line)>,
+    next_run: u64,
+}
+
 impl Queue {
+    /// Everything but actions, which must have been polled.
+    pub(crate) fn hand_over(&self) -> HandedQueue {
+        let lines = self.lines.iter();
+        HandedQueue {
+            lines: lines
+                .map(|(object, line)| (*object, line.clone()))
+                .collect(),
+            next_run: self.next_run,
+        }
+    }
+
+    /// Goes on where the program before was.
+    pub(crate) fn take_over(handed: HandedQueue) -> Self {
+        Self {
+            lines: handed.lines.into_iter().collect(),
+            next_run: handed.next_run,
+            actions: VecDeque::new(),
+        }
+    }
+
     /// Takes an input. Poll actions afterwards.
     pub(crate) fn handle(&mut self, input: Input, now: Instant) {
         match input {

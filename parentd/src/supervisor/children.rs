@@ -2,6 +2,7 @@
 
 use kr_sys::privilege::{Duty, Role};
 use kr_sys::spawn::Ended;
+use nix::unistd::getpid;
 use sd_notify::NotifyState;
 
 use crate::pidfile::PidFile;
@@ -12,6 +13,7 @@ use crate::supervisor::{
     tell_systemd,
 };
 use crate::transfer;
+use crate::upgrade;
 
 impl Supervisor {
     /// Whether the configuration asks for a process.
@@ -142,7 +144,9 @@ impl Supervisor {
         let ready = (!self.is_needed(Role::Vrrpd) || self.vrrpd.is_ready(generation))
             && (!self.is_needed(Role::Checkerd) || self.checkerd.is_ready(generation))
             && (!self.is_needed(Role::Ipvsd) || self.ipvsd.is_ready(generation));
-        if !ready || self.phase == Phase::Running {
+        let outdated =
+            self.vrrpd.is_outdated() || self.checkerd.is_outdated() || self.ipvsd.is_outdated();
+        if outdated || !ready || self.phase == Phase::Running {
             return;
         }
         self.published.retain(&self.config);
@@ -153,6 +157,12 @@ impl Supervisor {
             Phase::Reloading => {
                 log::info!("reloaded: configuration {generation} is in force");
                 self.write_states();
+            }
+            Phase::TakingOver { .. } => {
+                let version = env!("CARGO_PKG_VERSION");
+                log::info!("upgraded: every process runs version {version}");
+                let done = format!("version {version} runs as process {}", getpid());
+                upgrade::answer(&self.pid_paths.parent, Ok(&done));
             }
             Phase::Running | Phase::Stopping { .. } | Phase::Finishing { .. } => {}
         }

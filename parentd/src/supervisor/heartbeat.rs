@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use kr_model::Instant;
+use serde::{Deserialize, Serialize};
 
 /// Less than this is the work of a turn, and nobody's stall.
 const STALL: Duration = Duration::from_millis(100);
@@ -26,7 +27,7 @@ pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 pub(crate) struct StrayPong;
 
 /// Questions to one child.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Heartbeat {
     asked: u64,
     /// Since the question that is not answered yet.

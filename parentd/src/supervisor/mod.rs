@@ -11,7 +11,9 @@ mod children;
 mod handlers;
 mod heartbeat;
 mod reload;
+mod takeover;
 mod track;
+mod upgrade;
 mod watchdog;
 
 use std::collections::BTreeMap;
@@ -38,15 +40,18 @@ use crate::daemon::Starter;
 use crate::dump;
 use crate::fifos::Fifos;
 use crate::load::Settings;
+use crate::namespace::Namespace;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
 use crate::reload_time::ReloadTime;
 use crate::scripts::{RunEnded, Scripts};
-use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Vrrpd};
+use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Tokens, Vrrpd};
 use crate::supervisor::heartbeat::Pace;
+use crate::supervisor::upgrade::Upgrade;
 use crate::supervisor::watchdog::Watchdog;
 use crate::told::Told;
 use crate::tracking::{self, Tracking};
+use crate::upgrade::Program;
 
 const SIGNALS: Token = Token(0);
 const VRRPD: Token = Token(1);
@@ -56,7 +61,11 @@ const CHECKERD_PROCESS: Token = Token(4);
 const IPVSD: Token = Token(5);
 const IPVSD_PROCESS: Token = Token(6);
 const TRACKED_FILES: Token = Token(7);
-const RELOAD_TIME: Token = Token(8);
+const RELOAD_TIME: Token = Token(15);
+const VRRPD_STANDBY: [Token; 2] = [Token(8), Token(9)];
+const CHECKERD_STANDBY: [Token; 2] = [Token(10), Token(11)];
+const IPVSD_STANDBY: [Token; 2] = [Token(12), Token(13)];
+const TRIAL: Token = Token(14);
 const FIRST_FIFO: usize = 80;
 const FIRST_SCRIPT: usize = 100;
 /// Far above what scripts ever use.
@@ -83,6 +92,11 @@ enum Phase {
     Running,
     /// A new configuration is on its way to the children.
     Reloading,
+    /// The version before started the children: they are replaced one after the other.
+    TakingOver {
+        /// After a failure: when it goes on.
+        next_try: Instant,
+    },
     /// The children leave, then the scripts; then the program ends with this code.
     Stopping { code: u8 },
     /// The children are gone; scripts have until then.
@@ -99,8 +113,14 @@ pub(crate) struct Parts {
     pub(crate) allocator: IdAllocator,
     /// What children are started with.
     pub(crate) launcher: Launcher,
+    /// This program, as an upgrade executes it again.
+    pub(crate) program: Program,
+    /// The network namespace that was entered.
+    pub(crate) namespace: Option<Namespace>,
     /// Names of pid files.
     pub(crate) pid_paths: Paths,
+    /// That of this process; a trial has none.
+    pub(crate) pid_file: Option<PidFile>,
     /// What was kept for scripts of root.
     pub(crate) root_scripts: RootScripts,
     /// Capabilities that this process holds, as a bit mask.
@@ -125,6 +145,7 @@ pub(crate) fn answered_signals() -> io::Result<Signals> {
         libc::SIGUSR1,
         libc::SIGUSR2,
         signals::json(),
+        signals::upgrade(),
         signals::statistics_and_clear(),
     ])?)
 }
@@ -133,7 +154,10 @@ pub(crate) fn answered_signals() -> io::Result<Signals> {
 pub(crate) struct Supervisor {
     options: Options,
     launcher: Launcher,
+    program: Program,
+    namespace: Option<Namespace>,
     pid_paths: Paths,
+    pid_file: Option<PidFile>,
     pid_files: BTreeMap<Role, PidFile>,
     starter: Starter,
     events: EventLoop,
@@ -172,6 +196,7 @@ pub(crate) struct Supervisor {
     table: Option<OwnedFd>,
     pace: Pace,
     watchdog: Watchdog,
+    upgrade: Upgrade,
 }
 
 impl Supervisor {
@@ -180,16 +205,35 @@ impl Supervisor {
     /// # Errors
     /// When the kernel gives no descriptors.
     pub(crate) fn new(parts: Parts, starter: Starter) -> io::Result<Self> {
+        let mut supervisor = Self::made(parts)?;
+        supervisor.starter = starter;
+        if let Some(script) = supervisor.config.global.startup {
+            let (events, now) = (&supervisor.events, supervisor.now);
+            supervisor.scripts.run_daemon_script(script, events, now);
+        }
+        supervisor.look_up_accounts();
+        supervisor.open_fifos();
+        tracking::write_first_numbers(&supervisor.config.trackers);
+        supervisor.follow_tracked();
+        supervisor.follow_reload_time();
+        Ok(supervisor)
+    }
+
+    /// Nothing runs yet.
+    fn made(parts: Parts) -> io::Result<Self> {
         let events = EventLoop::new()?;
         let signals = parts.signals;
         events.register_for(signals.as_fd(), SIGNALS, Interest::READABLE)?;
         let clock = Clock::new();
-        let mut supervisor = Self {
+        Ok(Self {
             options: parts.options,
             launcher: parts.launcher,
+            program: parts.program,
+            namespace: parts.namespace,
             pid_paths: parts.pid_paths,
+            pid_file: parts.pid_file,
             pid_files: BTreeMap::new(),
-            starter,
+            starter: Starter::nobody(),
             events,
             signals,
             clock,
@@ -208,9 +252,18 @@ impl Supervisor {
             tracking: Tracking::new(TRACKED_FILES, FIRST_PROCESS),
             reload_time: ReloadTime::new(RELOAD_TIME),
             mails: Vec::new(),
-            vrrpd: Child::new(VRRPD, VRRPD_PROCESS),
-            checkerd: Child::new(CHECKERD, CHECKERD_PROCESS),
-            ipvsd: Child::new(IPVSD, IPVSD_PROCESS),
+            vrrpd: Child::new(Tokens {
+                running: [VRRPD, VRRPD_PROCESS],
+                standby: VRRPD_STANDBY,
+            }),
+            checkerd: Child::new(Tokens {
+                running: [CHECKERD, CHECKERD_PROCESS],
+                standby: CHECKERD_STANDBY,
+            }),
+            ipvsd: Child::new(Tokens {
+                running: [IPVSD, IPVSD_PROCESS],
+                standby: IPVSD_STANDBY,
+            }),
             more_to_read: false,
             reload_again: false,
             started_at: clock.now(),
@@ -220,21 +273,21 @@ impl Supervisor {
             table: parts.table,
             pace: Pace::new(clock.now()),
             watchdog: Watchdog::from_environment(clock.now()),
-        };
-        if let Some(script) = supervisor.config.global.startup {
-            let (events, now) = (&supervisor.events, supervisor.now);
-            supervisor.scripts.run_daemon_script(script, events, now);
-        }
-        supervisor.look_up_accounts();
-        supervisor.open_fifos();
-        tracking::write_first_numbers(&supervisor.config.trackers);
-        supervisor.follow_tracked();
-        supervisor.follow_reload_time();
-        Ok(supervisor)
+            upgrade: Upgrade::None,
+        })
     }
 
     /// Runs until the daemon has stopped, and returns its exit code.
     pub(crate) fn run(mut self) -> u8 {
+        let code = self.work();
+        let namespace = self.namespace.take();
+        // The pid files go first.
+        drop(self);
+        namespace.iter().for_each(Namespace::leave);
+        code
+    }
+
+    fn work(&mut self) -> u8 {
         loop {
             if let Some(code) = self.reconcile() {
                 return code;
@@ -322,6 +375,9 @@ impl Supervisor {
                     self.after_end(Role::Ipvsd, left);
                 }
             }
+            // Looked at before the next sleep.
+            TRIAL => {}
+            standby if is_of_standby(standby) => {}
             fifo if self.fifos.handle_ready(fifo) => {}
             tracked if self.tracking.handle_ready(tracked, &self.events, self.now) => {}
             time if self.reload_time.handle_ready(time, self.both_clocks()) => {}
@@ -356,6 +412,7 @@ impl Supervisor {
                 Ok(_) => log::debug!("signal {number} means nothing here"),
                 // Real-time signals have no names.
                 Err(_) if number == signals::json() => self.with_data(dump::write_json),
+                Err(_) if number == signals::upgrade() => self.upgrade(),
                 Err(_) => {
                     self.write_statistics();
                     self.zero = dump::zero(&self.published);
@@ -412,9 +469,11 @@ impl Supervisor {
         match self.phase {
             // The processes wait for the `startup_script`.
             Phase::Starting if self.scripts.daemon_script_runs() => None,
-            Phase::Starting | Phase::Running | Phase::Reloading => {
+            Phase::Starting | Phase::Running | Phase::Reloading | Phase::TakingOver { .. } => {
+                self.replace_outdated();
                 self.reconcile_children();
                 self.notice_readiness();
+                self.reconcile_upgrade();
                 self.notice_slow_start();
                 None
             }
@@ -442,8 +501,9 @@ impl Supervisor {
             return self.now;
         }
         let wait: Duration = self.config.global.child_wait_time;
-        let finishing = match self.phase {
+        let phase = match self.phase {
             Phase::Finishing { until, .. } => Some(until),
+            Phase::TakingOver { next_try } => Some(next_try).filter(|at| *at > self.now),
             Phase::Starting | Phase::Running | Phase::Reloading | Phase::Stopping { .. } => None,
         };
         let slow_start = self
@@ -457,13 +517,23 @@ impl Supervisor {
             self.vrrpd.poll_timeout(wait),
             self.checkerd.poll_timeout(wait),
             self.ipvsd.poll_timeout(wait),
-            finishing,
+            self.vrrpd.standby_timeout(),
+            self.checkerd.standby_timeout(),
+            self.ipvsd.standby_timeout(),
+            self.upgrade_timeout(),
+            phase,
             slow_start,
         ]
         .into_iter()
         .flatten()
         .fold(self.pace.poll_timeout(), Instant::min)
     }
+}
+
+fn is_of_standby(token: Token) -> bool {
+    [VRRPD_STANDBY, CHECKERD_STANDBY, IPVSD_STANDBY]
+        .iter()
+        .any(|tokens| tokens.contains(&token))
 }
 
 /// Systemd may not be there, and may be gone: neither concerns the service.

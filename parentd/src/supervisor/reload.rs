@@ -24,8 +24,9 @@ impl Supervisor {
             return;
         }
         self.reopen_log_file();
-        if self.phase == Phase::Reloading && self.all_are_running() {
-            log::info!("{cause}: reloading again when this reload is done");
+        let taking_over = matches!(self.phase, Phase::TakingOver { .. });
+        if taking_over || self.phase == Phase::Reloading && self.all_are_running() {
+            log::info!("{cause}: reloading when the reload or upgrade on its way is done");
             self.reload_again = true;
             return;
         }

@@ -25,3 +25,4 @@ mod sockets;
 mod supervision;
 mod suspend;
 mod units;
+mod upgrade;

@@ -70,7 +70,7 @@ fn a_changed_priority_and_name_keep_the_id_of_an_instance() {
         built(&(instance("A", 1, "") + &instance("B", 2, ""))),
     );
     let new = adopt(
-        Some(&old),
+        Some(&Known::of(&old)),
         &mut ids,
         built(&(instance("Z", 2, "priority 7") + &instance("A", 3, ""))),
     );
@@ -91,13 +91,17 @@ fn a_removed_server_gives_its_id_to_nobody() {
         &mut ids,
         built(&service(1, &[(1, vec![]), (2, vec![])])),
     );
-    let without = adopt(Some(&old), &mut ids, built(&service(1, &[(2, vec![])])));
+    let without = adopt(
+        Some(&Known::of(&old)),
+        &mut ids,
+        built(&service(1, &[(2, vec![])])),
+    );
     assert_eq!(
         without.real_servers.keys().copied().collect::<Vec<_>>(),
         [RealServerId(1)]
     );
     let again = adopt(
-        Some(&without),
+        Some(&Known::of(&without)),
         &mut ids,
         built(&service(1, &[(1, vec![]), (2, vec![])])),
     );
@@ -112,7 +116,7 @@ fn checkers_are_matched_by_what_they_do_in_any_order() {
     let mut ids = IdAllocator::default();
     let old = adopt(None, &mut ids, built(&service(1, &[(1, vec![80, 81, 82])])));
     let new = adopt(
-        Some(&old),
+        Some(&Known::of(&old)),
         &mut ids,
         built(&service(1, &[(1, vec![82, 90, 80])])),
     );
@@ -129,7 +133,7 @@ fn a_new_schedule_keeps_the_id_of_a_checker() {
     let text = service(1, &[(1, vec![80])]);
     let old = adopt(None, &mut ids, built(&text));
     let new = adopt(
-        Some(&old),
+        Some(&Known::of(&old)),
         &mut ids,
         built(&text.replace("lb_algo rr", "lb_algo rr\n delay_loop 3")),
     );
@@ -150,7 +154,7 @@ fn a_program_with_other_arguments_is_another_script_and_checker() {
     };
     let mut ids = IdAllocator::default();
     let old = adopt(None, &mut ids, built(&text("a")));
-    let new = adopt(Some(&old), &mut ids, built(&text("b")));
+    let new = adopt(Some(&Known::of(&old)), &mut ids, built(&text("b")));
     assert_eq!(
         new.scripts.keys().copied().collect::<Vec<_>>(),
         [ScriptId(1)]
@@ -191,7 +195,7 @@ proptest! {
         let mut ids = IdAllocator::default();
         let first = adopt(None, &mut ids, built(&text));
         let counters = ids.clone();
-        let second = adopt(Some(&first), &mut ids, built(&text));
+        let second = adopt(Some(&Known::of(&first)), &mut ids, built(&text));
         prop_assert_eq!(first, second);
         prop_assert_eq!(ids, counters);
     }
@@ -200,7 +204,7 @@ proptest! {
     fn any_reload_is_consistent_and_going_back_restores_what_stayed(a in services(), b in services()) {
         let mut ids = IdAllocator::default();
         let old = adopt(None, &mut ids, built(&text_of(&a)));
-        let new = adopt(Some(&old), &mut ids, built(&text_of(&b)));
+        let new = adopt(Some(&Known::of(&old)), &mut ids, built(&text_of(&b)));
         assert_consistent(&new);
         for (id, entry) in &new.real_servers {
             let same = old.real_servers.values().find(|e| e.real_server.label == entry.real_server.label);
@@ -225,11 +229,11 @@ fn a_bfd_session_is_known_by_its_two_ends() {
     let first = session("A", "neighbor_ip 10.0.0.2");
     let first = adopt(None, &mut allocator, first);
     let renamed = session("B", "neighbor_ip 10.0.0.2\nmin_tx 50");
-    let renamed = adopt(Some(&first), &mut allocator, renamed);
+    let renamed = adopt(Some(&Known::of(&first)), &mut allocator, renamed);
     assert_eq!(renamed.bfd.keys().next(), first.bfd.keys().next());
     let (id, entry) = renamed.bfd.first_key_value().unwrap();
     assert_eq!(entry.session.id, *id);
     let moved = session("B", "neighbor_ip 10.0.0.2\nmultihop\nmax_hops 1");
-    let moved = adopt(Some(&renamed), &mut allocator, moved);
+    let moved = adopt(Some(&Known::of(&renamed)), &mut allocator, moved);
     assert_ne!(moved.bfd.keys().next(), first.bfd.keys().next());
 }

@@ -27,6 +27,8 @@ pub(crate) trait Edge {
     const PATIENCE: Duration;
     /// Asks the child whether it still turns its loop.
     fn ping(nonce: u64) -> Self::To;
+    /// The number of an answer to a ping; `None` of other messages.
+    fn pong(message: &Self::From) -> Option<u64>;
     /// Hands over the end of a channel to a sibling.
     fn sibling(sibling: Sibling) -> Self::To;
 }
@@ -46,6 +48,14 @@ impl Edge for Vrrpd {
 
     fn ping(nonce: u64) -> ToVrrpd {
         ToVrrpd::Ping { nonce }
+    }
+
+    fn pong(message: &FromVrrpd) -> Option<u64> {
+        if let FromVrrpd::Pong { nonce } = message {
+            Some(*nonce)
+        } else {
+            None
+        }
     }
 
     fn sibling(sibling: Sibling) -> ToVrrpd {
@@ -69,6 +79,14 @@ impl Edge for Checkerd {
         ToCheckerd::Ping { nonce }
     }
 
+    fn pong(message: &FromCheckerd) -> Option<u64> {
+        if let FromCheckerd::Pong { nonce } = message {
+            Some(*nonce)
+        } else {
+            None
+        }
+    }
+
     fn sibling(sibling: Sibling) -> ToCheckerd {
         ToCheckerd::Sibling(sibling)
     }
@@ -89,6 +107,14 @@ impl Edge for Ipvsd {
 
     fn ping(nonce: u64) -> ToIpvsd {
         ToIpvsd::Ping { nonce }
+    }
+
+    fn pong(message: &FromIpvsd) -> Option<u64> {
+        if let FromIpvsd::Pong { nonce } = message {
+            Some(*nonce)
+        } else {
+            None
+        }
     }
 
     fn sibling(sibling: Sibling) -> ToIpvsd {

@@ -1,12 +1,14 @@
 //! One child of the parent: its process, its channel, and when it is started again.
 
 mod edge;
+mod handed;
 mod launcher;
+mod standby;
 
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use kr_event::EventLoop;
@@ -20,9 +22,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 pub(crate) use crate::supervisor::child::edge::{Checkerd, Edge, Ipvsd, Vrrpd};
+pub(crate) use crate::supervisor::child::handed::HandedChild;
 pub(crate) use crate::supervisor::child::launcher::{Launcher, find_directory, tunes, tuning};
+pub(crate) use crate::supervisor::child::standby::Standing;
 
 use crate::supervisor::backoff::Backoff;
+use crate::supervisor::child::standby::Standby;
 use crate::supervisor::heartbeat::{Beat, Heartbeat, StrayPong};
 
 /// Messages taken from a child before others get their turn.
@@ -51,8 +56,11 @@ pub(crate) struct Left {
 struct Running<E: Edge> {
     process: Process,
     tuning: Tuning,
-    /// `None` once the channel has ended; then the process must end too.
+    /// `None` once the channel has ended; then the process must end too, unless it is mute.
     channel: Option<Channel<E::To, E::From>>,
+    /// Instead of a channel: this end's of a process of another version, which speaks another language. It
+    /// stays open, for that process would leave at its end.
+    mute: Option<OwnedFd>,
     /// When it was first noticed that the channel has ended.
     cut_at: Option<Instant>,
     since: Instant,
@@ -62,6 +70,8 @@ struct Running<E: Edge> {
     duty: Duty,
     /// It was ended for another in its place.
     replaced: bool,
+    /// The program before this one started it: one of today's version takes its place.
+    outdated: bool,
 }
 
 impl<E: Edge> Running<E> {
@@ -69,10 +79,15 @@ impl<E: Edge> Running<E> {
     fn kill(&mut self) {
         self.process.signal(Signal::SIGKILL);
         self.channel = None;
+        self.mute = None;
     }
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each child, and nearly always in the largest state"
+)]
 enum State<E: Edge> {
     Absent,
     Waiting { until: Instant },
@@ -83,67 +98,54 @@ enum State<E: Edge> {
 #[derive(Debug)]
 pub(crate) struct Child<E: Edge> {
     state: State<E>,
+    /// A successor that runs already and waits for its configuration.
+    standby: Option<Standby<E>>,
+    /// Successors that were killed and have not ended yet.
+    dismissed: Vec<Process>,
     backoff: Backoff,
-    channel_token: Token,
-    process_token: Token,
+    tokens: Tokens,
+}
+
+/// Under what a child's descriptors are watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tokens {
+    /// Channel and process.
+    pub(crate) running: [Token; 2],
+    /// Those of a successor that waits.
+    pub(crate) standby: [Token; 2],
 }
 
 impl<E: Edge> Child<E> {
-    /// A child that does not run, with the tokens of its channel and its process.
-    pub(crate) fn new(channel_token: Token, process_token: Token) -> Self {
+    /// Not running yet.
+    pub(crate) fn new(tokens: Tokens) -> Self {
         Self {
             state: State::Absent,
+            standby: None,
+            dismissed: Vec::new(),
             backoff: Backoff::default(),
-            channel_token,
-            process_token,
+            tokens,
         }
     }
 
-    /// Starts the process with a new channel, to do its usual work and `duty`.
+    /// Starts the process with a new channel, to do its usual work and `duty`; or takes the successor that
+    /// waits.
     ///
     /// # Errors
     /// When this process is out of descriptors, memory or processes.
     pub(crate) fn start(
         &mut self,
         launcher: &Launcher,
-        (identity, duty): (Option<&Identity>, Duty),
+        how: (Option<&Identity>, Duty),
         tuning: Tuning,
         events: &EventLoop,
         now: Instant,
     ) -> io::Result<Pid> {
-        let (own, theirs) = channel::pair()?;
-        let program = launcher.program((E::ROLE, duty), identity.is_none(), &tuning)?;
-        let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
-        descriptors.extend(launcher.log_file.as_ref().map(File::as_fd));
-        let stderr = if launcher.log.console {
-            Stderr::Inherited
-        } else {
-            Stderr::Null
+        let running = match self.standby.take() {
+            Some(standby) => standby.promote(self.tokens.running, events)?,
+            None => spawn(launcher, how, tuning, self.tokens.running, events, now)?,
         };
-        let process = spawn_child(
-            (E::ROLE, duty),
-            &program,
-            identity,
-            &tuning,
-            &descriptors,
-            stderr,
-        )?;
-        let pid = process.pid();
-        events.register_for(process.as_fd(), self.process_token, Interest::READABLE)?;
-        events.register(own.as_fd(), self.channel_token)?;
-        log::info!("started {} as process {pid}", E::ROLE.program());
-        self.state = State::Running(Running {
-            process,
-            tuning,
-            channel: Some(Channel::new(own)),
-            cut_at: None,
-            since: now,
-            ready: None,
-            asked_at: None,
-            heartbeat: Heartbeat::default(),
-            duty,
-            replaced: false,
-        });
+        let pid = running.process.pid();
+        self.state = State::Running(running);
         Ok(pid)
     }
 
@@ -243,7 +245,7 @@ impl<E: Edge> Child<E> {
     }
 
     /// Sends a message with a descriptor.
-    pub(crate) fn send_with(&mut self, message: &E::To, descriptor: std::os::fd::OwnedFd) {
+    pub(crate) fn send_with(&mut self, message: &E::To, descriptor: OwnedFd) {
         self.with_channel(|channel| channel.send_with(message, descriptor));
     }
 
@@ -390,12 +392,17 @@ impl<E: Edge> Child<E> {
 
     /// Asks it to leave. What waits to be started again is forgotten.
     pub(crate) fn ask_to_leave(&mut self, now: Instant) {
+        self.dismiss();
         match &mut self.state {
             State::Absent => {}
             State::Waiting { .. } => self.state = State::Absent,
             State::Running(running) if running.asked_at.is_none() => {
                 running.asked_at = Some(now);
-                self.send(&E::STOP);
+                if running.mute.is_some() {
+                    running.process.signal(Signal::SIGTERM);
+                } else {
+                    self.send(&E::STOP);
+                }
             }
             State::Running(_) => {}
         }
@@ -404,10 +411,12 @@ impl<E: Edge> Child<E> {
     /// Kills it when it was asked to leave, or closed its channel, and is still there. To be called
     /// before each sleep.
     pub(crate) fn handle_timeout(&mut self, child_wait: Duration, now: Instant) {
+        self.collect_dismissed();
         let State::Running(running) = &mut self.state else {
             return;
         };
-        if running.channel.is_none() && running.cut_at.is_none() {
+        let is_cut = running.channel.is_none() && running.mute.is_none();
+        if is_cut && running.cut_at.is_none() {
             running.cut_at = Some(now);
         }
         let asked = running
@@ -473,4 +482,49 @@ impl<E: Edge> Child<E> {
         };
         Some(left)
     }
+}
+
+/// Starts a process with a new channel.
+fn spawn<E: Edge>(
+    launcher: &Launcher,
+    (identity, duty): (Option<&Identity>, Duty),
+    tuning: Tuning,
+    [channel_token, process_token]: [Token; 2],
+    events: &EventLoop,
+    now: Instant,
+) -> io::Result<Running<E>> {
+    let (own, theirs) = channel::pair()?;
+    let program = launcher.program((E::ROLE, duty), identity.is_none(), &tuning)?;
+    let mut descriptors: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
+    descriptors.extend(launcher.log_file.as_ref().map(File::as_fd));
+    let stderr = if launcher.log.console {
+        Stderr::Inherited
+    } else {
+        Stderr::Null
+    };
+    let process = spawn_child(
+        (E::ROLE, duty),
+        &program,
+        identity,
+        &tuning,
+        &descriptors,
+        stderr,
+    )?;
+    events.register_for(process.as_fd(), process_token, Interest::READABLE)?;
+    events.register(own.as_fd(), channel_token)?;
+    log::info!("started {} as process {}", E::ROLE.program(), process.pid());
+    Ok(Running {
+        process,
+        tuning,
+        channel: Some(Channel::new(own)),
+        mute: None,
+        cut_at: None,
+        since: now,
+        ready: None,
+        asked_at: None,
+        heartbeat: Heartbeat::default(),
+        duty,
+        replaced: false,
+        outdated: false,
+    })
 }

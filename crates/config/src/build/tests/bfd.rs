@@ -6,7 +6,7 @@ use kr_model::units::Multiplier;
 
 use super::{clean, instance_with, loaded, messages, server_with};
 use crate::build::exit_code;
-use crate::ids::{IdAllocator, adopt};
+use crate::ids::{IdAllocator, Known, adopt};
 use crate::typed::BfdEntry;
 
 fn block(lines: &str) -> String {
@@ -186,7 +186,7 @@ fn a_bfd_check_follows_its_session_over_reloads() {
     let first = adopt(None, &mut allocator, clean(&text));
     let other = "bfd_instance A {\nneighbor_ip 10.0.0.7\n}\n";
     let second = clean(&format!("{other}{text}"));
-    let second = adopt(Some(&first), &mut allocator, second);
+    let second = adopt(Some(&Known::of(&first)), &mut allocator, second);
     for config in [&first, &second] {
         let (id, _) = config
             .bfd
@@ -278,7 +278,7 @@ fn lines_follow_their_session_when_a_reload_renumbers() {
     let mut allocator = IdAllocator::default();
     let first = adopt(None, &mut allocator, clean(&text("")));
     let other = text("bfd_instance A {\nneighbor_ip 10.0.0.7\n}\n");
-    let second = adopt(Some(&first), &mut allocator, clean(&other));
+    let second = adopt(Some(&Known::of(&first)), &mut allocator, clean(&other));
     for config in [&first, &second] {
         let lines = &config.instances.values().next().unwrap().instance.trackers;
         let named = |name: &str| {

@@ -258,7 +258,7 @@ fn an_owner_and_members_of_a_group_use_no_weights() {
 
 #[test]
 fn tracked_objects_keep_their_ids_and_the_lines_follow() {
-    use crate::ids::{IdAllocator, adopt};
+    use crate::ids::{IdAllocator, Known, adopt};
     let text = |first: &str, second: &str| {
         format!(
             "{SCRIPT}track_file {first} {{\n file /run/{first}\n}}\ntrack_file {second} {{\n file /run/{second}\n}}\n{}",
@@ -269,7 +269,7 @@ fn tracked_objects_keep_their_ids_and_the_lines_follow() {
     };
     let mut ids = IdAllocator::default();
     let old = adopt(None, &mut ids, clean(&text("a", "b")));
-    let new = adopt(Some(&old), &mut ids, clean(&text("c", "a")));
+    let new = adopt(Some(&Known::of(&old)), &mut ids, clean(&text("c", "a")));
     let path = |config: &Config, id: TrackerId| {
         let source = &config.trackers[&id].source;
         if let TrackerSource::File(file) = source {
@@ -330,7 +330,7 @@ fn a_file_check_takes_over_or_replaces_the_weight_of_its_file() {
 
 #[test]
 fn a_file_check_keeps_its_id_when_weights_change_and_follows_its_file() {
-    use crate::ids::{IdAllocator, adopt};
+    use crate::ids::{IdAllocator, Known, adopt};
     let text = |first: &str, weight: u32| {
         format!(
             "{first}track_file load {{\n file /run/load\n}}\n{}",
@@ -343,7 +343,7 @@ fn a_file_check_keeps_its_id_when_weights_change_and_follows_its_file() {
     let old = adopt(None, &mut ids, clean(&text("", 1)));
     let other = "track_file other {\n file /run/other\n}\n";
     let new = loaded(&text(other, 2)).config.unwrap();
-    let new = adopt(Some(&old), &mut ids, new);
+    let new = adopt(Some(&Known::of(&old)), &mut ids, new);
     let followed = |config: &Config| {
         let (id, entry) = config.checkers.first_key_value().unwrap();
         let Probe::File(probe) = &entry.checker.probe else {
