@@ -12,6 +12,7 @@ use crate::handover::{HandedRole, State};
 use crate::pidfile::PidFile;
 use crate::supervisor::child::{Child, Edge, Standing, tuning};
 use crate::supervisor::{Parts, Phase, Supervisor};
+use crate::transfer;
 use crate::upgrade;
 
 /// The order in which children are replaced: nobody waits for a fail-over longer than needed.
@@ -94,7 +95,7 @@ impl Supervisor {
         let tuning = tuning(role, &self.config.global);
         match role {
             Role::Vrrpd => {
-                let how = (Duty::Usual, tuning);
+                let how = (transfer::duty_of_vrrpd(&self.config), tuning);
                 self.vrrpd.take_over(child, how, understood, &self.events)
             }
             Role::Checkerd => {
@@ -166,7 +167,7 @@ impl Supervisor {
         let tuning = tuning(role, &self.config.global);
         match role {
             Role::Vrrpd => {
-                let how = (identity, Duty::Usual);
+                let how = (identity, transfer::duty_of_vrrpd(&self.config));
                 self.vrrpd.prepare(launcher, how, tuning, events, now)
             }
             Role::Checkerd => {
