@@ -59,7 +59,7 @@ pub(crate) fn config_with(from: &str, to: &str) -> Config {
     read(&TEXT.replace(from, to))
 }
 
-fn read(text: &str) -> Config {
+pub(crate) fn read(text: &str) -> Config {
     let path = "/k.conf";
     let mut host = MemoryHost::with_file(path, text);
     host.interfaces.push("eth0".to_owned());

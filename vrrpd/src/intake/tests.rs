@@ -15,6 +15,7 @@ fn global() -> VrrpGlobal {
         log_unknown_vrids: false,
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
+        label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
     }

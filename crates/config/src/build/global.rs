@@ -18,6 +18,7 @@ use super::Build;
 use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
+use super::own_link::DEFAULT_PREFIX;
 use super::process::Processes;
 use super::script_settings::ScriptSettings;
 use super::sync_daemon::SyncDraft;
@@ -80,6 +81,10 @@ pub(super) struct Globals {
     reload: ReloadSettings,
     accounts: Accounts,
     instance_name: Option<String>,
+    /// `vmac_prefix`.
+    pub(super) vmac_prefix: Option<String>,
+    /// `vmac_addr_prefix`.
+    vmac_addr_prefix: Option<String>,
     use_pid_dir: bool,
     child_wait: Option<Duration>,
     pub(super) tls: TlsFiles,
@@ -118,6 +123,13 @@ impl Globals {
     /// Whether an instance mails when it does not say so itself.
     pub(super) fn alert_of_instances(&self) -> bool {
         self.alert_vrrp.or(self.alert).unwrap_or(false)
+    }
+
+    /// How the names of VMACs begin that are for addresses only.
+    pub(super) fn address_link_prefix(&self) -> &str {
+        let own = self.vmac_addr_prefix.as_deref();
+        own.or(self.vmac_prefix.as_deref())
+            .unwrap_or(DEFAULT_PREFIX)
     }
 
     /// Whether a virtual server mails when it does not say so itself.
@@ -374,6 +386,8 @@ impl Build<'_> {
                 let seconds = self.number(statement, 5, 86_400);
                 set(&mut globals.vip_lifetime, seconds.map(Duration::from_secs));
             }
+            "vmac_prefix" => self.link_prefix(&mut globals.vmac_prefix, statement),
+            "vmac_addr_prefix" => self.link_prefix(&mut globals.vmac_addr_prefix, statement),
             "default_interface" => set(&mut globals.default_interface, self.interface(statement)),
             "dynamic_interfaces" => {
                 globals.dynamic_interfaces = true;
@@ -521,6 +535,7 @@ impl Build<'_> {
                     groups: globals.pace_groups(),
                 },
                 keep_addresses_at_exit: false,
+                label: globals.instance_name.clone().unwrap_or_default(),
                 dynamic_interfaces: globals.dynamic_interfaces,
                 firewall: globals.firewall.clone(),
             },

@@ -19,6 +19,7 @@ mod group;
 mod instance;
 mod instance_finish;
 mod names;
+mod own_link;
 mod pattern;
 mod process;
 mod real_server;
@@ -49,8 +50,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use kr_model::InstanceId;
 use kr_model::check::PatternOptions;
 use kr_model::lvs::ServiceKey;
+use kr_model::units::IfName;
 
 use crate::diagnostic::{Class, Diagnostic, Severity};
 use crate::parse::{self, ParseOptions};
@@ -173,6 +176,8 @@ fn build_for(host: &dyn Host, tree: &Tree, sources: &Sources, purpose: Purpose) 
         trackers: Trackers::default(),
         services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
+        instance_places: BTreeMap::new(),
+        link_names: BTreeSet::new(),
         patterns: BTreeSet::new(),
         names: NameTables::default(),
         preferences: Preferences::default(),
@@ -201,6 +206,10 @@ struct Build<'h> {
     services: BTreeMap<ServiceKey, Option<String>>,
     /// Names of the instances so far; none may be there twice.
     instance_names: BTreeSet<String>,
+    /// Where the instances stand.
+    instance_places: BTreeMap<InstanceId, Span>,
+    /// Names of the links of instances so far that the file gives; none may be there twice.
+    link_names: BTreeSet<IfName>,
     /// Patterns that can be used: thousands of servers may share one.
     patterns: BTreeSet<(String, PatternOptions)>,
     names: NameTables,
@@ -326,6 +335,7 @@ impl Build<'_> {
         for statement in &sync_groups {
             self.sync_group(&globals, &mut config, statement);
         }
+        self.check_shared_links(&mut config.instances);
         self.track_groups(&mut config, &track_groups, &statics.dependences);
         config.statics = statics.objects;
         config.trackers = self.finish_trackers();

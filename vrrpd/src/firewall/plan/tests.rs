@@ -1,5 +1,5 @@
 use kr_model::units::Priority;
-use kr_netlink::route::{Event, Link as KernelLink};
+use kr_netlink::route::{Event, Link as KernelLink, LinkDetail};
 
 use super::*;
 use crate::samples::{index, instance, name};
@@ -21,6 +21,7 @@ fn kernel() -> Kernel {
         hardware: None,
         router: false,
         vrf_table: None,
+        detail: LinkDetail::default(),
     };
     let mut kernel = Kernel::default();
     kernel.apply(Event::Link(link));

@@ -107,9 +107,9 @@ keywords! {
         "Same for unsolicited neighbour advertisements.";
     SUPPORTED (0, 1) "vrrp_min_garp" "vrrp_min_garp [BOOL]" ["off"] [""]
         "A single gratuitous ARP or NA per address: repeat 1, no delayed set, no refresh, where these are still at their defaults.";
-    PLANNED (0, MANY) "vrrp_garp_extra_if" "vrrp_garp_extra_if [all] SECONDS" ["off"] ["1..86400"]
+    SUPPORTED (1, 2) "vrrp_garp_extra_if" "vrrp_garp_extra_if [all] SECONDS" ["off"] ["1..86400"]
         "Repeat gratuitous ARP/NA for addresses that are not on the VMAC interface of their instance (or, with all, for every address) with this period.";
-    PLANNED (0, MANY) "vrrp_vmac_garp_intvl" "vrrp_vmac_garp_intvl [all] SECONDS" ["off"] [""]
+    SUPPORTED (1, 2) "vrrp_vmac_garp_intvl" "vrrp_vmac_garp_intvl [all] SECONDS" ["off"] [""]
         "Old spelling of vrrp_garp_extra_if (deprecated after 2.2.2); logs a warning.";
     SUPPORTED (0, 1) "vrrp_lower_prio_no_advert" "vrrp_lower_prio_no_advert [BOOL]" ["false"] [""]
         "Default of the instance keyword of the same meaning.";
@@ -261,9 +261,9 @@ keywords! {
         "Log adverts that arrive for VRIDs with no instance on that interface.";
     SUPPORTED (0, 1) "vrrp_owner_ignore_adverts" "vrrp_owner_ignore_adverts [BOOL]" ["false"] [""]
         "Default of owner_ignore_adverts for instances of priority 255.";
-    PLANNED (0, MANY) "vmac_prefix" "vmac_prefix TEXT" ["vrrp"] ["first one counts"]
+    SUPPORTED (1, 1) "vmac_prefix" "vmac_prefix TEXT" ["vrrp"] ["first one counts"]
         "Name prefix of generated VMAC interfaces (PREFIX.VRID and variants).";
-    PLANNED (0, MANY) "vmac_addr_prefix" "vmac_addr_prefix TEXT" ["value of vmac_prefix"] ["first one counts"]
+    SUPPORTED (1, 1) "vmac_addr_prefix" "vmac_addr_prefix TEXT" ["value of vmac_prefix"] ["first one counts"]
         "Name prefix of generated interfaces for use_vmac addresses.";
     SUPPORTED (1, MANY) "umask" "umask NUMBER | BIT[|BIT]..." ["0177 (only owner read and write)"] ["0..0777, 0x and leading-0 forms accepted; BIT names IRUSR IWUSR IXUSR IRWXU IRGRP IWGRP IXGRP IRWXG IROTH IWOTH IXOTH IRWXO"]
         "File creation mask of keepalived and of files it writes.";
