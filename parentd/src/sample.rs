@@ -81,6 +81,7 @@ pub(crate) fn published(config: &Config) -> Published {
             priority: entry.instance.priority,
             counters: Counters::default(),
             sequence: 0,
+            old_checksum: false,
             signatures: SignatureMarks::default(),
             since: Instant::ZERO,
             cause: Cause::Start,

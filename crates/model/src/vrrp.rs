@@ -1,6 +1,6 @@
 //! Virtual routers: the typed `vrrp_instance`, and what the VRRP process publishes of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -349,6 +349,17 @@ pub struct VrrpGlobal {
     pub dynamic_interfaces: bool,
     /// How traffic of instances in no-accept mode is dropped.
     pub firewall: FirewallSettings,
+    /// `interface_up_down_delays`: links whose changes count only when they last.
+    pub link_delays: BTreeMap<IfName, LinkDelays>,
+}
+
+/// How long a change of a link must last until it counts; zero counts at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkDelays {
+    /// From up to down.
+    pub down: Duration,
+    /// From down to up.
+    pub up: Duration,
 }
 
 /// State of an instance as others see it.
@@ -610,6 +621,8 @@ pub struct Snapshot {
     pub sequence: u32,
     /// With `auth_hmac`: what was sent and heard last.
     pub signatures: SignatureMarks,
+    /// A peer was detected whose checksums are those of [`ChecksumMode::OldUnicast`].
+    pub old_checksum: bool,
     /// When the state was entered.
     pub since: Instant,
     /// Why the state was entered.

@@ -320,6 +320,7 @@ impl Lan {
             label: String::new(),
             dynamic_interfaces: false,
             firewall: Default::default(),
+            link_delays: Default::default(),
         };
         let instances = self.hosts[host].instances.iter();
         let instances = instances

@@ -18,6 +18,7 @@ fn global() -> VrrpGlobal {
         label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
+        link_delays: Default::default(),
     }
 }
 
@@ -32,6 +33,7 @@ fn resume(id: u32) -> ToVrrpd {
         priority: Priority::DEFAULT,
         counters: Counters::default(),
         sequence: 0,
+        old_checksum: false,
         signatures: SignatureMarks::default(),
         since: Instant::ZERO,
         cause: Cause::Start,

@@ -142,6 +142,7 @@ pub(crate) fn global() -> VrrpGlobal {
         label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
+        link_delays: Default::default(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::tree::Statement;
 use crate::typed::Config;
 
 use super::Build;
+use super::delays::DelayDrafts;
 use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
@@ -34,7 +35,7 @@ const GLOBAL_DEFS: Context = Context {
         (Block::Retired, "plugin_dir"),
         (Block::Retired, "state_file_location"),
     ],
-    repeatable: &["notification_email", "include_check"],
+    repeatable: &["notification_email", "include_check", "random_seed"],
 };
 
 /// Most recipients, and the longest address of one: they travel in one message.
@@ -61,6 +62,7 @@ pub(super) struct Globals {
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
     firewall: FirewallSettings,
+    pub(super) link_delays: DelayDrafts,
     /// `vip_lifetime`.
     pub(super) vip_lifetime: Option<Duration>,
     /// `default_interface`.
@@ -154,6 +156,7 @@ impl Build<'_> {
         match name {
             "global_defs" => self.global_defs(globals, statement),
             "garp_group" => self.garp_group(globals, statement),
+            "interface_up_down_delays" => self.link_delays(&mut globals.link_delays, statement),
             "SSL" => self.tls_files(&mut globals.tls, statement),
             "instance" => set(&mut globals.instance_name, self.text(statement)),
             "net_namespace" => set(&mut globals.namespace, self.namespace(statement)),
@@ -298,8 +301,11 @@ impl Build<'_> {
     fn daemon_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
         match name {
             "router_id" | "lvs_id" => set(&mut globals.router_id, self.text(statement)),
-            // Acted upon while the files are read: `crate::parse`.
+            // Both act while the files are read: `crate::parse`.
             "include_check" => {}
+            "random_seed" => {
+                self.number32(statement, 0);
+            }
             "vrrpd_user" | "checkerd_user" | "ipvsd_user" => {
                 let Some(user) = self.text(statement) else {
                     return true;
@@ -538,6 +544,7 @@ impl Build<'_> {
                 label: globals.instance_name.clone().unwrap_or_default(),
                 dynamic_interfaces: globals.dynamic_interfaces,
                 firewall: globals.firewall.clone(),
+                link_delays: Default::default(),
             },
             checker: self.checker_global(globals),
             ipvs: IpvsGlobal {

@@ -9,6 +9,7 @@ mod bfd;
 mod check_draft;
 mod checker;
 mod datagram_check;
+mod delays;
 mod fifo;
 mod file_check;
 mod finding;
@@ -242,6 +243,7 @@ const ROOT: Context = Context {
     repeatable: &[
         "global_defs",
         "garp_group",
+        "interface_up_down_delays",
         "vrrp_instance",
         "vrrp_sync_group",
         "bfd_instance",
@@ -330,6 +332,7 @@ impl Build<'_> {
         });
         config.instances = self.finish_instances(&globals, drafts);
         self.check_unaccepted(&config);
+        config.vrrp.link_delays = self.finish_delays(&globals.link_delays, &config);
         let sync = globals.sync.clone().or(of_instance);
         config.ipvs.sync = sync.and_then(|draft| self.finish_sync(draft, &config));
         for statement in &sync_groups {

@@ -12,6 +12,7 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 mod authentication;
 mod company;
 mod compatibility;
+mod debounce;
 mod fault;
 mod groups;
 mod overlap;
@@ -80,6 +81,7 @@ fn global() -> VrrpGlobal {
         label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
+        link_delays: Default::default(),
     }
 }
 

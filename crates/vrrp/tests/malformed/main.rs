@@ -123,6 +123,7 @@ impl Bench {
                 label: String::new(),
                 dynamic_interfaces: false,
                 firewall: Default::default(),
+                link_delays: Default::default(),
             },
             instances: [(instance.id, instance.into())].into(),
             resume: BTreeMap::new(),

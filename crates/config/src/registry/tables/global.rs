@@ -267,8 +267,8 @@ keywords! {
         "Name prefix of generated interfaces for use_vmac addresses.";
     SUPPORTED (1, MANY) "umask" "umask NUMBER | BIT[|BIT]..." ["0177 (only owner read and write)"] ["0..0777, 0x and leading-0 forms accepted; BIT names IRUSR IWUSR IXUSR IRWXU IRGRP IWGRP IXGRP IRWXG IROTH IWOTH IXOTH IRWXO"]
         "File creation mask of keepalived and of files it writes.";
-    PLANNED (0, MANY) "random_seed" "random_seed N" ["time of day"] ["0..4294967295"]
-        "Seed of the random numbers given by ${_RANDOM}, so that a configuration can be repeated.";
+    SUPPORTED (1, 1) "random_seed" "random_seed N" ["other numbers each time"] ["0..4294967295"]
+        "From this line on ${_RANDOM} gives the sequence of numbers that belongs to N, so that a configuration can be repeated. Another program, or another version of this one, may have another sequence.";
     SUPPORTED (0, 1) "reload_check_config" "reload_check_config [LOG_FILE]" ["off: a reload is refused for errors, not for warnings"] ["absolute path"]
         "A reload is refused unless --config-test would find nothing in the new text: for warnings and scripts that are not secure too. What such a test prints is written to LOG_FILE, never through a symbolic link, at each reload. The line of the running configuration counts.";
     SUPPORTED (1, 1) "reload_time_file" "reload_time_file FILE" ["none"] ["absolute path"]
