@@ -91,7 +91,7 @@ impl TreeBuilder {
             at: self.tree.word(part, word),
             indentation,
             command: is_command(word.text),
-            acts_early: matches!(&*word.text, "include_check" | "random_seed"),
+            acts_early: matches!(word.text, "include_check" | "random_seed"),
         });
     }
 

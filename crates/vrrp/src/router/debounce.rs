@@ -68,7 +68,7 @@ impl Debounce {
         );
         match (delay, before) {
             (Some(delay), before) if changes && !delay.is_zero() => {
-                let waiting = before.unwrap_or(Waiting {
+                let waiting = before.unwrap_or_else(|| Waiting {
                     state: to,
                     until: now.saturating_add(delay),
                     sources: BTreeMap::new(),
