@@ -27,6 +27,8 @@ pub struct Global {
     pub script_groups: bool,
     /// `script_no_new_privileges`.
     pub script_no_new_privileges: bool,
+    /// `script_read_only`: the directories that scripts may write to. `None`: as their accounts may.
+    pub script_read_only: Option<Vec<PathBuf>>,
     /// `startup_script`.
     pub startup: Option<DaemonScript>,
     /// `shutdown_script`.
