@@ -173,7 +173,10 @@ impl Confinement<'_> {
     const fn forbids_new_privileges(self) -> bool {
         match self {
             Self::Child { .. } => true,
-            Self::Script { no_new_privileges } => no_new_privileges,
+            Self::Script {
+                no_new_privileges,
+                read_only,
+            } => no_new_privileges || read_only.is_some(),
             Self::Trial { .. } => false,
         }
     }
