@@ -12,9 +12,9 @@ use crate::tree::{Statement, Word};
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::line_value::Use;
 use super::names::Names;
 use super::own_link::address_flag;
-use super::route_line::Use;
 use super::value::MAX_U32;
 
 /// Options with a value that come after the address is known.

@@ -19,6 +19,7 @@ mod global;
 mod group;
 mod instance;
 mod instance_finish;
+mod line_value;
 mod names;
 mod own_link;
 mod pattern;
