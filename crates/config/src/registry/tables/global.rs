@@ -274,11 +274,11 @@ keywords! {
     SUPPORTED (0, 1) "reload_check_config" "reload_check_config [LOG_FILE]" ["off: a reload is refused for errors, not for warnings"] ["absolute path"]
         "A reload is refused unless --config-test would find nothing in the new text: for warnings and scripts that are not secure too. What such a test prints is written to LOG_FILE, never through a symbolic link, at each reload. The line of the running configuration counts.";
     SUPPORTED (1, 1) "reload_time_file" "reload_time_file FILE" ["none"] ["absolute path"]
-        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file is watched, so a rewrite changes the time and a delete cancels it; a date in the past is ignored, and a time that has passed means tomorrow. When the reload comes the file is removed.";
+        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file is watched, so a rewrite changes the time and a delete cancels it; a date in the past is ignored, and a time that has passed means tomorrow. When the reload comes the file is removed, so its directory must be one that the daemon may write (below /etc the unit for systemd forbids that).";
     SUPPORTED (0, 0) "reload_repeat" "reload_repeat" ["off"] [""]
         "Do not remove reload_time_file when it holds a time without a date, so the reload repeats every day.";
     SUPPORTED (0, 1) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
-        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload. FILE must be in a directory of root.";
+        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload. FILE must be in a directory of root that the daemon may write (below /etc the unit for systemd forbids that).";
     SUPPORTED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no word turns all on"]
         "Which include that matches or reads nothing is an error; + adds, - takes away.";
     PARENT_READS_ONCE (0, MANY) "config_save_dir" "config_save_dir DIR" ["none"] [""]
