@@ -516,6 +516,7 @@ impl Build<'_> {
                 script_groups: globals.scripts.groups,
                 script_no_new_privileges: globals.scripts.no_new_privileges,
                 script_read_only: globals.scripts.read_only.clone(),
+                strict_sandbox: globals.processes.strict_sandbox,
                 vrrp_process: globals.processes.vrrp.clone(),
                 checker_process: globals.processes.checker.clone(),
                 umask: globals.processes.umask,

@@ -227,6 +227,8 @@ keywords! {
         "No script gains privileges by what it executes: sudo, set-user-id programs and file capabilities have no effect for it. A keyword of keepalived-rs alone.";
     SUPPORTED (0, MANY) "script_read_only" "script_read_only [DIRECTORY...]" ["off"] ["existing directories"]
         "No script writes, makes, removes or truncates a file, whatever its account may, except below these directories; nor does it gain privileges. The kernel needs Landlock. A keyword of keepalived-rs alone.";
+    SUPPORTED (1, 1) "sandbox" "sandbox on|strict" ["on"] [""]
+        "What happens on a kernel that cannot enforce all of the sandbox of the child processes (seccomp, Landlock up to Linux 6.12). `on`: the log says what is missing. `strict`: the daemon does not start. A reload does not change it. A keyword of keepalived-rs alone.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs" "vrrp_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Receive buffer of the socket used for netlink commands.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs_force" "vrrp_netlink_cmd_rcv_bufs_force [BOOL]" ["false"] [""]
