@@ -39,7 +39,7 @@ const TABLE: [(Harm, &str); 8] = [
 const SETTLED: Duration = Duration::from_secs(12);
 
 /// Time for everything to start in an emulated machine, and for two elections.
-const STARTED: Duration = Duration::from_secs(120);
+const STARTED: Duration = Duration::from_secs(300);
 
 const SERVICE: [&str; 3] = [
     "-A -t 10.20.0.100:80 -s rr",
