@@ -5,6 +5,8 @@
 
 mod adverts;
 mod checks;
+mod reading;
+mod standin;
 mod usage;
 
 use std::io::{self, Write};
@@ -49,9 +51,9 @@ const fn figure(what: &'static str, value: f64) -> Figure {
 }
 
 const ROWS: &[Row] = &[
-    checks::TCP,
-    checks::HTTP,
-    checks::TLS,
+    reading::TEST,
+    reading::RELOAD_SAME,
+    reading::RELOAD_ONE,
     adverts::MASTER_1000_FAST,
     adverts::BACKUP_1000_FAST,
     adverts::MASTER_1000,
@@ -82,7 +84,7 @@ pub(crate) fn run(task: &BenchTask) -> io::Result<ExitCode> {
         let only = task.only.as_deref();
         only.is_none_or(|only| row.heading.contains(only))
     };
-    for row in ROWS.iter().filter(wanted) {
+    for row in checks::ROWS.iter().chain(ROWS).filter(wanted) {
         println!("\n{}", row.heading);
         let ours = (row.measure)(Peer::Ours)?;
         if row.needs_ipvs && !lab::is_inside() && !lab::kernel_has_ipvs() {
