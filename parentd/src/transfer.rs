@@ -12,9 +12,11 @@ use kr_ipc::edge::parentd_ipvsd::{self, ToIpvsd};
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::check::Suspension;
 use kr_model::lvs::{ServiceKey, Verdict};
+use kr_model::own_link::OwnLinkKind;
 use kr_model::route::Route;
 use kr_model::rule::Rule;
 use kr_model::track::{Tracker, TrackerSource, TrackerState};
+use kr_model::vrrp::Instance;
 use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
 use kr_sys::privilege::Duty;
 
@@ -242,8 +244,15 @@ pub(crate) fn to_ipvsd(
 
 /// What the VRRP process has to do beyond its usual work.
 pub(crate) fn duty_of_vrrpd(config: &Config) -> Duty {
+    let filters = |instance: &Instance| {
+        let mut lines = instance.addresses.iter().chain(&instance.excluded);
+        let link = instance.own_link.as_ref().map(|link| link.kind);
+        instance.drops_traffic()
+            || matches!(link, Some(OwnLinkKind::Vmac { .. }))
+            || lines.any(|line| line.own_link)
+    };
     let mut instances = config.instances.values();
-    if instances.any(|entry| entry.instance.drops_traffic()) {
+    if instances.any(|entry| filters(&entry.instance)) {
         Duty::Firewall
     } else {
         Duty::Usual

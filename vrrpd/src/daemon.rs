@@ -466,11 +466,14 @@ impl Daemon {
         }
         if links_changed {
             self.keep_links()?;
-            self.adjust_sockets();
-            self.filter_links();
         }
         if links_changed || addresses_changed {
+            // Before sockets join groups on a VMAC that is new.
+            self.filter_links();
             self.follow_link_addresses();
+        }
+        if links_changed {
+            self.adjust_sockets();
         }
         self.tell_kernel_news()?;
         self.repair(&taken, links_changed);
@@ -565,12 +568,12 @@ impl Daemon {
             .retain_sessions(|id| self.bfd.reach(id).is_some());
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
-        self.release_filter(&filter);
         self.settle_routing();
         self.renew(&Self::lifetimes(&old, self.table.kernel()));
         self.act()?;
         self.adjust_sockets();
         self.remove_links();
+        self.release_filter(&filter);
         // All instances changed at once; from now on they do so one by one.
         kr_sys::memory::give_back();
         log::info!(
@@ -667,9 +670,9 @@ impl Daemon {
         self.bfd.shutdown(self.clock.now());
         if !self.keep_at_exit {
             self.remove_statics();
-            self.firewall.remove(self.clock.now());
             self.own_links.want_none();
             self.remove_links();
+            self.firewall.remove(self.clock.now());
         }
         let until = self.clock.now().saturating_add(FAREWELL);
         while self.channel.flush().is_ok() && self.channel.has_queued() && self.clock.now() < until
