@@ -8,7 +8,6 @@
 mod addresses;
 mod filter;
 mod holdings;
-mod links;
 mod neighbors;
 mod packets;
 
@@ -24,11 +23,10 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
-use kr_model::own_link::LinkReport;
 use kr_model::units::{IfIndex, IfName};
-use kr_model::vrrp::{Authentication, Role, Transport, VrrpGlobal};
+use kr_model::vrrp::{Authentication, Role, Transport};
 use kr_model::{InstanceId, Instant};
-use kr_netlink::route::{Event, Events, LinkChange, Place, Requests};
+use kr_netlink::route::{Event, Events, Place, Requests};
 use kr_sys::batch::Inbox;
 use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
@@ -40,7 +38,6 @@ use crate::firewall::Firewall;
 use crate::intake::{Configuration, HostObjects, Instances, Intake, IntakeError, Order, each};
 use crate::kernel::Told;
 use crate::moderation::Moderation;
-use crate::own_links::OwnLinks;
 use crate::routing::Routing;
 use crate::siblings::Siblings;
 use crate::sockets::{self, Outgoing, PACKET, PortId, Sockets};
@@ -62,7 +59,7 @@ pub(crate) const FIRST_PORT_TOKEN: usize = 16;
 /// Packets taken from one socket per wake-up: well below a millisecond of work.
 const PACKET_BUDGET: usize = 16;
 /// Times that the router's timer is served per wake-up, each time for some of the instances that are due.
-const TIMER_BUDGET: usize = 8;
+const TIMER_BUDGET: usize = 4;
 /// Events of the kernel taken per wake-up.
 const EVENT_BUDGET: usize = 256;
 /// Messages of the parent taken per wake-up.
@@ -159,17 +156,8 @@ pub(crate) struct Daemon {
     firewall: Firewall,
     told: Told,
     siblings: Siblings,
-    /// The configuration in force, its instances as they were configured.
-    unresolved: Instances,
-    /// The same, as they run on links of their own.
+    /// The configuration in force.
     instances: Instances,
-    /// Its settings of the process.
-    global: Option<VrrpGlobal>,
-    own_links: OwnLinks,
-    /// Changes of links that the kernel did not make.
-    refused_links: Vec<(LinkChange, Errno)>,
-    /// Links that the parent was told of.
-    reported: Vec<(IfIndex, LinkReport)>,
     /// Static addresses, and all routes and rules, of that configuration.
     host: HostObjects,
     /// `-V`: what is set stays at exit.
@@ -197,6 +185,8 @@ pub(crate) struct Daemon {
     renew_at: Option<Instant>,
     /// Interfaces that the configuration names; `None` when it leaves some to the kernel.
     named: Option<BTreeSet<IfName>>,
+    /// Those of them whose addresses the kernel tells of; `None` when it tells of all.
+    heard: Option<BTreeSet<IfIndex>>,
 }
 
 impl Daemon {
@@ -236,12 +226,7 @@ impl Daemon {
             firewall,
             told: Told::default(),
             siblings: Siblings::new(CHECKERD, IPVSD),
-            unresolved: BTreeMap::new(),
             instances: BTreeMap::new(),
-            global: None,
-            own_links: OwnLinks::default(),
-            refused_links: Vec::new(),
-            reported: Vec::new(),
             host: HostObjects::default(),
             keep_at_exit: false,
             virtual_ips: BTreeSet::new(),
@@ -256,6 +241,7 @@ impl Daemon {
             routing_changed: false,
             renew_at: None,
             named: None,
+            heard: None,
         };
         daemon.table.refresh();
         Ok(daemon)
@@ -465,15 +451,9 @@ impl Daemon {
             return Ok(());
         }
         if links_changed {
-            self.keep_links()?;
-        }
-        if links_changed || addresses_changed {
-            // Before sockets join groups on a VMAC that is new.
-            self.filter_links();
-            self.follow_link_addresses();
-        }
-        if links_changed {
+            self.limit_events();
             self.adjust_sockets();
+            self.filter_links();
         }
         self.tell_kernel_news()?;
         self.repair(&taken, links_changed);
@@ -508,26 +488,22 @@ impl Daemon {
 
     /// Puts a configuration into force: the router works out what changed, and the kernel gets the
     /// difference.
-    fn apply(&mut self, mut new: Configuration) -> Result<(), ChannelError> {
+    fn apply(&mut self, new: Configuration) -> Result<(), ChannelError> {
         let first = !std::mem::replace(&mut self.configured, true);
-        let resolved = self.prepare_links(&new.global, &new.instances);
-        self.unresolved = std::mem::replace(&mut new.instances, resolved);
-        self.global = Some(new.global.clone());
         let old = std::mem::replace(&mut self.instances, new.instances.clone());
         self.signed = self
             .instances
             .values()
             .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
         let old_host = std::mem::replace(&mut self.host, new.host);
-        self.find_link_addresses();
-        self.report_links()?;
         self.keep_at_exit = new.global.keep_addresses_at_exit;
-        self.set_named();
+        self.named = self.host.named(each(&self.instances));
+        self.limit_events();
         let mut managed: BTreeSet<Place> = locate(each(&old), self.table.kernel())
             .into_keys()
             .collect();
         managed.extend(locate(each(&self.instances), self.table.kernel()).into_keys());
-        managed.extend(locate_statics(old_host.statics(), self.table.kernel()).into_keys());
+        managed.extend(locate_statics(&old_host.addresses, self.table.kernel()).into_keys());
         if first {
             managed.extend(self.leftovers());
         }
@@ -568,12 +544,11 @@ impl Daemon {
             .retain_sessions(|id| self.bfd.reach(id).is_some());
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
+        self.release_filter(&filter);
         self.settle_routing();
         self.renew(&Self::lifetimes(&old, self.table.kernel()));
         self.act()?;
         self.adjust_sockets();
-        self.remove_links();
-        self.release_filter(&filter);
         // All instances changed at once; from now on they do so one by one.
         kr_sys::memory::give_back();
         log::info!(
@@ -588,43 +563,52 @@ impl Daemon {
     /// Carries out everything that the router wants done, and tells it what became of addresses.
     fn act(&mut self) -> Result<(), ChannelError> {
         self.carry_out()?;
-        self.send_adverts();
         while let Some(id) = self.unjudged.pop_first() {
             if let Some(set) = self.judge(id) {
                 let input = Input::Addresses { instance: id, set };
                 self.router.handle(input, self.clock.now());
                 self.carry_out()?;
-                self.send_adverts();
             }
         }
         Ok(())
     }
 
+    /// The adverts of all go first, then the addresses of all change in one request, then everything else follows.
     fn carry_out(&mut self) -> Result<(), ChannelError> {
+        let mut rest = Vec::new();
+        let mut moved = BTreeSet::new();
         while let Some(action) = self.router.poll_action() {
-            match action {
-                Action::SendAdvert {
-                    interface,
+            if let Action::SendAdvert {
+                interface,
+                destination,
+                packet,
+                ..
+            } = action
+            {
+                let advert = Outgoing {
                     destination,
                     packet,
-                    ..
-                } => self.queue_advert(
-                    &interface,
-                    Outgoing {
-                        destination,
-                        packet,
-                    },
-                ),
-                Action::SetAddresses { instance, present } => {
-                    self.send_adverts();
-                    self.set_addresses(instance, present);
+                };
+                self.queue_advert(&interface, advert);
+            } else if let Action::SetAddresses { instance, present } = action {
+                if present {
+                    self.present.insert(instance);
+                } else {
+                    self.present.remove(&instance);
                 }
+                moved.insert(instance);
+            } else {
+                rest.push(action);
+            }
+        }
+        self.send_adverts();
+        self.set_addresses(&moved);
+        for action in rest {
+            match action {
+                Action::SendAdvert { .. } | Action::SetAddresses { .. } => {}
                 Action::Announce {
                     device, address, ..
-                } => {
-                    self.send_adverts();
-                    self.announce(&device, address);
-                }
+                } => self.announce(&device, address),
                 Action::Publish(snapshot) => {
                     self.siblings.say(snapshot.id, snapshot.role.state());
                     self.channel.send(&FromVrrpd::Snapshot(snapshot))?;
@@ -670,8 +654,6 @@ impl Daemon {
         self.bfd.shutdown(self.clock.now());
         if !self.keep_at_exit {
             self.remove_statics();
-            self.own_links.want_none();
-            self.remove_links();
             self.firewall.remove(self.clock.now());
         }
         let until = self.clock.now().saturating_add(FAREWELL);

@@ -9,7 +9,6 @@ mod firewall;
 mod intake;
 mod kernel;
 mod moderation;
-mod own_links;
 mod refusals;
 mod routing;
 #[cfg(test)]

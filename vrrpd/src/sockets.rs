@@ -27,6 +27,9 @@ use port::Port;
 /// below 1200 bytes, and over IPv6 below 4200; what is cut here is refused for its length later.
 pub(crate) const PACKET: usize = 4608;
 
+/// Room for so many adverts of one way is kept; more wait only when many routers become master at once.
+const OUTBOX_KEPT: usize = 64;
+
 /// Which socket: the adverts of one family and IP protocol on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PortId {
@@ -191,7 +194,8 @@ impl Sockets {
     /// was refused.
     pub(crate) fn send(&mut self) -> Vec<(IfIndex, IpAddr, Errno)> {
         let mut refused = Vec::new();
-        for (way, adverts) in &mut self.outbox {
+        let waiting = self.outbox.iter_mut();
+        for (way, adverts) in waiting.filter(|(_, adverts)| !adverts.is_empty()) {
             let mut ports = self.ports.iter();
             let port = ports.find(|(id, _)| (id.link, id.family) == (way.link, way.family));
             let errors = match port {
@@ -203,6 +207,9 @@ impl Sockets {
             };
             let located = errors.into_iter();
             refused.extend(located.map(|(destination, errno)| (way.link, destination, errno)));
+            if adverts.len() > OUTBOX_KEPT {
+                *adverts = Vec::new();
+            }
             adverts.clear();
         }
         refused
@@ -230,7 +237,7 @@ impl Sockets {
 #[cfg(test)]
 mod tests {
     use kr_model::vrrp::Secret;
-    use kr_netlink::route::{Event, Link, LinkDetail};
+    use kr_netlink::route::{Event, Link};
 
     use super::*;
     use crate::samples::{index, instance, name, vrids};
@@ -247,7 +254,6 @@ mod tests {
             hardware: None,
             router: false,
             vrf_table: None,
-            detail: LinkDetail::default(),
         }));
         let mut other_group = instance(9, "eth0", &[]);
         other_group.transport = Transport::Multicast {

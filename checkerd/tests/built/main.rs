@@ -15,4 +15,3 @@ mod genhash;
 mod harness;
 mod hostile;
 mod lifecycle;
-mod overload;

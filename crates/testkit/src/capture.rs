@@ -1,13 +1,16 @@
 //! Frames as a host sees them, and VRRP packets made by hand.
 
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::netns::Host;
@@ -24,7 +27,7 @@ pub const VRRP_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// A frame and when it was seen.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// When it was read.
+    /// When the kernel saw it, however late it was read.
     pub at: Instant,
     /// From the Ethernet header on.
     pub bytes: Vec<u8>,
@@ -44,7 +47,7 @@ impl Capture {
     /// # Errors
     /// When the packet socket is refused.
     pub fn start(host: &Host, wanted: impl Fn(&[u8]) -> bool + Send + 'static) -> io::Result<Self> {
-        let mut socket = host.enter(|| {
+        let socket = host.enter(|| {
             Socket::new(
                 Domain::PACKET,
                 Type::RAW,
@@ -53,6 +56,7 @@ impl Capture {
         })??;
         // A second of ten thousand frames.
         setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20))?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let frames = Arc::new(Mutex::new(Vec::new()));
         let ended = Arc::new(AtomicBool::new(false));
@@ -61,14 +65,14 @@ impl Capture {
             move || {
                 let mut buffer = vec![0; 65_536];
                 while !ended.load(Ordering::Relaxed) {
-                    let Ok(length) = socket.read(&mut buffer) else {
+                    let Some((length, at)) = receive(&socket, &mut buffer) else {
                         continue;
                     };
                     let Some(bytes) = buffer.get(..length).filter(|bytes| wanted(bytes)) else {
                         continue;
                     };
                     let frame = Frame {
-                        at: Instant::now(),
+                        at,
                         bytes: bytes.to_vec(),
                     };
                     frames
@@ -102,6 +106,21 @@ impl Drop for Capture {
             thread.join().ok();
         }
     }
+}
+
+/// The length of the next frame, and when the kernel saw it; `None` when none comes for a while.
+fn receive(socket: &Socket, buffer: &mut [u8]) -> Option<(usize, Instant)> {
+    let mut space = nix::cmsg_space!(TimeSpec);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::empty();
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
+    let (now, time_of_day) = (Instant::now(), clock_gettime(ClockId::CLOCK_REALTIME).ok()?);
+    let stamp = received.cmsgs().ok()?.find_map(|message| match message {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+        _ => None,
+    });
+    let age = Duration::from(time_of_day).saturating_sub(stamp?);
+    Some((received.bytes, now.checked_sub(age)?))
 }
 
 /// Whether a frame is an IPv4 VRRP packet.

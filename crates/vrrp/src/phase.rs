@@ -13,6 +13,10 @@ use kr_model::{InstanceId, Instant};
 /// Adverts that are worth a wake-up, and leave before one that is due now notices.
 pub(crate) const BATCH: usize = 16;
 
+/// So many at one moment are a crowd. Fewer may meet by chance, when some leave early with others, and parting again
+/// would move them for ever.
+const CROWD: usize = 4 * BATCH;
+
 /// Adverts that are due so close to the first one of a crowd belong to it.
 const MOMENT: Duration = Duration::from_micros(100);
 
@@ -42,8 +46,9 @@ pub(crate) fn spread(mut due: Vec<(Option<Instant>, InstanceId)>) -> Vec<(Instan
         let others = rest.iter().skip(1);
         let size = 1 + others.take_while(|one| same_moment(first, one)).count();
         let (crowd, after) = rest.split_at_checked(size).unwrap_or((rest, &[]));
-        let batches = u32::try_from(crowd.len().div_ceil(BATCH)).unwrap_or(u32::MAX);
-        for (batch, part) in crowd.chunks(BATCH).zip(0..batches) {
+        let batch = if crowd.len() > CROWD { BATCH } else { CROWD };
+        let batches = u32::try_from(crowd.len().div_ceil(batch)).unwrap_or(u32::MAX);
+        for (batch, part) in crowd.chunks(batch).zip(0..batches) {
             let phase = Phase { part, of: batches };
             phases.extend(batch.iter().map(|(_, id)| (*id, phase)));
         }
@@ -66,19 +71,24 @@ mod tests {
     }
 
     #[test]
-    fn those_who_fit_a_batch_keep_their_interval() {
-        assert_eq!(spread_of([Some(5); BATCH].into_iter()), [(0, 1); BATCH]);
+    fn those_who_are_no_crowd_keep_their_interval() {
+        assert_eq!(spread_of([Some(5); CROWD].into_iter()), [(0, 1); CROWD]);
         let usual = Phase { part: 0, of: 1 };
         assert_eq!(usual.ahead(Duration::from_secs(1)), Duration::ZERO);
     }
 
     #[test]
     fn a_crowd_is_split_into_batches_over_the_interval() {
-        let crowd = spread_of((0..40).map(|number| Some(1000 + number)));
-        assert_eq!(
-            crowd,
-            [vec![(0, 3); 16], vec![(1, 3); 16], vec![(2, 3); 8]].concat()
-        );
+        let crowd = spread_of((0..70).map(|number| Some(1000 + number)));
+        let batch = |part, size| vec![(part, 5); size];
+        let batches = [
+            batch(0, 16),
+            batch(1, 16),
+            batch(2, 16),
+            batch(3, 16),
+            batch(4, 6),
+        ];
+        assert_eq!(crowd, batches.concat());
         let last = Phase { part: 2, of: 3 };
         assert_eq!(last.ahead(Duration::from_secs(3)), Duration::from_secs(2));
     }
@@ -86,9 +96,9 @@ mod tests {
     #[test]
     fn those_with_moments_of_their_own_are_no_crowd_however_late_it_is() {
         assert_eq!(
-            spread_of((0..40).map(|number| Some(number * 500))),
-            [(0, 1); 40]
+            spread_of((0..90).map(|number| Some(number * 500))),
+            [(0, 1); 90]
         );
-        assert_eq!(spread_of([None; 40].into_iter()), [(0, 1); 40]);
+        assert_eq!(spread_of([None; 90].into_iter()), [(0, 1); 90]);
     }
 }

@@ -21,15 +21,14 @@ use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{LONGEST_LEAD, Surroundings, Turn, VirtualRouter};
 use crate::phase::{self, Phase};
 use crate::tracking::Trackers;
-use debounce::Debounce;
 use groups::Group;
 use refusals::Refusals;
 
 /// Room for so many actions is kept for the next ones; more is needed when all instances change at once.
-const ACTIONS_KEPT: usize = 1024;
+const ACTIONS_KEPT: usize = 256;
 
-/// Instances served by one [`Input::Timer`].
-const SERVED: usize = 64;
+/// Instances served by one [`Input::Timer`]: the addresses of so many can be set before anything else is done for one.
+const SERVED: usize = 256;
 
 /// All instances of one process.
 #[derive(Debug, Default)]
@@ -43,7 +42,6 @@ pub struct Router {
     /// Those whose timers were due when it was last asked, and who are not served yet.
     due: VecDeque<(InstanceId, Phase)>,
     kernel: Kernel,
-    debounce: Debounce,
     /// The tracked objects of the configuration to come.
     next_trackers: Option<BTreeMap<TrackerId, Tracker>>,
     /// What an input changed around the instances, while it is handled.
@@ -107,16 +105,25 @@ impl Router {
                 header,
                 payload,
             } => self.packet(interface, header, payload, now),
-            Input::Link { interface, state } => self.link_changed(&interface, state, now),
+            Input::Link { interface, state } => {
+                self.kernel.links.insert(interface.clone(), state);
+                self.news = Some(format!("interface {interface} {}", state.words()));
+                for id in self.concerned(|config| uses(config, &interface)) {
+                    self.kernel.refusals.forget(id);
+                }
+                self.interface_changed(&interface, now);
+            }
             Input::Source {
                 interface,
                 family,
                 address,
             } => {
-                if !self.debounce.keeps_source(&interface, family, address) {
-                    self.source_known(&interface, family, address);
-                    self.interface_changed(&interface, now);
-                }
+                let key = (interface.clone(), family);
+                match address {
+                    Some(address) => self.kernel.sources.insert(key, address),
+                    None => self.kernel.sources.remove(&key),
+                };
+                self.interface_changed(&interface, now);
             }
             Input::SourcePresent {
                 interface,
@@ -170,7 +177,6 @@ impl Router {
         first
             .into_iter()
             .chain(self.kernel.refusals.deadline())
-            .chain(self.debounce.deadline())
             .min()
     }
 
@@ -188,7 +194,6 @@ impl Router {
             self.deaf_until = Some(end.unwrap_or(now));
         }
         self.pace.configure(&global.pace);
-        self.set_delays(&global.link_delays, now);
         self.strangers = global.log_unknown_vrids.then(BTreeSet::new);
         self.keep_addresses_at_exit = global.keep_addresses_at_exit;
         if let Some(trackers) = self.next_trackers.take() {
@@ -304,24 +309,6 @@ impl Router {
         sharers.iter().copied().min_by_key(|id| Reverse(claim(id)))
     }
 
-    /// A link has another state, for as long as it has to.
-    fn link_counts(&mut self, interface: &IfName, state: LinkState, now: Instant) {
-        self.kernel.links.insert(interface.clone(), state);
-        self.news = Some(format!("interface {interface} {}", state.words()));
-        for id in self.concerned(|config| uses(config, interface)) {
-            self.kernel.refusals.forget(id);
-        }
-        self.interface_changed(interface, now);
-    }
-
-    fn source_known(&mut self, interface: &IfName, family: Family, address: Option<IpAddr>) {
-        let key = (interface.clone(), family);
-        match address {
-            Some(address) => self.kernel.sources.insert(key, address),
-            None => self.kernel.sources.remove(&key),
-        };
-    }
-
     fn interface_changed(&mut self, interface: &IfName, now: Instant) {
         self.surroundings_changed(|config| uses(config, interface), now);
     }
@@ -363,7 +350,6 @@ impl Router {
     /// first of them waits for nothing.
     fn timer(&mut self, now: Instant) {
         self.end_pauses(now);
-        self.end_delays(now);
         if self.due.is_empty() {
             self.due = self.phases(self.find_due(now));
         }
@@ -579,7 +565,6 @@ fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
         .chain(tracked.map(|one| &one.interface))
 }
 
-mod debounce;
 mod groups;
 mod refusals;
 #[cfg(test)]

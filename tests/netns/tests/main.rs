@@ -31,4 +31,3 @@ mod survival;
 mod tracked;
 mod tracking;
 mod transports;
-mod vmac;

@@ -487,9 +487,8 @@ fn routes_and_addresses_of_others_cost_little() {
     let addresses = cost(ADDRESSES, &|verb, n| {
         format!("address {verb} 172.16.{}.{}/32 dev other", n / 256, n % 256)
     });
-    // The kernel's filter lets none of the routes through: this is the time of the adverts. The addresses are
-    // read, and no more; this bound is for a program that is not optimised.
+    // The kernel's filters let none of them through: this is the time of the adverts.
     assert!(routes <= 10, "{routes} hundredths of a second");
-    assert!(addresses <= 150, "{addresses} hundredths of a second");
+    assert!(addresses <= 10, "{addresses} hundredths of a second");
     assert!(pair.a.has_address(VIP) && has_route(&pair.a, "10.90.0.0/16"));
 }

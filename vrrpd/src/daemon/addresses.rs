@@ -10,7 +10,7 @@ use kr_model::vrrp::Instance;
 use kr_netlink::route::Place;
 
 use super::Daemon;
-use crate::addresses::{self, Located, device, locate, reconcile, renewed};
+use crate::addresses::{self, device, locate, reconcile, renewed};
 use crate::intake::{Instances, each};
 
 impl Daemon {
@@ -120,31 +120,31 @@ impl Daemon {
         refused.then_some(false)
     }
 
-    /// Sets or removes all addresses of an instance, in one request.
-    pub(super) fn set_addresses(&mut self, id: InstanceId, present: bool) {
-        if present {
-            self.present.insert(id);
-        } else {
-            self.present.remove(&id);
-        }
+    /// Sets or removes all addresses of instances that are present now or are not any more, in one request.
+    pub(super) fn set_addresses(&mut self, moved: &BTreeSet<InstanceId>) {
         // One that a reload removed is in the difference that the reload settles.
-        if !self.instances.contains_key(&id) {
+        let known = |id: &InstanceId| self.instances.contains_key(id);
+        let moved: BTreeSet<InstanceId> = moved.iter().copied().filter(known).collect();
+        if moved.is_empty() {
             return;
         }
         self.routing_changed = true;
-        if present {
-            self.filter(id);
-        }
-        let Some(instance) = self.instances.get(&id) else {
-            return;
-        };
-        let located = locate([&**instance], self.table.kernel());
-        let managed = located.keys().copied().collect();
-        let wanted = if present { located } else { Located::new() };
-        let changes = reconcile(self.table.kernel(), &managed, &wanted, &BTreeSet::new());
+        let now_present: BTreeSet<InstanceId> =
+            moved.intersection(&self.present).copied().collect();
+        self.filter(&now_present);
+        let kernel = self.table.kernel();
+        let managed: BTreeSet<Place> = locate(present(&self.instances, &moved), kernel)
+            .into_keys()
+            .collect();
+        let wanted = locate(present(&self.instances, &now_present), kernel);
+        let changes = reconcile(kernel, &managed, &wanted, &BTreeSet::new());
         self.table.make(&changes, self.clock.now());
-        if present {
-            self.unjudged.insert(id);
+        for place in managed {
+            if !wanted.contains_key(&place) {
+                self.table.forget(place);
+            }
+        }
+        for instance in present(&self.instances, &now_present) {
             for address in addresses::homeless(instance, self.table.kernel()) {
                 log::warn!(
                     "({}) cannot set {}: interface {} does not exist",
@@ -153,12 +153,9 @@ impl Daemon {
                     device(instance, address),
                 );
             }
-        } else {
-            for place in managed {
-                self.table.forget(place);
-            }
-            self.filter(id);
         }
+        self.filter(moved.difference(&now_present));
+        self.unjudged.extend(now_present);
     }
 }
 

@@ -1,5 +1,4 @@
-//! Which traffic the packet filter drops: that of addresses of present instances in no-accept mode, and what the
-//! kernel says of itself on VMACs.
+//! Which traffic of virtual addresses the packet filter drops: that of present instances in no-accept mode.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +6,14 @@ use kr_model::InstanceId;
 use kr_model::firewall::FirewallSettings;
 
 use super::Daemon;
-use crate::firewall::{Owner, entries, tables, vmac_entries};
+use crate::firewall::{entries, tables};
 use crate::intake::each;
 
 impl Daemon {
     /// A configuration comes into force: its masters are guarded before the first of their addresses is set, and
     /// what an older one guards stays so until its addresses are gone.
     pub(super) fn hold_filter(&mut self, settings: FirewallSettings) {
-        let vmacs = self.own_links.vmacs();
-        let wanted = tables(each(&self.instances), vmacs, &settings);
+        let wanted = tables(each(&self.instances), &settings);
         if wanted.is_empty() && self.firewall.is_idle() {
             return;
         }
@@ -28,24 +26,25 @@ impl Daemon {
         if self.firewall.is_idle() {
             return;
         }
-        let vmacs = self.own_links.vmacs();
-        let wanted = tables(each(&self.instances), vmacs, settings);
+        let wanted = tables(each(&self.instances), settings);
         self.firewall.release(wanted);
         self.claim_all();
     }
 
-    /// Brings the filter up to date with one instance.
-    pub(super) fn filter(&mut self, id: InstanceId) {
+    /// Brings the filter up to date with some instances.
+    pub(super) fn filter<'a>(&mut self, ids: impl IntoIterator<Item = &'a InstanceId>) {
         if self.firewall.is_idle() {
             return;
         }
-        self.claim(id);
+        for id in ids {
+            self.claim(*id);
+        }
         self.firewall.settle(self.clock.now());
     }
 
-    /// An interface came, or has another index or another address.
+    /// An interface came, or has another index.
     pub(super) fn filter_links(&mut self) {
-        if !self.firewall.is_idle() {
+        if !self.firewall.is_idle() && self.firewall.by_index() {
             self.claim_all();
         }
     }
@@ -55,25 +54,12 @@ impl Daemon {
         let instance = self.instances.get(&id);
         let present = instance.filter(|_| self.present.contains(&id));
         let wanted = present.map(|one| entries(one, self.table.kernel(), by_index));
-        self.firewall
-            .claim(Owner::Instance(id), wanted.unwrap_or_default());
-    }
-
-    fn claim_links(&mut self) {
-        let by_index = self.firewall.by_index();
-        let wanted = vmac_entries(self.own_links.vmacs(), self.table.kernel(), by_index);
-        self.firewall.claim(Owner::Links, wanted);
+        self.firewall.claim(id, wanted.unwrap_or_default());
     }
 
     fn claim_all(&mut self) {
-        let owners = self.firewall.owners().into_iter();
-        let known = owners.filter_map(|owner| match owner {
-            Owner::Instance(id) => Some(id),
-            Owner::Links => None,
-        });
-        let mut all: BTreeSet<InstanceId> = known.collect();
+        let mut all: BTreeSet<InstanceId> = self.firewall.owners().into_iter().collect();
         all.extend(&self.present);
-        self.claim_links();
         for id in all {
             self.claim(id);
         }

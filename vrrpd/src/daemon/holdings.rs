@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kr_model::InstanceId;
 use kr_model::route::{Hop, Table};
-use kr_model::units::IfName;
+use kr_model::units::{IfIndex, IfName};
 use kr_model::vrrp::{Instance, VirtualAddress};
 use kr_netlink::fib::Object;
 use kr_netlink::route::{Change, Event, Place};
@@ -55,11 +55,6 @@ impl HostObjects {
         Some(named)
     }
 
-    /// The addresses that are set whatever the instances do.
-    pub(super) fn statics(&self) -> impl Iterator<Item = &VirtualAddress> {
-        self.addresses.iter().chain(&self.of_links)
-    }
-
     /// Every address that shall be set now.
     pub(super) fn wanted<'a>(
         &'a self,
@@ -68,35 +63,18 @@ impl HostObjects {
         kernel: &Kernel,
     ) -> Located<'a> {
         let mut wanted = locate(present(instances, ids), kernel);
-        wanted.extend(locate_statics(self.statics(), kernel));
+        wanted.extend(locate_statics(&self.addresses, kernel));
         wanted
     }
 }
 
 impl Daemon {
-    /// Finds out which interfaces matter.
-    pub(super) fn set_named(&mut self) {
-        let named = self.host.named(each(&self.instances));
-        self.named = named.map(|mut named| {
-            named.extend(self.own_links.devices().cloned());
-            named
-        });
-        let vmacs = self.own_links.vmacs();
-        let bases = vmacs.map(|vmac| (vmac.name, vmac.base)).collect();
-        self.told.set_bases(bases);
-    }
-
     /// False for an event of a link that the configuration does not name: on a host with thousands of those, their
     /// coming and going costs no more than the reading.
     pub(super) fn concerns_us(&self, event: &Event) -> bool {
         let Some(named) = &self.named else {
             return true;
         };
-        // Some other link may have been in the way.
-        let is_link = matches!(event, Event::Link(_) | Event::LinkGone(_));
-        if is_link && !self.refused_links.is_empty() {
-            return true;
-        }
         let kernel = self.table.kernel();
         let known = |link| {
             kernel
@@ -107,6 +85,34 @@ impl Daemon {
             Event::Link(link) => named.contains(&link.name) || known(link.index),
             Event::LinkGone(link) | Event::Forwarding { link, .. } => known(*link),
             Event::Address(address) | Event::AddressGone(address) => known(address.place.link),
+        }
+    }
+
+    /// Tells the kernel of which links it need not tell addresses. Those of a link that matters from now on are read.
+    pub(super) fn limit_events(&mut self) {
+        let kernel = self.table.kernel();
+        let named = self.named.as_ref().map(|named| {
+            let links = named.iter().filter_map(|name| kernel.named(name));
+            links.map(|link| link.index).collect()
+        });
+        if named == self.heard {
+            return;
+        }
+        if let Err(error) = self.kernel_events.limit_addresses(named.as_ref()) {
+            log::warn!(
+                "cannot filter the kernel's events, which costs time on a busy host: {error}"
+            );
+            return;
+        }
+        let was_heard = |link| self.heard.as_ref().is_none_or(|heard| heard.contains(link));
+        let all_were = named
+            .as_ref()
+            .map_or(self.heard.is_none(), |named: &BTreeSet<IfIndex>| {
+                named.iter().all(was_heard)
+            });
+        self.heard = named;
+        if !all_were {
+            self.table.refresh();
         }
     }
 
@@ -148,30 +154,16 @@ impl Daemon {
     /// the other addresses.
     pub(super) fn set_statics(&mut self, old: &HostObjects) {
         let kernel = self.table.kernel();
-        let wanted = locate_statics(self.host.statics(), kernel);
+        let wanted = locate_statics(&self.host.addresses, kernel);
         self.told.set_statics(wanted.keys().copied().collect());
-        let renewed = renewed(&locate_statics(old.statics(), kernel), &wanted);
+        let renewed = renewed(&locate_statics(&old.addresses, kernel), &wanted);
         let changes = reconcile(kernel, &BTreeSet::new(), &wanted, &renewed);
-        self.table.make(&changes, self.clock.now());
-    }
-
-    /// Sets and removes addresses of the links of instances after those of the interfaces below changed.
-    pub(super) fn follow_link_addresses(&mut self) {
-        let old = self.host.of_links.clone();
-        if !self.find_link_addresses() {
-            return;
-        }
-        let kernel = self.table.kernel();
-        let wanted = locate_statics(self.host.statics(), kernel);
-        self.told.set_statics(wanted.keys().copied().collect());
-        let managed = locate_statics(old.iter(), kernel).into_keys().collect();
-        let changes = reconcile(kernel, &managed, &wanted, &BTreeSet::new());
         self.table.make(&changes, self.clock.now());
     }
 
     /// Removes what is there whatever instances do.
     pub(super) fn remove_statics(&mut self) {
-        let managed = locate_statics(self.host.statics(), self.table.kernel());
+        let managed = locate_statics(&self.host.addresses, self.table.kernel());
         let managed = managed.into_keys().collect();
         self.host = HostObjects::default();
         self.settle_routing();

@@ -15,10 +15,8 @@ fn global() -> VrrpGlobal {
         log_unknown_vrids: false,
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
-        label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
-        link_delays: Default::default(),
     }
 }
 
@@ -33,7 +31,6 @@ fn resume(id: u32) -> ToVrrpd {
         priority: Priority::DEFAULT,
         counters: Counters::default(),
         sequence: 0,
-        old_checksum: false,
         signatures: SignatureMarks::default(),
         since: Instant::ZERO,
         cause: Cause::Start,

@@ -235,7 +235,6 @@ mod tests {
             flags: AddressFlags::default(),
             tracked: true,
             preferred_lifetime: None,
-            own_link: false,
             lifetime: None,
         }
     }

@@ -1,5 +1,4 @@
-//! Links and addresses: read ([`Requests`]), follow ([`Events`]), change ([`Requests::apply`],
-//! [`Requests::change_link`]).
+//! Links and addresses: read ([`Requests`]), follow ([`Events`]), change ([`Requests::apply`]).
 //!
 //! Used by the VRRP process, whose wishes come as [`VirtualAddress`]. Every address set here carries
 //! [`PROTOCOL`], so that `ip -d address` and a later start know whose it is.
@@ -7,7 +6,6 @@
 mod decode;
 mod encode;
 mod events;
-mod links;
 mod requests;
 
 use std::io::Cursor;
@@ -20,9 +18,6 @@ use kr_model::vrrp::VirtualAddress;
 use crate::socket::{Message, NetlinkError};
 
 pub use events::Events;
-pub use links::{
-    InetSetting, LinkChange, LinkDetail, LinkKind, LinkSettings, NewLink, NewLinkKind,
-};
 pub use requests::Requests;
 
 /// `IFA_PROTO` of the addresses set here: the number of VRRP among the IP protocols. The kernel itself
@@ -53,8 +48,6 @@ pub struct Link {
     pub router: bool,
     /// The routing table of a VRF device.
     pub vrf_table: Option<u32>,
-    /// How it is made and set.
-    pub detail: LinkDetail,
 }
 
 /// An address of a link as the kernel reports it.

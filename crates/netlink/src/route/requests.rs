@@ -31,10 +31,6 @@ impl Requests {
         })
     }
 
-    pub(super) const fn socket(&mut self) -> &mut Socket {
-        &mut self.socket
-    }
-
     /// Every link.
     ///
     /// # Errors

@@ -13,7 +13,6 @@
 
 mod attempts;
 mod calls;
-mod lacking;
 mod needs;
 
 use std::env;

@@ -12,7 +12,6 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 mod authentication;
 mod company;
 mod compatibility;
-mod debounce;
 mod fault;
 mod groups;
 mod overlap;
@@ -78,10 +77,8 @@ fn global() -> VrrpGlobal {
         log_unknown_vrids: false,
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
-        label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
-        link_delays: Default::default(),
     }
 }
 

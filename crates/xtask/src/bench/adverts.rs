@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
+use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use kr_testkit::capture::{Capture, Frame, is_vrrp};
+use kr_testkit::capture::{Capture, Frame, is_vrrp, source};
 use kr_testkit::keepalived::{Keepalived, Parts, Peer};
 use kr_testkit::netns::{Host, Network};
 use kr_testkit::wait::eventually;
@@ -63,14 +64,14 @@ pub(super) const MASTER_ONE: Row = Row {
 };
 
 /// Two hosts with as many links between them as the routers need.
-struct Pair {
-    a: Host,
-    b: Host,
+pub(super) struct Pair {
+    pub(super) a: Host,
+    pub(super) b: Host,
     _network: Network,
 }
 
 impl Pair {
-    fn new(routers: u32) -> io::Result<Self> {
+    pub(super) fn new(routers: u32) -> io::Result<Self> {
         let network = Network::new()?;
         let (a, b) = (network.host("a")?, network.host("b")?);
         for link in 0..links(routers) {
@@ -94,11 +95,17 @@ const fn links(routers: u32) -> u32 {
 /// Virtual routers of one priority, with one address each.
 fn configuration(routers: u32, centiseconds: u32, priority: u8) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
+    // keepalived takes an owner for one at the start only when it is told so.
+    let state = if priority == u8::MAX {
+        "MASTER"
+    } else {
+        "BACKUP"
+    };
     for number in 0..routers {
         let (link, vrid) = (number / PER_LINK, number % PER_LINK + 1);
         write!(
             text,
-            "vrrp_instance V{number} {{\n    version 3\n    state BACKUP\n    interface eth{link}\n    \
+            "vrrp_instance V{number} {{\n    version 3\n    state {state}\n    interface eth{link}\n    \
              virtual_router_id {vrid}\n    priority {priority}\n    advert_int {}.{:02}\n    \
              virtual_ipaddress {{\n        10.{link}.1.{vrid}/16\n    }}\n}}\n",
             centiseconds / 100,
@@ -108,7 +115,8 @@ fn configuration(routers: u32, centiseconds: u32, priority: u8) -> Result<String
     Ok(text)
 }
 
-fn start(
+/// Starts these on a host.
+pub(super) fn start(
     peer: Peer,
     host: &Host,
     (routers, centiseconds): (u32, u32),
@@ -118,7 +126,8 @@ fn start(
     Keepalived::start(peer, host, Parts::Vrrp, &text)
 }
 
-fn wait_for(running: &Keepalived, what: &str, routers: u32) -> io::Result<()> {
+/// Waits until so many lines say this.
+pub(super) fn wait_for(running: &Keepalived, what: &str, routers: u32) -> io::Result<()> {
     let wanted = usize::try_from(routers).map_err(io::Error::other)?;
     eventually(START, what, || running.logged(what) >= wanted).map(drop)
 }
@@ -188,24 +197,32 @@ fn count(frames: usize) -> io::Result<f64> {
     }
 }
 
+/// The virtual router of a frame with an advert: source address and router id of an IPv4 packet behind an Ethernet
+/// header.
+pub(super) fn router(frame: &Frame) -> Option<(Ipv4Addr, u8)> {
+    Some((source(&frame.bytes)?, *frame.bytes.get(35)?))
+}
+
 /// How far the intervals of each router are from what they should be, in milliseconds: the median, and what 99 of
 /// 100 stay below.
-fn jitter(frames: &[Frame], centiseconds: u32) -> (f64, f64) {
+pub(super) fn jitter(frames: &[Frame], centiseconds: u32) -> (f64, f64) {
     let wanted = Duration::from_millis(u64::from(centiseconds) * 10);
     let mut last = BTreeMap::new();
-    let mut off: Vec<Duration> = frames
-        .iter()
-        .filter_map(|frame| {
-            // Source address and router id of an IPv4 packet behind an Ethernet header.
-            let router = (frame.bytes.get(26..30)?.to_vec(), *frame.bytes.get(35)?);
-            let before = last.insert(router, frame.at)?;
-            Some(frame.at.duration_since(before).abs_diff(wanted))
-        })
-        .collect();
-    off.sort_unstable();
+    let off = frames.iter().filter_map(|frame| {
+        let before = last.insert(router(frame)?, frame.at)?;
+        Some(frame.at.duration_since(before).abs_diff(wanted))
+    });
+    median_and_99(off.collect())
+}
+
+/// In milliseconds: the median of some times, and what 99 of 100 stay below.
+pub(super) fn median_and_99(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort_unstable();
     let at = |percent: usize| {
-        let place = off.len().saturating_sub(1) * percent / 100;
-        off.get(place).map_or(0.0, |off| off.as_secs_f64() * 1000.0)
+        let place = times.len().saturating_sub(1) * percent / 100;
+        times
+            .get(place)
+            .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
     };
     (at(50), at(99))
 }

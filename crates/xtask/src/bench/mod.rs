@@ -5,8 +5,10 @@
 
 mod adverts;
 mod checks;
-mod reading;
-mod standin;
+mod failover;
+mod moments;
+mod start;
+mod trouble;
 mod usage;
 
 use std::io::{self, Write};
@@ -51,15 +53,26 @@ const fn figure(what: &'static str, value: f64) -> Figure {
 }
 
 const ROWS: &[Row] = &[
-    reading::TEST,
-    reading::RELOAD_SAME,
-    reading::RELOAD_ONE,
+    checks::TCP,
+    checks::HTTP,
+    checks::TLS,
     adverts::MASTER_1000_FAST,
     adverts::BACKUP_1000_FAST,
     adverts::MASTER_1000,
     adverts::BACKUP_1000,
     adverts::MASTER_250_FAST,
     adverts::MASTER_ONE,
+    failover::SLOW,
+    failover::FAST,
+    failover::FASTER,
+    failover::FASTEST,
+    failover::MANY,
+    start::ONE,
+    start::MANY,
+    start::ONE_OF_MANY_LINKS,
+    start::MANY_OF_MANY_LINKS,
+    trouble::BUSY,
+    trouble::FLOOD,
 ];
 
 /// Builds with optimisation and measures.
@@ -84,7 +97,7 @@ pub(crate) fn run(task: &BenchTask) -> io::Result<ExitCode> {
         let only = task.only.as_deref();
         only.is_none_or(|only| row.heading.contains(only))
     };
-    for row in checks::ROWS.iter().chain(ROWS).filter(wanted) {
+    for row in ROWS.iter().filter(wanted) {
         println!("\n{}", row.heading);
         let ours = (row.measure)(Peer::Ours)?;
         if row.needs_ipvs && !lab::is_inside() && !lab::kernel_has_ipvs() {

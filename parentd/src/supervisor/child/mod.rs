@@ -206,7 +206,6 @@ impl<E: Edge> Child<E> {
         if let State::Running(running) = &mut self.state {
             log::debug!("{} runs configuration {generation}", E::ROLE.program());
             running.ready = Some(generation);
-            running.heartbeat.spoke();
         }
     }
 
