@@ -26,6 +26,10 @@ pub const MAX_QUEUED: usize = 1 << 18;
 /// Kernel buffer of each direction in bytes.
 const SOCKET_BUFFER: usize = 1 << 20;
 
+/// Descriptors that the kernel lets a message carry (`SCM_MAX_FD`). There is room for all, so that none that a
+/// hostile end attaches is in this process and yet nobody's: those that nobody asked for are closed.
+const MOST_DESCRIPTORS: usize = 253;
+
 /// Why a channel ended. After any of these the channel is of no more use.
 #[derive(Debug)]
 pub enum ChannelError {
@@ -75,6 +79,7 @@ pub struct Channel<S, R> {
     socket: OwnedFd,
     queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     buffer: Vec<u8>,
+    control: Vec<u8>,
     direction: PhantomData<fn(S) -> R>,
 }
 
@@ -103,6 +108,7 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
             socket,
             queue: VecDeque::new(),
             buffer: vec![0; MAX_FRAME + 1],
+            control: nix::cmsg_space!([RawFd; MOST_DESCRIPTORS]),
             direction: PhantomData,
         }
     }
@@ -198,29 +204,26 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
     /// # Errors
     /// When the channel has ended or must end.
     pub fn recv_with(&mut self) -> Result<Option<Received<R>>, ChannelError> {
-        let mut space = nix::cmsg_space!([RawFd; 1]);
-        let (length, descriptor, cut) = loop {
+        let (length, mut descriptors, cut) = loop {
             let mut slices = [IoSliceMut::new(&mut self.buffer)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(
                 self.socket.as_raw_fd(),
                 &mut slices,
-                Some(&mut space),
+                Some(&mut self.control),
                 flags,
             ) {
                 Ok(received) => {
-                    let mut descriptor = None;
+                    let mut descriptors = Vec::new();
                     for message in received.cmsgs().map_err(ChannelError::Os)? {
                         if let ControlMessageOwned::ScmRights(fds) = message {
-                            for fd in fds {
-                                descriptor = Some(adopt(fd));
-                            }
+                            descriptors.extend(fds.into_iter().map(adopt));
                         }
                     }
                     let cut = received
                         .flags
                         .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
-                    break (received.bytes, descriptor, cut);
+                    break (received.bytes, descriptors, cut);
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return Ok(None),
@@ -233,6 +236,10 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
         }
         if cut {
             return Err(ChannelError::Malformed(CodecError::TooLong));
+        }
+        let descriptor = descriptors.pop();
+        if !descriptors.is_empty() {
+            return Err(ChannelError::UnexpectedDescriptor);
         }
         let frame = self.buffer.get_mut(..length).unwrap_or_default();
         let message = codec::decode(frame);
@@ -317,6 +324,33 @@ mod tests {
             reader.recv(),
             Err(ChannelError::UnexpectedDescriptor)
         ));
+    }
+
+    #[test]
+    fn descriptors_that_nobody_asked_for_end_the_channel_and_stay_nowhere() {
+        for count in [1, 2, 3, MOST_DESCRIPTORS] {
+            let (a, b) = pair().unwrap();
+            let mut end: Other = Channel::new(b);
+            let (reader, writer) = nix::unistd::pipe().unwrap();
+            let frame = codec::encode(&"a message").unwrap();
+            let attached = vec![writer.as_raw_fd(); count];
+            sendmsg::<()>(
+                a.as_raw_fd(),
+                &[IoSlice::new(&frame)],
+                &[ControlMessage::ScmRights(&attached)],
+                MsgFlags::empty(),
+                None,
+            )
+            .unwrap();
+            let refused = end.recv();
+            assert!(
+                matches!(refused, Err(ChannelError::UnexpectedDescriptor)),
+                "{count}: {refused:?}"
+            );
+            // Nobody holds the writing end any more.
+            drop(writer);
+            assert_eq!(nix::unistd::read(&reader, &mut [0]), Ok(0), "{count}");
+        }
     }
 
     #[test]

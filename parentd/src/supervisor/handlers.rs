@@ -61,8 +61,8 @@ impl fmt::Display for Misbehaviour {
     }
 }
 
-/// Why a child is ended that its sibling accuses. One word is enough, for whoever accuses has closed the
-/// channel itself, and a child that is ended for nothing is back in milliseconds.
+/// Why a child is ended that its sibling accuses. One word is enough, a few times: whoever accuses has
+/// closed the channel itself, and a child that is ended for nothing is back in milliseconds.
 const SIBLING: &str = "its sibling says that it broke the protocol of their channel";
 
 impl Supervisor {
@@ -103,6 +103,13 @@ impl Supervisor {
     fn accused(&mut self, by: Sibling, sibling: Sibling) -> Result<(), Misbehaviour> {
         if by == sibling {
             return Err(Misbehaviour::AccusesItself);
+        }
+        if !self.accusations.is_believed(by, self.now) {
+            log::error!(
+                "{by} says once more that {sibling} broke the protocol of their channel, too often to be believed: \
+                 they stay apart until one of them is started again"
+            );
+            return Ok(());
         }
         match sibling {
             Sibling::Vrrpd => self.vrrpd.end(&SIBLING),

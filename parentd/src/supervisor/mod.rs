@@ -4,6 +4,7 @@
 //! Every turn ends with [`Supervisor::reconcile`], which compares what should run with what runs. Start,
 //! reload, crash and stop are this one path.
 
+mod accusations;
 mod announce;
 mod backoff;
 pub(crate) mod child;
@@ -45,6 +46,7 @@ use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
 use crate::reload_time::ReloadTime;
 use crate::scripts::{RunEnded, Scripts};
+use crate::supervisor::accusations::Accusations;
 use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Tokens, Vrrpd};
 use crate::supervisor::heartbeat::Pace;
 use crate::supervisor::upgrade::Upgrade;
@@ -195,6 +197,7 @@ pub(crate) struct Supervisor {
     /// What leads to the IPVS table of another namespace.
     table: Option<OwnedFd>,
     pace: Pace,
+    accusations: Accusations,
     watchdog: Watchdog,
     upgrade: Upgrade,
 }
@@ -272,6 +275,7 @@ impl Supervisor {
             tunes: parts.tunes,
             table: parts.table,
             pace: Pace::new(clock.now()),
+            accusations: Accusations::default(),
             watchdog: Watchdog::from_environment(clock.now()),
             upgrade: Upgrade::None,
         })

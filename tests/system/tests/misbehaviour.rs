@@ -4,6 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use kr_ipc::edge::Sibling;
+use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
+use kr_ipc::{MAX_FRAME, codec};
+use kr_model::vrrp::State;
+use kr_model::{Generation, GroupId, InstanceId};
 use kr_testkit::binaries;
 use kr_testkit::process::{Process, child_named};
 use kr_testkit::wait::eventually;
@@ -55,6 +60,88 @@ fn an_object_that_a_child_was_not_given_ends_the_child() {
     })
     .unwrap();
     assert!(rig.notes().is_empty(), "{:?}", rig.notes());
+}
+
+/// What a child may not send, and why it is ended.
+fn hostile_messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let encode = |message: &FromVrrpd| codec::encode(message).unwrap();
+    let lower = |id| FromVrrpd::LowerPriorityHeard {
+        instance: InstanceId(id),
+    };
+    let mut truncated = encode(&FromVrrpd::Ready(Generation(1)));
+    truncated.pop();
+    let mut trailing = encode(&FromVrrpd::Ready(Generation(1)));
+    trailing.push(0);
+    let group = FromVrrpd::GroupTransition {
+        group: GroupId(4711),
+        to: State::Master,
+    };
+    let later = FromVrrpd::Ready(Generation(99));
+    let itself = FromVrrpd::Misbehaved(Sibling::Vrrpd);
+    let malformed = "the other end sent bytes that are no message";
+    let longer = "the other end sent 1 bytes after the message";
+    let too_long = "the other end sent message longer than";
+    vec![
+        ("truncated", truncated, malformed),
+        ("wrong variant", vec![200, 1, 2, 3], malformed),
+        ("trailing", trailing, longer),
+        ("oversized", vec![0; MAX_FRAME + 1], too_long),
+        (
+            "instance",
+            encode(&lower(4711)),
+            "it speaks of instance 4711",
+        ),
+        ("group", encode(&group), "it speaks of sync group 4711"),
+        ("later", encode(&later), "it speaks of configuration 99"),
+        (
+            "itself",
+            encode(&itself),
+            "it says that it broke the protocol itself",
+        ),
+    ]
+}
+
+#[test]
+fn every_message_that_a_child_may_not_send_ends_the_child_and_nothing_else() {
+    for (what, bytes, why) in hostile_messages() {
+        let rig = Rig::new(WHOLE);
+        let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
+        let daemon = start(&rig, &format!("send {}", numbers.join(" ")));
+        rig.wait_for(&daemon, &format!("killing vrrpd: {why}"));
+        let again = || daemon.log().matches("started vrrpd").count() > 1;
+        assert!(eventually(SOON, what, again).is_ok(), "{}", daemon.log());
+        assert!(rig.notes().is_empty(), "{what}: {:?}", rig.notes());
+    }
+}
+
+#[test]
+fn a_descriptor_that_no_message_calls_for_ends_the_child() {
+    let rig = Rig::new(WHOLE);
+    let daemon = start(&rig, "descriptor");
+    rig.wait_for(
+        &daemon,
+        "killing vrrpd: the other end attached a descriptor that was not asked for",
+    );
+}
+
+#[test]
+fn a_child_that_talks_without_end_keeps_the_parent_from_nothing() {
+    let rig = Rig::new(WHOLE);
+    let mut daemon = start(&rig, "flood");
+    rig.wait_for(&daemon, "up: every process");
+    daemon.signal(nix::sys::signal::Signal::SIGUSR1).unwrap();
+    rig.wait_for(&daemon, "wrote ");
+    // It never listens, so it is ended for that.
+    rig.wait_for(&daemon, "killing vrrpd: it has not answered for 1.");
+    assert_eq!(daemon.terminate(SOON).unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_child_that_accuses_on_and_on_is_believed_a_few_times() {
+    let rig = Rig::new(WHOLE);
+    let daemon = start(&rig, "accuse");
+    rig.wait_for(&daemon, "too often to be believed");
+    assert!(!daemon.log().contains("killing vrrpd"), "{}", daemon.log());
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::{env, fs};
 
 use kr_child::{Role, Started};
 use kr_ipc::Channel;
+use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
-use kr_model::InstanceId;
 use kr_model::vrrp::{Cause, State};
+use kr_model::{Generation, InstanceId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use std::os::fd::AsRawFd;
@@ -39,6 +40,27 @@ fn main() -> ExitCode {
                 cause: Cause::Start,
             });
         }
+        "accuse" => {
+            become_ready(&mut channel);
+            for _ in 0..10 {
+                let _ = channel.send(&FromVrrpd::Misbehaved(Sibling::Checkerd));
+            }
+            answer_pings(&mut channel);
+        }
+        "flood" => {
+            become_ready(&mut channel);
+            let frame = kr_ipc::codec::encode(&FromVrrpd::Ready(Generation(1)));
+            let frame = frame.unwrap_or_default();
+            loop {
+                let _ = send(channel.as_raw_fd(), &frame, MsgFlags::empty());
+            }
+        }
+        "descriptor" => {
+            become_ready(&mut channel);
+            if let Ok((reader, _writer)) = nix::unistd::pipe() {
+                let _ = channel.send_with(&FromVrrpd::Ready(Generation(1)), reader);
+            }
+        }
         "close" => {
             become_ready(&mut channel);
             drop(channel);
@@ -55,7 +77,15 @@ fn main() -> ExitCode {
             become_ready(&mut channel);
             answer_pings(&mut channel);
         }
-        _ => return ExitCode::FAILURE,
+        other => match other.strip_prefix("send ") {
+            Some(numbers) => {
+                become_ready(&mut channel);
+                let bytes = numbers.split(' ').filter_map(|number| number.parse().ok());
+                let bytes: Vec<u8> = bytes.collect();
+                let _ = send(channel.as_raw_fd(), &bytes, MsgFlags::empty());
+            }
+            None => return ExitCode::FAILURE,
+        },
     }
     loop {
         std::thread::park();
