@@ -201,9 +201,12 @@ impl<E: Edge> Child<E> {
         matches!(&self.state, State::Running(running) if running.ready == Some(generation))
     }
 
-    /// It said that it has put a configuration into force.
+    /// It said that it has put a configuration into force. To say it again means nothing, so that nobody fills the
+    /// log or escapes its heartbeat by it.
     pub(crate) fn set_ready(&mut self, generation: Generation) {
-        if let State::Running(running) = &mut self.state {
+        if let State::Running(running) = &mut self.state
+            && running.ready.is_none_or(|known| known < generation)
+        {
             log::debug!("{} runs configuration {generation}", E::ROLE.program());
             running.ready = Some(generation);
         }
