@@ -11,7 +11,7 @@ use kr_testkit::capture::{self, Capture};
 use kr_testkit::keepalived::{Keepalived, Parts, Peer, Role};
 use kr_testkit::netns::{Host, Network};
 use kr_testkit::process::Process;
-use kr_testkit::wait::{eventually, throughout};
+use kr_testkit::wait::eventually;
 use nix::sys::signal::Signal;
 
 /// Interfaces, and instances on each.
@@ -188,15 +188,21 @@ fn a_thousand_instances_that_stay_the_same_do_not_notice_a_reload() {
     assert_eq!(strange.count(), 0);
     drop((adverts, announcements));
 
-    // Also what makes no event.
-    let vrrpd = daemon.child(Role::Vrrp).unwrap();
-    let asked = writes(vrrpd, || reload(&same));
-    assert_eq!(asked, [""; 0]);
-    let asked = writes(vrrpd, || reload(&configuration(1..=EACH, &[gone])));
-    // Its address is removed, and strace sees that.
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    throughout(Duration::from_secs(1), "the process", || {
-        daemon.child(Role::Vrrp) == Some(vrrpd)
-    })
-    .unwrap();
+    // Also what makes no event. On a busy machine the parent may take a process that is traced for hung and
+    // replace it; then there is nothing to see.
+    let mut seen = None;
+    for _ in 0..4 {
+        let vrrpd = daemon.child(Role::Vrrp);
+        let of_none = writes(vrrpd.unwrap(), || reload(&same));
+        let of_one = writes(vrrpd.unwrap(), || reload(&configuration(1..=EACH, &[gone])));
+        if daemon.child(Role::Vrrp) == vrrpd {
+            seen = Some((of_none, of_one));
+            break;
+        }
+        reload(&same);
+    }
+    let (of_none, of_one) = seen.unwrap();
+    assert_eq!(of_none, [""; 0]);
+    // The address of the one that goes is removed, and strace sees that.
+    assert_eq!(of_one.len(), 1, "{of_one:?}");
 }
