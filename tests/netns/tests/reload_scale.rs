@@ -115,10 +115,13 @@ fn writes(process: nix::unistd::Pid, work: impl FnOnce()) -> Vec<String> {
     command.arg("-p").arg(process.to_string());
     let mut strace = Process::spawn(&mut command, &directory.path().join("log")).unwrap();
     let text = || fs::read_to_string(&log).unwrap_or_default();
-    // It is at work when it shows the answer to a ping of the parent.
-    eventually(START, "strace", || text().contains("sendmsg(")).unwrap();
+    // It is at work when it shows answers to pings of the parent; it ends with the process.
+    eventually(START, "strace", || {
+        text().contains("sendmsg(") || strace.exited().is_some()
+    })
+    .unwrap();
     work();
-    strace.signal(Signal::SIGINT).unwrap();
+    strace.signal(Signal::SIGINT).ok();
     eventually(START, "the end of strace", || strace.exited().is_some()).unwrap();
     let text = text();
     let requests = text.split("{nlmsg_len=").skip(1);
@@ -192,6 +195,7 @@ fn a_thousand_instances_that_stay_the_same_do_not_notice_a_reload() {
     // replace it; then there is nothing to see.
     let mut seen = None;
     for _ in 0..4 {
+        eventually(START, "vrrpd", || daemon.child(Role::Vrrp).is_some()).unwrap();
         let vrrpd = daemon.child(Role::Vrrp);
         let of_none = writes(vrrpd.unwrap(), || reload(&same));
         let of_one = writes(vrrpd.unwrap(), || reload(&configuration(1..=EACH, &[gone])));
