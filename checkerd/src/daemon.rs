@@ -318,6 +318,12 @@ impl Daemon {
             ToCheckerd::Global(global) => self.intake.global(*global)?,
             ToCheckerd::Authorities(piece) => self.intake.authorities(&piece)?,
             ToCheckerd::Checker(checker) => self.intake.checker(*checker)?,
+            ToCheckerd::Kept(ids) => {
+                for id in ids {
+                    let in_force = self.engine.checks().checker(id);
+                    self.intake.kept(id, in_force)?;
+                }
+            }
             ToCheckerd::Resume(snapshot) => self.intake.resume(snapshot)?,
             ToCheckerd::Commit(generation) => {
                 let complete = self.intake.commit(generation)?;

@@ -40,6 +40,8 @@ pub enum IntakeError {
     Suspension(VirtualServerId),
     /// A checker without urls or hosts.
     Empty(CheckerId),
+    /// A checker is said to stay that the configuration in force does not have.
+    NotInForce(CheckerId),
 }
 
 impl fmt::Display for IntakeError {
@@ -56,6 +58,9 @@ impl fmt::Display for IntakeError {
                     f,
                     "a suspension of virtual server {id} of objects that are not configured"
                 )
+            }
+            Self::NotInForce(id) => {
+                write!(f, "checker {id} is to stay, but it is not configured")
             }
             Self::Empty(id) => write!(f, "checker {id} without anything to check"),
         }
@@ -136,6 +141,15 @@ impl Intake {
     }
 
     /// What a predecessor knew. Of a checker that is not configured it is of no use and later ignored.
+    /// A checker of the configuration in force, which stays as it is.
+    pub(crate) fn kept(
+        &mut self,
+        id: CheckerId,
+        in_force: Option<&Checker>,
+    ) -> Result<(), IntakeError> {
+        self.checker(in_force.ok_or(IntakeError::NotInForce(id))?.clone())
+    }
+
     pub(crate) fn resume(&mut self, snapshot: CheckerSnapshot) -> Result<(), IntakeError> {
         let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
         partial.resume.push(snapshot);
@@ -309,6 +323,23 @@ mod tests {
         intake.global(CheckerGlobal::default()).unwrap();
         let complete = intake.commit(Generation(3)).unwrap();
         assert_eq!(complete.suspensions, [suspension(1, 2)]);
+    }
+
+    #[test]
+    fn a_checker_stays_only_if_it_is_there() {
+        let mut intake = begun();
+        intake.kept(CheckerId(1), Some(&misc(1))).unwrap();
+        assert_eq!(
+            intake.kept(CheckerId(2), None),
+            Err(IntakeError::NotInForce(CheckerId(2)))
+        );
+        assert_eq!(
+            intake.checker(misc(1)),
+            Err(IntakeError::Duplicate(CheckerId(1)))
+        );
+        intake.global(CheckerGlobal::default()).unwrap();
+        let complete = intake.commit(Generation(3)).unwrap();
+        assert_eq!(complete.checks.checkers, [misc(1)]);
     }
 
     #[test]

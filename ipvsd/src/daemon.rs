@@ -176,7 +176,10 @@ impl Daemon {
                 Ok(None) => return Ok(()),
                 Err(error) => return self.heard(Err(error)),
             };
-            match (self.intake.take(received.message)?, received.descriptor) {
+            match (
+                self.intake.take(received.message, &self.table)?,
+                received.descriptor,
+            ) {
                 (Taken::Meet(sibling), Some(end)) => self.meet(sibling, end)?,
                 (Taken::LogFile, Some(file)) => kr_child::replace_log_file(file),
                 (Taken::Table, Some(socket)) => self.way = Some(socket),

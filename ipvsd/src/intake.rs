@@ -7,7 +7,7 @@ use std::fmt;
 
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
-use kr_lvs::{Configuration, Resume};
+use kr_lvs::{Configuration, Resume, Table};
 use kr_model::check::SocketRule;
 use kr_model::ipvs::plain;
 use kr_model::lvs::{
@@ -113,7 +113,7 @@ impl Intake {
     ///
     /// # Errors
     /// When the parent broke the protocol; nothing of the configuration under way is used then.
-    pub(crate) fn take(&mut self, message: ToIpvsd) -> Result<Taken, Fault> {
+    pub(crate) fn take(&mut self, message: ToIpvsd, in_force: &Table) -> Result<Taken, Fault> {
         match message {
             ToIpvsd::Begin(generation) => self.begin(generation)?,
             ToIpvsd::Global(global) => {
@@ -123,6 +123,11 @@ impl Intake {
             }
             ToIpvsd::VirtualServer(server) => self.building()?.virtual_server(*server)?,
             ToIpvsd::RealServer(server) => self.building()?.real_server(*server)?,
+            ToIpvsd::Kept(ids) => {
+                for id in ids {
+                    self.building()?.kept(id, in_force)?;
+                }
+            }
             ToIpvsd::CheckSocket(rule) => self.building()?.check_socket(*rule)?,
             ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
             ToIpvsd::Departed(server) => self.building()?.departed(*server)?,
@@ -249,6 +254,16 @@ impl Building {
             None => Ok(()),
             Some(_) => Err(twice()),
         }
+    }
+
+    /// Takes over a virtual server with its real servers from the configuration in force.
+    fn kept(&mut self, id: VirtualServerId, in_force: &Table) -> Result<(), Fault> {
+        let unknown = || Fault::Unknown(format!("virtual server {id}, which is to stay,"));
+        let (server, members) = in_force.configured(id).ok_or_else(unknown)?;
+        self.virtual_server(server.clone())?;
+        members
+            .cloned()
+            .try_for_each(|member| self.real_server(member))
     }
 
     fn real_server(&mut self, server: RealServer) -> Result<(), Fault> {

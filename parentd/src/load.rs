@@ -123,13 +123,16 @@ pub(crate) fn read(
 ) -> Read {
     let loaded = kr_config::load(&Disk, &file(options), &parse_options(options));
     let mut diagnostics = loaded.diagnostics;
-    let settings = loaded.config.map(|config| {
+    let settings = loaded.config.and_then(|config| {
         let mut config = adopt(previous, allocator, config);
         apply(options, &mut config);
         let (scripts, findings) = Prepared::new(&config, &loaded.script_places);
+        let can_run = findings
+            .iter()
+            .all(|found| found.severity != Severity::Error);
         diagnostics.extend(findings);
         diagnostics.sort_by_key(|found| found.span);
-        Settings { config, scripts }
+        can_run.then_some(Settings { config, scripts })
     });
     Read {
         settings,

@@ -12,6 +12,7 @@ mod load;
 mod log_file;
 mod marker;
 mod namespace;
+mod own_links;
 mod pidfile;
 mod published;
 mod reload_time;

@@ -6,6 +6,7 @@ use kr_config::typed::Config;
 use kr_model::bfd;
 use kr_model::check::CheckerSnapshot;
 use kr_model::lvs::{ConnectionTimeouts, PoolSnapshot, ServiceKey, Verdict, VirtualServer};
+use kr_model::units::IfName;
 use kr_model::vrrp::Snapshot;
 use kr_model::{CheckerId, InstanceId, RealServerId, TrackerId, VirtualServerId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Published {
     /// Instances, from the VRRP process.
     pub(crate) instances: BTreeMap<InstanceId, Box<Snapshot>>,
+    /// Links that instances run on, from the VRRP process.
+    pub(crate) links: BTreeMap<InstanceId, IfName>,
     /// BFD sessions, from the VRRP process.
     pub(crate) bfd: BTreeMap<TrackerId, bfd::Snapshot>,
     /// Checkers, from the checker process.
@@ -95,6 +98,7 @@ impl Published {
     pub(crate) fn retain(&mut self, config: &Config) {
         self.instances
             .retain(|id, _| config.instances.contains_key(id));
+        self.links.retain(|id, _| config.instances.contains_key(id));
         self.bfd.retain(|id, _| config.bfd.contains_key(id));
         self.checkers
             .retain(|id, _| config.checkers.contains_key(id));

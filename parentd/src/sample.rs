@@ -59,7 +59,7 @@ pub(crate) fn config_with(from: &str, to: &str) -> Config {
     read(&TEXT.replace(from, to))
 }
 
-fn read(text: &str) -> Config {
+pub(crate) fn read(text: &str) -> Config {
     let path = "/k.conf";
     let mut host = MemoryHost::with_file(path, text);
     host.interfaces.push("eth0".to_owned());
@@ -81,6 +81,7 @@ pub(crate) fn published(config: &Config) -> Published {
             priority: entry.instance.priority,
             counters: Counters::default(),
             sequence: 0,
+            old_checksum: false,
             signatures: SignatureMarks::default(),
             since: Instant::ZERO,
             cause: Cause::Start,

@@ -5,11 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use kr_config::ids::IdAllocator;
+use kr_config::typed::Config;
 use kr_event::{Clock, Signals, clock::pause};
 use kr_log::{Detail, Settings as LogSettings};
 use kr_model::global::Global;
 use kr_sys::handover::Handed;
 use kr_sys::parent;
+use kr_sys::sandbox::Mode as Sandbox;
 use kr_sys::signals::ignore_unanswered;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpid};
@@ -229,6 +231,7 @@ fn parts(
     let held = parent::confine(root_scripts, tunes)
         .map_err(|error| (EXIT_NO_PERMISSION, error.to_string()))?;
     log::debug!("keeping capabilities {held:#x}, verified; root scripts: {root_scripts:?}");
+    let sandbox = sandbox(options.sandbox, &settings.config);
     Ok(Parts {
         pid_paths: Paths::of(&options, &settings.config.global),
         pid_file: None,
@@ -241,7 +244,7 @@ fn parts(
             log: log.settings,
             log_file: log.file,
             label: log.label,
-            sandbox: options.sandbox,
+            sandbox,
         },
         options,
         root_scripts,
@@ -358,6 +361,14 @@ pub(crate) fn trial_parts(options: Options, state: &State) -> Result<Parts, Stri
         label: String::new(),
     };
     parts(options, settings, allocator, log, answered_signals()).map_err(|(_, reason)| reason)
+}
+
+/// Whoever looks for a missing row with `--sandbox=log` wants to see it with `sandbox strict` too.
+const fn sandbox(option: Sandbox, config: &Config) -> Sandbox {
+    match option {
+        Sandbox::On if config.global.strict_sandbox => Sandbox::Strict,
+        mode @ (Sandbox::On | Sandbox::Strict | Sandbox::Log) => mode,
+    }
 }
 
 /// What distinguishes this daemon from others of the host in names: `_NAMESPACE_INSTANCE`.

@@ -6,15 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use kr_config::typed::Config;
-use kr_ipc::edge::parentd_checkerd::{AUTHORITIES_PIECE, ToCheckerd};
-use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_config::typed::{Config, VirtualServerEntry};
+use kr_ipc::edge::parentd_checkerd::{self, AUTHORITIES_PIECE, ToCheckerd};
+use kr_ipc::edge::parentd_ipvsd::{self, ToIpvsd};
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::check::Suspension;
 use kr_model::lvs::{ServiceKey, Verdict};
+use kr_model::own_link::OwnLinkKind;
 use kr_model::route::Route;
 use kr_model::rule::Rule;
 use kr_model::track::{Tracker, TrackerSource, TrackerState};
+use kr_model::vrrp::Instance;
 use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
 use kr_sys::privilege::Duty;
 
@@ -81,12 +83,40 @@ fn host_objects(config: &Config, out: &mut Vec<ToVrrpd>) {
     }
 }
 
+/// What is known of the process that a configuration is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Receiver<'a> {
+    /// It was just started; a predecessor may have published something.
+    New(&'a Published),
+    /// It runs, and it is not certain with which configuration.
+    Running,
+    /// It has this configuration in force: what is equal in the new one is only named.
+    Has(&'a Config),
+}
+
+impl<'a> Receiver<'a> {
+    const fn resume(self) -> Option<&'a Published> {
+        match self {
+            Self::New(published) => Some(published),
+            Self::Running | Self::Has(_) => None,
+        }
+    }
+
+    const fn has(self) -> Option<&'a Config> {
+        match self {
+            Self::Has(config) => Some(config),
+            Self::New(_) | Self::Running => None,
+        }
+    }
+}
+
 /// The slice of the checker process.
 pub(crate) fn to_checkerd(
     config: &Config,
     generation: Generation,
-    resume: Option<&Published>,
+    receiver: Receiver<'_>,
 ) -> Vec<ToCheckerd> {
+    let resume = receiver.resume();
     let mut global = config.checker.clone();
     let authorities = global.trusted_authorities.as_mut().map(std::mem::take);
     let mut out = vec![
@@ -97,12 +127,21 @@ pub(crate) fn to_checkerd(
         .iter()
         .flat_map(|pem| pem.chunks(AUTHORITIES_PIECE));
     out.extend(pieces.map(|piece| ToCheckerd::Authorities(piece.to_vec())));
+    let before = receiver.has().map(|config| &config.checkers);
+    let mut kept = Vec::new();
     for (id, entry) in &config.checkers {
+        let known = before.and_then(|before| before.get(id));
+        if known.is_some_and(|known| known.checker == entry.checker) {
+            kept.push(*id);
+            continue;
+        }
         out.push(ToCheckerd::Checker(Box::new(entry.checker.clone())));
         if let Some(snapshot) = resume.and_then(|published| published.checkers.get(id)) {
             out.push(ToCheckerd::Resume(*snapshot));
         }
     }
+    let kept = kept.chunks(parentd_checkerd::MOST_KEPT);
+    out.extend(kept.map(|ids| ToCheckerd::Kept(ids.to_vec())));
     out.extend(config.instances.keys().copied().map(ToCheckerd::Instance));
     out.extend(config.bfd.keys().copied().map(ToCheckerd::Session));
     let suspensions = suspensions(config).into_iter().map(Box::new);
@@ -165,26 +204,38 @@ fn suspensions(config: &Config) -> Vec<Suspension> {
 pub(crate) fn to_ipvsd(
     config: &Config,
     generation: Generation,
-    resume: Option<&Published>,
+    receiver: Receiver<'_>,
 ) -> Vec<ToIpvsd> {
     let mut out = vec![
         ToIpvsd::Begin(generation),
         ToIpvsd::Global(config.ipvs.clone()),
     ];
+    let kept = receiver
+        .has()
+        .map_or_else(BTreeSet::new, |before| equal_pools(before, config));
     for entry in config.virtual_servers.values() {
-        out.push(ToIpvsd::VirtualServer(Box::new(
-            entry.virtual_server.clone(),
-        )));
+        let server = &entry.virtual_server;
+        if !kept.contains(&server.id) {
+            out.push(ToIpvsd::VirtualServer(Box::new(server.clone())));
+            continue;
+        }
+        // In their order among the others, which decides where several share a firewall mark.
+        match out.last_mut() {
+            Some(ToIpvsd::Kept(ids)) if ids.len() < parentd_ipvsd::MOST_KEPT => ids.push(server.id),
+            _ => out.push(ToIpvsd::Kept(vec![server.id])),
+        }
     }
     for entry in config.real_servers.values() {
-        out.push(ToIpvsd::RealServer(Box::new(entry.real_server.clone())));
+        if !kept.contains(&entry.real_server.virtual_server) {
+            out.push(ToIpvsd::RealServer(Box::new(entry.real_server.clone())));
+        }
     }
     out.extend(config.instances.keys().copied().map(ToIpvsd::Instance));
     for entry in config.checkers.values() {
         let rules = entry.checker.socket_rules().into_iter();
         out.extend(rules.map(|rule| ToIpvsd::CheckSocket(Box::new(rule))));
     }
-    if let Some(published) = resume {
+    if let Some(published) = receiver.resume() {
         resume_ipvsd(config, published, &mut out);
     }
     out.push(ToIpvsd::Commit(generation));
@@ -193,12 +244,40 @@ pub(crate) fn to_ipvsd(
 
 /// What the VRRP process has to do beyond its usual work.
 pub(crate) fn duty_of_vrrpd(config: &Config) -> Duty {
+    let filters = |instance: &Instance| {
+        let mut lines = instance.addresses.iter().chain(&instance.excluded);
+        let link = instance.own_link.as_ref().map(|link| link.kind);
+        instance.drops_traffic()
+            || matches!(link, Some(OwnLinkKind::Vmac { .. }))
+            || lines.any(|line| line.own_link)
+    };
     let mut instances = config.instances.values();
-    if instances.any(|entry| entry.instance.drops_traffic()) {
+    if instances.any(|entry| filters(&entry.instance)) {
         Duty::Firewall
     } else {
         Duty::Usual
     }
+}
+
+/// Virtual servers that are in both configurations and equal, with all of their real servers.
+fn equal_pools(before: &Config, config: &Config) -> BTreeSet<VirtualServerId> {
+    let old = |entry: &VirtualServerEntry| {
+        let known = before.virtual_servers.get(&entry.virtual_server.id)?;
+        (known.virtual_server == entry.virtual_server).then_some(entry.virtual_server.id)
+    };
+    let mut equal: BTreeSet<_> = config.virtual_servers.values().filter_map(old).collect();
+    for (id, entry) in &config.real_servers {
+        let known = before.real_servers.get(id);
+        if known.is_none_or(|known| known.real_server != entry.real_server) {
+            equal.remove(&entry.real_server.virtual_server);
+        }
+    }
+    for (id, entry) in &before.real_servers {
+        if !config.real_servers.contains_key(id) {
+            equal.remove(&entry.real_server.virtual_server);
+        }
+    }
+    equal
 }
 
 /// What the IPVS process has to do for the checkers of a configuration.
@@ -281,7 +360,7 @@ mod tests {
         };
         assert_eq!(session.name, "BFD_1");
         assert_eq!(instance.name, "VI_1");
-        let to_checkerd = to_checkerd(&config, G, None);
+        let to_checkerd = to_checkerd(&config, G, Receiver::Running);
         let [
             ToCheckerd::Begin(G),
             ToCheckerd::Global(_),
@@ -295,7 +374,7 @@ mod tests {
         };
         assert_eq!(checker.probe.keyword(), "TCP_CHECK");
         assert_eq!(*spoken_of, instance.id);
-        let to_ipvsd = to_ipvsd(&config, G, None);
+        let to_ipvsd = to_ipvsd(&config, G, Receiver::Running);
         let [
             ToIpvsd::Begin(G),
             ToIpvsd::Global(_),
@@ -346,13 +425,52 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_has_the_configuration_is_told_the_difference() {
+        let before = config();
+        let same_checkers = to_checkerd(&before, G, Receiver::Has(&before));
+        assert!(matches!(
+            same_checkers.as_slice(),
+            [
+                ToCheckerd::Begin(G),
+                ToCheckerd::Global(_),
+                ToCheckerd::Kept(ids),
+                ToCheckerd::Instance(_),
+                ToCheckerd::Session(_),
+                ToCheckerd::Commit(G),
+            ] if ids.len() == before.checkers.len()
+        ));
+        let pools = |config: &Config| -> Vec<&str> {
+            to_ipvsd(config, G, Receiver::Has(&before))
+                .iter()
+                .filter_map(|message| {
+                    if matches!(message, ToIpvsd::Kept(_)) {
+                        Some("kept")
+                    } else if matches!(message, ToIpvsd::VirtualServer(_)) {
+                        Some("service")
+                    } else if matches!(message, ToIpvsd::RealServer(_)) {
+                        Some("server")
+                    } else {
+                        None
+                    }
+                })
+                .collect()
+        };
+        assert_eq!(pools(&before), ["kept"]);
+        let changed = config_with("weight 5", "weight 6");
+        assert_eq!(pools(&changed), ["service", "server"]);
+        let mut without = before.clone();
+        without.real_servers.clear();
+        assert_eq!(pools(&without), ["service"], "a server went");
+    }
+
+    #[test]
     fn a_successor_gets_what_was_published_of_objects_that_still_exist() {
         let mut config = config();
         let published = published(&config);
         let resumed = |config: &Config| {
             let vrrpd = to_vrrpd(config, G, Some(&published), pending);
-            let checkerd = to_checkerd(config, G, Some(&published));
-            let ipvsd = to_ipvsd(config, G, Some(&published));
+            let checkerd = to_checkerd(config, G, Receiver::New(&published));
+            let ipvsd = to_ipvsd(config, G, Receiver::New(&published));
             (
                 vrrpd
                     .iter()
@@ -389,7 +507,7 @@ mod tests {
         published.add_services(&config);
         let key = services(&config).next().unwrap();
         let left = |config: &Config| {
-            let mut messages = to_ipvsd(config, G, Some(&published));
+            let mut messages = to_ipvsd(config, G, Receiver::New(&published));
             messages.retain(|m| matches!(m, ToIpvsd::Former(_) | ToIpvsd::OriginalTimeouts(_)));
             messages
         };
@@ -408,7 +526,7 @@ mod tests {
     fn what_sockets_checkers_may_ask_for_is_told_and_decides_the_duty() {
         let mut config = config();
         let messages = |config: &Config| {
-            let mut messages = to_ipvsd(config, G, None);
+            let mut messages = to_ipvsd(config, G, Receiver::Running);
             messages.retain(|message| matches!(message, ToIpvsd::CheckSocket(_)));
             messages
         };
@@ -461,7 +579,7 @@ mod tests {
             published.keep_pool(pool);
         }
         let mut resumed = Vec::new();
-        for message in to_ipvsd(&config, G, Some(&published)) {
+        for message in to_ipvsd(&config, G, Receiver::New(&published)) {
             if let ToIpvsd::Resume(pool) = message {
                 resumed.push(pool.verdicts);
             }
@@ -478,7 +596,7 @@ mod tests {
     fn a_suspended_service_names_the_instances_that_set_its_address() {
         let suspended = |config: &Config| {
             let mut found = Vec::new();
-            for message in to_checkerd(config, G, None) {
+            for message in to_checkerd(config, G, Receiver::Running) {
                 if let ToCheckerd::Suspension(suspension) = message {
                     found.push(*suspension);
                 }

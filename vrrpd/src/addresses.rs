@@ -36,7 +36,10 @@ pub(crate) fn locate<'a>(
 }
 
 /// The static addresses whose link exists. Each names its link.
-pub(crate) fn locate_statics<'a>(statics: &'a [VirtualAddress], kernel: &Kernel) -> Located<'a> {
+pub(crate) fn locate_statics<'a>(
+    statics: impl Iterator<Item = &'a VirtualAddress>,
+    kernel: &Kernel,
+) -> Located<'a> {
     let mut located = Located::new();
     for address in statics {
         let link = address.device.as_ref().and_then(|name| kernel.named(name));
@@ -106,7 +109,7 @@ pub(crate) fn reconcile<'a>(
 
 #[cfg(test)]
 mod tests {
-    use kr_netlink::route::{Event, Link};
+    use kr_netlink::route::{Event, Link, LinkDetail};
 
     use super::*;
     use crate::samples::{index, instance, name, virtual_address};
@@ -124,6 +127,7 @@ mod tests {
                 hardware: None,
                 router: false,
                 vrf_table: None,
+                detail: LinkDetail::default(),
             }));
         }
         for text in held {

@@ -8,6 +8,7 @@
 mod addresses;
 mod filter;
 mod holdings;
+mod links;
 mod neighbors;
 mod packets;
 
@@ -23,10 +24,11 @@ use kr_event::{Clock, EventLoop, Signals};
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
+use kr_model::own_link::LinkReport;
 use kr_model::units::{IfIndex, IfName};
-use kr_model::vrrp::{Authentication, Role, Transport};
+use kr_model::vrrp::{Authentication, Role, Transport, VrrpGlobal};
 use kr_model::{InstanceId, Instant};
-use kr_netlink::route::{Event, Events, Place, Requests};
+use kr_netlink::route::{Event, Events, LinkChange, Place, Requests};
 use kr_sys::batch::Inbox;
 use kr_vrrp::{Action, Input, Router, Severity};
 use mio::Token;
@@ -38,6 +40,7 @@ use crate::firewall::Firewall;
 use crate::intake::{Configuration, HostObjects, Instances, Intake, IntakeError, Order, each};
 use crate::kernel::Told;
 use crate::moderation::Moderation;
+use crate::own_links::OwnLinks;
 use crate::routing::Routing;
 use crate::siblings::Siblings;
 use crate::sockets::{self, Outgoing, PACKET, PortId, Sockets};
@@ -156,8 +159,17 @@ pub(crate) struct Daemon {
     firewall: Firewall,
     told: Told,
     siblings: Siblings,
-    /// The configuration in force.
+    /// The configuration in force, its instances as they were configured.
+    unresolved: Instances,
+    /// The same, as they run on links of their own.
     instances: Instances,
+    /// Its settings of the process.
+    global: Option<VrrpGlobal>,
+    own_links: OwnLinks,
+    /// Changes of links that the kernel did not make.
+    refused_links: Vec<(LinkChange, Errno)>,
+    /// Links that the parent was told of.
+    reported: Vec<(IfIndex, LinkReport)>,
     /// Static addresses, and all routes and rules, of that configuration.
     host: HostObjects,
     /// `-V`: what is set stays at exit.
@@ -226,7 +238,12 @@ impl Daemon {
             firewall,
             told: Told::default(),
             siblings: Siblings::new(CHECKERD, IPVSD),
+            unresolved: BTreeMap::new(),
             instances: BTreeMap::new(),
+            global: None,
+            own_links: OwnLinks::default(),
+            refused_links: Vec::new(),
+            reported: Vec::new(),
             host: HostObjects::default(),
             keep_at_exit: false,
             virtual_ips: BTreeSet::new(),
@@ -451,9 +468,16 @@ impl Daemon {
             return Ok(());
         }
         if links_changed {
+            self.keep_links()?;
             self.limit_events();
-            self.adjust_sockets();
+        }
+        if links_changed || addresses_changed {
+            // Before sockets join groups on a VMAC that is new.
             self.filter_links();
+            self.follow_link_addresses();
+        }
+        if links_changed {
+            self.adjust_sockets();
         }
         self.tell_kernel_news()?;
         self.repair(&taken, links_changed);
@@ -488,22 +512,27 @@ impl Daemon {
 
     /// Puts a configuration into force: the router works out what changed, and the kernel gets the
     /// difference.
-    fn apply(&mut self, new: Configuration) -> Result<(), ChannelError> {
+    fn apply(&mut self, mut new: Configuration) -> Result<(), ChannelError> {
         let first = !std::mem::replace(&mut self.configured, true);
+        let resolved = self.prepare_links(&new.global, &new.instances);
+        self.unresolved = std::mem::replace(&mut new.instances, resolved);
+        self.global = Some(new.global.clone());
         let old = std::mem::replace(&mut self.instances, new.instances.clone());
         self.signed = self
             .instances
             .values()
             .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
         let old_host = std::mem::replace(&mut self.host, new.host);
+        self.find_link_addresses();
+        self.report_links()?;
         self.keep_at_exit = new.global.keep_addresses_at_exit;
-        self.named = self.host.named(each(&self.instances));
+        self.set_named();
         self.limit_events();
         let mut managed: BTreeSet<Place> = locate(each(&old), self.table.kernel())
             .into_keys()
             .collect();
         managed.extend(locate(each(&self.instances), self.table.kernel()).into_keys());
-        managed.extend(locate_statics(&old_host.addresses, self.table.kernel()).into_keys());
+        managed.extend(locate_statics(old_host.statics(), self.table.kernel()).into_keys());
         if first {
             managed.extend(self.leftovers());
         }
@@ -544,11 +573,12 @@ impl Daemon {
             .retain_sessions(|id| self.bfd.reach(id).is_some());
         self.present.retain(|id| self.instances.contains_key(id));
         self.settle(&managed, &old);
-        self.release_filter(&filter);
         self.settle_routing();
         self.renew(&Self::lifetimes(&old, self.table.kernel()));
         self.act()?;
         self.adjust_sockets();
+        self.remove_links();
+        self.release_filter(&filter);
         // All instances changed at once; from now on they do so one by one.
         kr_sys::memory::give_back();
         log::info!(
@@ -654,6 +684,8 @@ impl Daemon {
         self.bfd.shutdown(self.clock.now());
         if !self.keep_at_exit {
             self.remove_statics();
+            self.own_links.want_none();
+            self.remove_links();
             self.firewall.remove(self.clock.now());
         }
         let until = self.clock.now().saturating_add(FAREWELL);

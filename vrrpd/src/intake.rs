@@ -27,7 +27,7 @@ const MAX_OBJECTS: usize = 65_536;
 pub(crate) type Instances = BTreeMap<InstanceId, Arc<Instance>>;
 
 /// Each of them.
-pub(crate) fn each(instances: &Instances) -> impl Iterator<Item = &Instance> {
+pub(crate) fn each(instances: &Instances) -> impl Iterator<Item = &Instance> + Clone {
     instances.values().map(|instance| &**instance)
 }
 
@@ -57,6 +57,8 @@ pub(crate) struct Configuration {
 pub(crate) struct HostObjects {
     /// Static addresses.
     pub(crate) addresses: Vec<VirtualAddress>,
+    /// Addresses of links that instances have for themselves; no message brings them.
+    pub(crate) of_links: Vec<VirtualAddress>,
     /// Routes and rules with the instance that each is of, none for a static one.
     pub(crate) routing: Vec<(Object, Option<InstanceId>)>,
 }

@@ -110,6 +110,22 @@ impl Kernel {
         self.links.get(&index)
     }
 
+    /// Every link.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// The first link-local address of a link that is none of ours and known to be nobody else's.
+    pub(crate) fn link_local(&self, name: &IfName) -> Option<Cidr> {
+        let list = self.addresses.get(self.names.get(name)?)?;
+        let usable = |address: &&Address| {
+            let ip = address.place.local.address();
+            let is_link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+            is_link_local && !address.is_ours() && !address.is_doubtful()
+        };
+        list.iter().find(usable).map(|address| address.place.local)
+    }
+
     /// The name of the link, for logs.
     pub(crate) fn name(&self, index: IfIndex) -> &str {
         self.link(index).map_or("?", |link| link.name.as_str())
@@ -206,12 +222,19 @@ pub(crate) struct Told {
     present: BTreeSet<(IfName, IpAddr)>,
     /// Addresses of ours that may be sent from.
     statics: BTreeSet<Place>,
+    /// Links that send from the addresses of another one, below them.
+    bases: BTreeMap<IfName, IfName>,
 }
 
 impl Told {
     /// These addresses of ours may be sent from.
     pub(crate) fn set_statics(&mut self, statics: BTreeSet<Place>) {
         self.statics = statics;
+    }
+
+    /// Adverts on these links have the source address of the link below.
+    pub(crate) fn set_bases(&mut self, bases: BTreeMap<IfName, IfName>) {
+        self.bases = bases;
     }
 
     /// The inputs that bring the router up to date with `kernel`. A link that gets worse says so before
@@ -240,7 +263,17 @@ impl Told {
         }
         self.states = states;
 
-        let sources = kernel.sources(&self.statics, is_virtual);
+        let mut sources = kernel.sources(&self.statics, is_virtual);
+        for (above, base) in &self.bases {
+            for family in [Family::Inet, Family::Inet6] {
+                let of_base = sources.get(&(base.clone(), family)).copied();
+                let key = (above.clone(), family);
+                match of_base {
+                    Some(address) => sources.insert(key, address),
+                    None => sources.remove(&key),
+                };
+            }
+        }
         let changes = diff(&self.sources, &sources);
         for key in [changes.removed, changes.changed, changes.added].concat() {
             let address = sources.get(&key).copied();
@@ -281,6 +314,8 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
+    use kr_netlink::route::LinkDetail;
+
     use super::*;
     use crate::samples::{index, name, virtual_address};
 
@@ -294,6 +329,7 @@ mod tests {
             hardware: None,
             router: false,
             vrf_table: None,
+            detail: LinkDetail::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod firewall;
 mod intake;
 mod kernel;
 mod moderation;
+mod own_links;
 mod refusals;
 mod routing;
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub(crate) fn virtual_address(text: &str) -> VirtualAddress {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        own_link: false,
         lifetime: None,
     }
 }
@@ -100,9 +101,12 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
             refresh_repeat: 1,
             lower_priority_repeat: 5,
             lower_priority_delay: Duration::from_secs(5),
+            extra: None,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
+        own_link: None,
+        address_link_prefix: String::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

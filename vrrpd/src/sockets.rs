@@ -237,7 +237,7 @@ impl Sockets {
 #[cfg(test)]
 mod tests {
     use kr_model::vrrp::Secret;
-    use kr_netlink::route::{Event, Link};
+    use kr_netlink::route::{Event, Link, LinkDetail};
 
     use super::*;
     use crate::samples::{index, instance, name, vrids};
@@ -254,6 +254,7 @@ mod tests {
             hardware: None,
             router: false,
             vrf_table: None,
+            detail: LinkDetail::default(),
         }));
         let mut other_group = instance(9, "eth0", &[]);
         other_group.transport = Transport::Multicast {

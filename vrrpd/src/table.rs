@@ -1,7 +1,8 @@
 //! The kernel's links and addresses: changed and read anew through netlink, and known in between.
 
 use kr_model::Instant;
-use kr_netlink::route::{Change, Event, Place, Requests};
+use kr_netlink::route::{Change, Event, Link, LinkChange, Place, Requests};
+use kr_netlink::socket::NetlinkError;
 use nix::errno::Errno;
 
 use crate::kernel::Kernel;
@@ -47,6 +48,33 @@ impl Table {
             Ok(read) => self.kernel = read,
             Err(error) => log::error!("cannot read links and addresses: {error}"),
         }
+    }
+
+    /// Makes a change of a link, and looks what became of it; `None` when it is gone.
+    pub(crate) fn change_link(
+        &mut self,
+        change: &LinkChange,
+    ) -> Result<Option<Link>, NetlinkError> {
+        self.requests.change_link(change)?;
+        let name = match change {
+            LinkChange::Make(new) => new.name.clone(),
+            LinkChange::Set(link, _) | LinkChange::Enable(link) => match self.kernel.link(*link) {
+                Some(known) => known.name.clone(),
+                None => return Ok(None),
+            },
+            LinkChange::Remove(link) => {
+                self.kernel.apply(Event::LinkGone(*link));
+                return Ok(None);
+            }
+        };
+        let link = self.requests.link(&name)?;
+        self.kernel.apply(Event::Link(link.clone()));
+        Ok(Some(link))
+    }
+
+    /// `net.ipv4.conf.all.rp_filter`.
+    pub(crate) fn rp_filter_of_all(&mut self) -> Result<i32, NetlinkError> {
+        self.requests.rp_filter_of_all()
     }
 
     /// An address is not wanted any more.

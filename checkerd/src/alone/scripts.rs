@@ -73,6 +73,7 @@ impl Scripts {
             program: &program,
             file: None,
             no_new_privileges: false,
+            read_only: None,
             identity: None,
             name: &name,
             purpose: Purpose::Check { checker, run },

@@ -39,15 +39,20 @@ pub(crate) struct Checkerd {
 impl Checkerd {
     /// Starts it with its two channels and without a configuration.
     pub(crate) fn start() -> Self {
+        Self::start_after("")
+    }
+
+    /// The same, with shell commands before it.
+    fn start_after(commands: &str) -> Self {
         let (ours, theirs) = pair().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
         // The shell moves its standard input to descriptor 3, where a child finds its channel.
         let child = Command::new("sh")
-            .args([
-                "-c",
-                "exec \"$0\" --unconfined --sandbox=on 3<&0 0</dev/null",
-            ])
+            .arg("-c")
+            .arg(format!(
+                "{commands}exec \"$0\" --unconfined --sandbox=on 3<&0 0</dev/null"
+            ))
             .arg(env!("CARGO_BIN_EXE_checkerd"))
             .stdin(Stdio::from(theirs))
             .stdout(log.try_clone().unwrap())
@@ -75,6 +80,13 @@ impl Checkerd {
     /// Starts it with these checkers and waits until they are in force.
     pub(crate) fn with(checkers: &[Checker]) -> Self {
         let mut daemon = Self::start();
+        daemon.configure(1, &CheckerGlobal::default(), checkers, &[]);
+        daemon
+    }
+
+    /// The same in a process that may have so many descriptors.
+    pub(crate) fn with_descriptors(most: u32, checkers: &[Checker]) -> Self {
+        let mut daemon = Self::start_after(&format!("ulimit -n {most}; "));
         daemon.configure(1, &CheckerGlobal::default(), checkers, &[]);
         daemon
     }

@@ -15,3 +15,4 @@ mod genhash;
 mod harness;
 mod hostile;
 mod lifecycle;
+mod overload;

@@ -245,6 +245,7 @@ impl Checks {
             .map(|snapshot| (snapshot.id, snapshot))
             .collect();
         let mut old = std::mem::take(&mut self.entries);
+        let mut entries = Vec::with_capacity(configuration.checkers.len());
         for config in configuration.checkers {
             let id = config.id;
             let entry = match old.remove(&id) {
@@ -262,8 +263,10 @@ impl Checks {
                     entry
                 }
             };
-            self.entries.insert(id, entry);
+            entries.push((id, entry));
         }
+        // Made at once the map is filled to the last place; grown one by one, half of it.
+        self.entries = entries.into_iter().collect();
         for (id, entry) in old {
             self.forget(id, entry.slot);
         }

@@ -20,27 +20,26 @@ impl Sandbox {
     }
 
     /// Gives up every system call, file, port and resource that the loop does not need, for ever. What the
-    /// kernel cannot enforce is reported and left out.
+    /// kernel cannot enforce is reported and left out, unless the mode is strict.
     ///
     /// # Errors
     /// When the kernel refuses, or does not do what it said.
     pub fn enter(self) -> Result<(), StartError> {
         let Some(mode) = self.mode else { return Ok(()) };
         let entered = sandbox::enter(self.role, self.duty, mode).map_err(StartError::Sandbox)?;
-        if !entered.filter {
-            log::warn!(
-                "this kernel cannot filter system calls (seccomp): running without the filter"
-            );
+        match entered.lacking() {
+            // Files at least are out of reach.
+            Some(what) if entered.filter && entered.reach == Some(Reach::Part) => {
+                log::info!("this kernel lacks {what}: running without that");
+            }
+            Some(what) => log::warn!("this kernel lacks {what}: running without that"),
+            None => {}
         }
         match entered.reach {
-            Some(Reach::Nothing) => {
-                log::warn!(
-                    "this kernel has no Landlock, or it is switched off: running without it"
-                );
-            }
-            Some(reach @ (Reach::Part | Reach::Whole)) => {
-                log::debug!("system calls are filtered, Landlock is in force: {reach:?}, verified");
-            }
+            Some(reach) => log::debug!(
+                "system calls are filtered: {}, Landlock is in force: {reach:?}, verified",
+                entered.filter
+            ),
             None => log::warn!(
                 "started with --sandbox={mode}: forbidden system calls are made, and named in the kernel's log"
             ),

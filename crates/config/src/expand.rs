@@ -6,9 +6,12 @@
 pub(crate) mod line;
 pub(crate) mod sequence;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+use kr_model::rng::Rng;
 
 use crate::diagnostic::{Diagnostic, Findings};
 use crate::lexer::{self, MacroUse};
@@ -36,6 +39,8 @@ pub(crate) struct Macros<'h> {
     /// Directory of the file that is being read, for `${_PWD}`.
     pub(crate) directory: PathBuf,
     expanded: usize,
+    /// Since `random_seed`: where numbers come from.
+    seeded: RefCell<Option<Rng>>,
 }
 
 /// What stands for a use of a parameter.
@@ -55,7 +60,13 @@ impl<'h> Macros<'h> {
             defined: BTreeMap::new(),
             directory: PathBuf::new(),
             expanded: 0,
+            seeded: RefCell::new(None),
         }
+    }
+
+    /// From here on `${_RANDOM}` gives the numbers of this seed (`random_seed`).
+    pub(crate) fn seed(&mut self, seed: u32) {
+        *self.seeded.get_mut() = Some(Rng::new(seed.into()));
     }
 
     /// The id that `@ID` lines are compared with.
@@ -203,7 +214,12 @@ impl<'h> Macros<'h> {
         if min >= max {
             return Some(min);
         }
-        Some(self.host.random(min, max))
+        let Some(rng) = &mut *self.seeded.borrow_mut() else {
+            return Some(self.host.random(min, max));
+        };
+        let range = u64::from(max.saturating_sub(min)).saturating_add(1);
+        let above = rng.next().checked_rem(range)?;
+        Some(min.saturating_add(u32::try_from(above).ok()?))
     }
 
     /// `$NAMEx` where `$NAME` was meant is left alone, so say it.

@@ -330,8 +330,17 @@ impl Parser<'_> {
                 }
             }
         }
-        if let Some(statement) = self.builder.include_check(&self.sources) {
-            self.checks.follow(&statement.arguments);
+        if let Some(statement) = self.builder.early(&self.sources) {
+            match (&*statement.keyword.text, statement.arguments.first()) {
+                // A number that cannot be is reported when the configuration is built.
+                ("random_seed", Some(seed)) => {
+                    if let Ok(seed) = seed.text.parse() {
+                        self.macros.seed(seed);
+                    }
+                }
+                ("random_seed", None) => {}
+                _ => self.checks.follow(&statement.arguments),
+            }
         }
         self.builder.end_of_line();
     }

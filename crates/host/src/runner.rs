@@ -10,6 +10,7 @@ use kr_event::EventLoop;
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Instant, TrackerId};
 use kr_sys::handover::Kept;
+use kr_sys::read_only::ReadOnly;
 use kr_sys::spawn::{Ended, HandedProcess, Identity, Process, Program, Script, spawn_script};
 use mio::{Interest, Token};
 use nix::errno::Errno;
@@ -64,6 +65,8 @@ pub struct Launch<'a> {
     pub file: Option<BorrowedFd<'a>>,
     /// Whether it may gain privileges by what it executes.
     pub no_new_privileges: bool,
+    /// Where it may write, if not everywhere that its account may.
+    pub read_only: Option<&'a ReadOnly>,
     /// Account; `None` is this process's own.
     pub identity: Option<&'a Identity>,
     /// Its name in log lines.
@@ -141,6 +144,7 @@ impl Runner {
             file: launch.file,
             identity: launch.identity,
             no_new_privileges: launch.no_new_privileges,
+            read_only: launch.read_only,
         })?;
         log::debug!("started {} as process {}", launch.name, process.pid());
         let running = Running {

@@ -378,6 +378,16 @@ impl Table {
         None
     }
 
+    /// A virtual server of the configuration in force, with its real servers.
+    pub fn configured(
+        &self,
+        id: VirtualServerId,
+    ) -> Option<(&VirtualServer, impl Iterator<Item = &RealServer>)> {
+        let pool = self.pools.get(&id).filter(|pool| !pool.is_departed())?;
+        let members = pool.servers.values().map(|server| &server.config);
+        Some((&pool.config, members))
+    }
+
     /// When to hand in [`Input::Timer`]; to be asked again after every input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

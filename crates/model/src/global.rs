@@ -27,6 +27,10 @@ pub struct Global {
     pub script_groups: bool,
     /// `script_no_new_privileges`.
     pub script_no_new_privileges: bool,
+    /// `script_read_only`: the directories that scripts may write to. `None`: as their accounts may.
+    pub script_read_only: Option<Vec<PathBuf>>,
+    /// `sandbox strict`.
+    pub strict_sandbox: bool,
     /// `startup_script`.
     pub startup: Option<DaemonScript>,
     /// `shutdown_script`.

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod ipvs;
 pub mod lvs;
 pub mod net;
+pub mod own_link;
 pub mod rng;
 pub mod route;
 pub mod rule;

@@ -160,6 +160,15 @@ impl IfName {
     /// Longest name that the kernel takes (`IFNAMSIZ` less the end mark).
     pub const MAX_LEN: usize = 15;
 
+    /// A name that no link has: the kernel takes none with a colon.
+    #[must_use]
+    pub const fn of_no_link() -> Self {
+        Self {
+            bytes: *b"none:\0\0\0\0\0\0\0\0\0\0",
+            length: 5,
+        }
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -236,6 +245,12 @@ mod tests {
             Port::try_from(0).unwrap_err().to_string(),
             "port must be 1 to 65535"
         );
+    }
+
+    #[test]
+    fn the_name_of_no_link_is_a_name() {
+        let name = IfName::of_no_link();
+        assert_eq!(IfName::try_from("none:".to_owned()), Ok(name));
     }
 
     #[test]

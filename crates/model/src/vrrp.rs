@@ -1,6 +1,6 @@
 //! Virtual routers: the typed `vrrp_instance`, and what the VRRP process publishes of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::firewall::FirewallSettings;
 use crate::ids::{GroupId, InstanceId, TrackerId};
 use crate::net::{Cidr, Family};
+use crate::own_link::{Hardware, OwnLink, OwnLinkKind, virtual_hardware};
 use crate::signing::{Signing, Stamp};
 use crate::time::Instant;
 use crate::track::{Offender, Tracked, TrackerState};
@@ -37,8 +38,13 @@ pub struct Instance {
     pub version: Version,
     /// Family of the addresses in the adverts.
     pub family: Family,
-    /// Interface that adverts are sent on.
+    /// Interface that adverts are sent on, or that [`Self::own_link`] is above of. For a unicast instance without
+    /// one the VRF device of `vrf`.
     pub interface: IfName,
+    /// `use_vmac` or `use_ipvlan`: the link that the instance runs on.
+    pub own_link: Option<OwnLink>,
+    /// `vmac_addr_prefix`: how the names of VMACs begin that are for addresses only.
+    pub address_link_prefix: String,
     /// Virtual router id.
     pub vrid: Vrid,
     /// Base priority.
@@ -94,6 +100,19 @@ impl Instance {
     #[must_use]
     pub const fn drops_traffic(&self) -> bool {
         !self.accept && !self.priority.is_owner()
+    }
+}
+
+impl Instance {
+    /// The MAC of the instance's VMACs that have addresses of a family.
+    #[must_use]
+    pub fn hardware_of(&self, family: Family) -> Hardware {
+        match self.own_link.as_ref().map(|link| link.kind) {
+            Some(OwnLinkKind::Vmac { hardware }) if family == self.family => hardware,
+            Some(OwnLinkKind::Vmac { .. } | OwnLinkKind::Ipvlan { .. }) | None => {
+                virtual_hardware(self.vrid, family)
+            }
+        }
     }
 }
 
@@ -239,6 +258,8 @@ pub struct VirtualAddress {
     pub tracked: bool,
     /// `preferred_lft` of an IPv6 address; `None` is forever.
     pub preferred_lifetime: Option<Duration>,
+    /// `use_vmac` or `use_vmac_addr`: it is on a VMAC of its interface that has other addresses only.
+    pub own_link: bool,
     /// `vip_lifetime`: how long the kernel keeps it unless the process renews it, at least a second; `None` is
     /// forever.
     pub lifetime: Option<Duration>,
@@ -274,6 +295,17 @@ pub struct Announce {
     pub lower_priority_repeat: u32,
     /// `garp_lower_prio_delay`: until the second set of those; zero sends none. Default 5 s.
     pub lower_priority_delay: Duration,
+    /// `garp_extra_if`: one announcement for each interface without adverts.
+    pub extra: Option<ExtraAnnounce>,
+}
+
+/// Announcements for interfaces that send no adverts: switches forget where a MAC is that nothing is heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraAnnounce {
+    /// From one to the next.
+    pub period: Duration,
+    /// `all`: for ordinary interfaces too, not only for VMACs.
+    pub all: bool,
 }
 
 /// Least times between two announcements; zero is unlimited.
@@ -311,10 +343,23 @@ pub struct VrrpGlobal {
     pub pace: AnnouncePace,
     /// `-V`: addresses stay at exit.
     pub keep_addresses_at_exit: bool,
+    /// `instance`: tells links that this daemon made from those of another one.
+    pub label: String,
     /// `dynamic_interfaces`: a missing interface is a fault of its instances, not an error.
     pub dynamic_interfaces: bool,
     /// How traffic of instances in no-accept mode is dropped.
     pub firewall: FirewallSettings,
+    /// `interface_up_down_delays`: links whose changes count only when they last.
+    pub link_delays: BTreeMap<IfName, LinkDelays>,
+}
+
+/// How long a change of a link must last until it counts; zero counts at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkDelays {
+    /// From up to down.
+    pub down: Duration,
+    /// From down to up.
+    pub up: Duration,
 }
 
 /// State of an instance as others see it.
@@ -576,6 +621,8 @@ pub struct Snapshot {
     pub sequence: u32,
     /// With `auth_hmac`: what was sent and heard last.
     pub signatures: SignatureMarks,
+    /// A peer was detected whose checksums are those of [`ChecksumMode::OldUnicast`].
+    pub old_checksum: bool,
     /// When the state was entered.
     pub since: Instant,
     /// Why the state was entered.

@@ -47,6 +47,31 @@ pub(crate) fn dump<T>(
     Err(NetlinkError::Unsteady)
 }
 
+/// Reads the one object that was asked for under a sequence number.
+pub(crate) fn object<T>(
+    socket: &mut Socket,
+    sequence: u32,
+    take: impl Fn(&Message<'_>) -> Option<T>,
+) -> Result<T, NetlinkError> {
+    let mut found = None;
+    while let Some(datagram) = socket.receive()? {
+        for message in messages(datagram) {
+            let message = message?;
+            if message.sequence != sequence {
+                continue;
+            }
+            match message.meaning() {
+                Meaning::Answer(outcome) | Meaning::Done(outcome) => {
+                    outcome?;
+                    return found.ok_or(NetlinkError::Unanswered);
+                }
+                Meaning::Object => found = take(&message),
+            }
+        }
+    }
+    Err(NetlinkError::Unanswered)
+}
+
 /// Reads one dump to its end; false when the table changed meanwhile.
 fn collect(
     socket: &mut Socket,

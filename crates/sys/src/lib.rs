@@ -10,6 +10,7 @@ pub mod netlink;
 pub mod packet;
 pub mod parent;
 pub mod privilege;
+pub mod read_only;
 pub mod sandbox;
 pub mod signals;
 pub mod spawn;

@@ -27,6 +27,7 @@ use nix::unistd::{
 use crate::capability;
 use crate::fd::adopt;
 use crate::privilege::{Duty, Role};
+use crate::read_only::ReadOnly;
 use crate::tuning::Tuning;
 
 pub use process::{Ended, HandedProcess, Process, Step};
@@ -129,6 +130,8 @@ pub struct Script<'a> {
     pub identity: Option<&'a Identity>,
     /// Nothing that it executes can give it more than its account has (`sudo`, set-user-id programs).
     pub no_new_privileges: bool,
+    /// Where it may write, if not everywhere that its account may; then it gains no privileges either.
+    pub read_only: Option<&'a ReadOnly>,
 }
 
 /// Starts a script: own session and process group, no descriptor but the null device, `SIGTERM` when this
@@ -139,6 +142,7 @@ pub struct Script<'a> {
 pub fn spawn_script(script: &Script<'_>) -> io::Result<Process> {
     let confinement = Confinement::Script {
         no_new_privileges: script.no_new_privileges,
+        read_only: script.read_only,
     };
     spawn(
         script.program,
@@ -158,6 +162,7 @@ enum Confinement<'a> {
     },
     Script {
         no_new_privileges: bool,
+        read_only: Option<&'a ReadOnly>,
     },
     Trial {
         capabilities: Option<u64>,
@@ -168,7 +173,10 @@ impl Confinement<'_> {
     const fn forbids_new_privileges(self) -> bool {
         match self {
             Self::Child { .. } => true,
-            Self::Script { no_new_privileges } => no_new_privileges,
+            Self::Script {
+                no_new_privileges,
+                read_only,
+            } => no_new_privileges || read_only.is_some(),
             Self::Trial { .. } => false,
         }
     }
@@ -364,6 +372,13 @@ impl Plan<'_> {
         }
         if self.confinement.forbids_new_privileges() {
             prctl::set_no_new_privs().map_err(at(Step::NoNewPrivileges))?;
+        }
+        if let Confinement::Script {
+            read_only: Some(rules),
+            ..
+        } = self.confinement
+        {
+            rules.apply().map_err(at(Step::ReadOnly))?;
         }
         // After the change of account, which clears it.
         prctl::set_pdeathsig(Signal::SIGTERM).map_err(at(Step::ParentDeath))?;

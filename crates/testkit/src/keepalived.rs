@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -101,6 +102,21 @@ impl Keepalived {
         parts: Parts,
         configuration: &str,
     ) -> io::Result<Self> {
+        Self::start_adapted(directory, peer, host, parts, configuration, |_| {})
+    }
+
+    /// The same with more arguments or environment.
+    ///
+    /// # Errors
+    /// When the program is missing or cannot start.
+    pub fn start_adapted(
+        directory: TempDir,
+        peer: Peer,
+        host: &Host,
+        parts: Parts,
+        configuration: &str,
+        adapt: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
         let file = |name: &str| directory.path().join(name);
         fs::write(file("keepalived.conf"), configuration)?;
         let mut command = host.command(peer.program()?);
@@ -119,6 +135,7 @@ impl Keepalived {
         ] {
             command.arg(option).arg(file(name));
         }
+        adapt(&mut command);
         let process = Process::spawn(&mut command, &file("log"))?;
         Ok(Self {
             process,

@@ -1,7 +1,7 @@
 //! When gratuitous ARPs and unsolicited neighbour advertisements are due: `garp_master_*`,
-//! `garp_lower_prio_*` and `garp_interval`.
+//! `garp_lower_prio_*`, `garp_extra_if` and `garp_interval`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use kr_model::Instant;
@@ -89,6 +89,8 @@ pub(crate) struct Announcer {
     /// become a larger flood of announcements.
     lower_quiet_until: Option<Instant>,
     refresh_at: Option<Instant>,
+    /// `garp_extra_if`.
+    extra_at: Option<Instant>,
 }
 
 impl Announcer {
@@ -102,6 +104,10 @@ impl Announcer {
             now.saturating_add(settings.delay)
                 .saturating_add(settings.refresh)
         });
+        self.extra_at = settings.extra.map(|extra| {
+            now.saturating_add(settings.delay)
+                .saturating_add(extra.period)
+        });
     }
 
     /// Takes the timers of a predecessor process over, and announces once: had a peer stepped in while no
@@ -113,6 +119,7 @@ impl Announcer {
         self.second_set_at = (second > now).then_some(second);
         self.refresh_at =
             (!settings.refresh.is_zero()).then(|| now.saturating_add(settings.refresh));
+        self.extra_at = settings.extra.map(|extra| now.saturating_add(extra.period));
     }
 
     /// One set for addresses that a reload brought.
@@ -168,6 +175,15 @@ impl Announcer {
             self.refresh_at =
                 (!settings.refresh.is_zero()).then(|| now.saturating_add(settings.refresh));
         }
+        if take_due(&mut self.extra_at, now)
+            && let Some(extra) = settings.extra
+        {
+            let targets = extra_targets(instance, extra.all);
+            self.extra_at = (!targets.is_empty()).then(|| now.saturating_add(extra.period));
+            if self.queue.is_empty() {
+                self.queue.extend(targets);
+            }
+        }
         self.queue_at = None;
         let mut out = Vec::new();
         while let Some(target) = self.queue.front() {
@@ -191,6 +207,7 @@ impl Announcer {
             self.second_set_at,
             self.lower_second_set_at,
             self.refresh_at,
+            self.extra_at,
         ]
         .into_iter()
         .flatten()
@@ -225,6 +242,21 @@ fn all(instance: &Instance) -> impl Iterator<Item = &VirtualAddress> + Clone {
     instance.addresses.iter().chain(&instance.excluded)
 }
 
+/// One address of each interface that sends no adverts: of VMACs, or with `all_devices` of any.
+fn extra_targets(instance: &Instance, all_devices: bool) -> Vec<Target> {
+    let mut seen = BTreeSet::new();
+    let lines = all(instance).filter(|line| line.own_link || all_devices);
+    lines
+        .filter_map(|line| {
+            let device = line.device.as_ref()?;
+            (*device != instance.interface && seen.insert(device)).then(|| Target {
+                device: device.clone(),
+                address: line.address.address(),
+            })
+        })
+        .collect()
+}
+
 fn take_due(at: &mut Option<Instant>, now: Instant) -> bool {
     at.take_if(|at| *at <= now).is_some()
 }
@@ -232,6 +264,8 @@ fn take_due(at: &mut Option<Instant>, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use kr_model::vrrp::ExtraAnnounce;
 
     use super::*;
     use crate::fixture::{address, instance, v4};
@@ -321,6 +355,40 @@ mod tests {
                 (20_000, 102),
             ]
         );
+    }
+
+    #[test]
+    fn interfaces_without_adverts_are_announced_with_one_address_each() {
+        let mut instance = instance(100);
+        let device = |text: &str| IfName::try_from(text.to_owned()).ok();
+        for last in [102, 103, 104] {
+            let name = if last == 104 { "eth1" } else { "vrrp1.51" };
+            let mut line = address(last);
+            (line.device, line.own_link) = (device(name), last != 104);
+            instance.excluded.push(line);
+        }
+        instance.announce.delay = Duration::ZERO;
+        for (everywhere, expected) in [
+            (false, vec![(10_000, 102), (20_000, 102)]),
+            (
+                true,
+                vec![(10_000, 102), (10_000, 104), (20_000, 102), (20_000, 104)],
+            ),
+        ] {
+            instance.announce.extra = Some(ExtraAnnounce {
+                period: Duration::from_secs(10),
+                all: everywhere,
+            });
+            let mut announcer = Announcer::default();
+            announcer.become_master(&instance, Instant::ZERO);
+            let announced = run(&mut announcer, &instance, 25_000);
+            assert_eq!(announced[10..], expected);
+        }
+        instance.excluded.clear();
+        let mut announcer = Announcer::default();
+        announcer.become_master(&instance, Instant::ZERO);
+        assert_eq!(run(&mut announcer, &instance, 60_000).len(), 4);
+        assert_eq!(announcer.deadline(), None);
     }
 
     #[test]

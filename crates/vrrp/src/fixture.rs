@@ -36,6 +36,7 @@ pub(crate) fn address(last: u8) -> VirtualAddress {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        own_link: false,
         lifetime: None,
     }
 }
@@ -70,9 +71,12 @@ pub(crate) fn instance(priority: u8) -> Instance {
             refresh_repeat: 1,
             lower_priority_repeat: 1,
             lower_priority_delay: Duration::from_secs(3),
+            extra: None,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
+        own_link: None,
+        address_link_prefix: String::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,

@@ -21,6 +21,7 @@ use crate::input::{Input, LinkState, PacketHeader};
 use crate::instance::{LONGEST_LEAD, Surroundings, Turn, VirtualRouter};
 use crate::phase::{self, Phase};
 use crate::tracking::Trackers;
+use debounce::Debounce;
 use groups::Group;
 use refusals::Refusals;
 
@@ -42,6 +43,7 @@ pub struct Router {
     /// Those whose timers were due when it was last asked, and who are not served yet.
     due: VecDeque<(InstanceId, Phase)>,
     kernel: Kernel,
+    debounce: Debounce,
     /// The tracked objects of the configuration to come.
     next_trackers: Option<BTreeMap<TrackerId, Tracker>>,
     /// What an input changed around the instances, while it is handled.
@@ -105,25 +107,16 @@ impl Router {
                 header,
                 payload,
             } => self.packet(interface, header, payload, now),
-            Input::Link { interface, state } => {
-                self.kernel.links.insert(interface.clone(), state);
-                self.news = Some(format!("interface {interface} {}", state.words()));
-                for id in self.concerned(|config| uses(config, &interface)) {
-                    self.kernel.refusals.forget(id);
-                }
-                self.interface_changed(&interface, now);
-            }
+            Input::Link { interface, state } => self.link_changed(&interface, state, now),
             Input::Source {
                 interface,
                 family,
                 address,
             } => {
-                let key = (interface.clone(), family);
-                match address {
-                    Some(address) => self.kernel.sources.insert(key, address),
-                    None => self.kernel.sources.remove(&key),
-                };
-                self.interface_changed(&interface, now);
+                if !self.debounce.keeps_source(&interface, family, address) {
+                    self.source_known(&interface, family, address);
+                    self.interface_changed(&interface, now);
+                }
             }
             Input::SourcePresent {
                 interface,
@@ -177,6 +170,7 @@ impl Router {
         first
             .into_iter()
             .chain(self.kernel.refusals.deadline())
+            .chain(self.debounce.deadline())
             .min()
     }
 
@@ -194,6 +188,7 @@ impl Router {
             self.deaf_until = Some(end.unwrap_or(now));
         }
         self.pace.configure(&global.pace);
+        self.set_delays(&global.link_delays, now);
         self.strangers = global.log_unknown_vrids.then(BTreeSet::new);
         self.keep_addresses_at_exit = global.keep_addresses_at_exit;
         if let Some(trackers) = self.next_trackers.take() {
@@ -309,6 +304,24 @@ impl Router {
         sharers.iter().copied().min_by_key(|id| Reverse(claim(id)))
     }
 
+    /// A link has another state, for as long as it has to.
+    fn link_counts(&mut self, interface: &IfName, state: LinkState, now: Instant) {
+        self.kernel.links.insert(interface.clone(), state);
+        self.news = Some(format!("interface {interface} {}", state.words()));
+        for id in self.concerned(|config| uses(config, interface)) {
+            self.kernel.refusals.forget(id);
+        }
+        self.interface_changed(interface, now);
+    }
+
+    fn source_known(&mut self, interface: &IfName, family: Family, address: Option<IpAddr>) {
+        let key = (interface.clone(), family);
+        match address {
+            Some(address) => self.kernel.sources.insert(key, address),
+            None => self.kernel.sources.remove(&key),
+        };
+    }
+
     fn interface_changed(&mut self, interface: &IfName, now: Instant) {
         self.surroundings_changed(|config| uses(config, interface), now);
     }
@@ -350,6 +363,7 @@ impl Router {
     /// first of them waits for nothing.
     fn timer(&mut self, now: Instant) {
         self.end_pauses(now);
+        self.end_delays(now);
         if self.due.is_empty() {
             self.due = self.phases(self.find_due(now));
         }
@@ -565,6 +579,7 @@ fn devices(config: &Instance) -> impl Iterator<Item = &IfName> {
         .chain(tracked.map(|one| &one.interface))
 }
 
+mod debounce;
 mod groups;
 mod refusals;
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "makes the certificates of those servers"),
     ("busybox-static", "first program of the lab"),
     ("systemd", "systemd-analyze, which judges the unit files"),
+    ("time", "tells what a configuration test needs"),
     ("strace", "counts the system calls of a check"),
     ("procps", "ps, which shows the kernel's threads in the lab"),
     ("curl", "asks for a page where the demonstration is kept"),

@@ -111,9 +111,45 @@ fn last(messages: Vec<ToIpvsd>) -> Result<Taken, Fault> {
     let mut outcome = Ok(Taken::Part);
     for message in messages {
         outcome.unwrap();
-        outcome = intake.take(message);
+        outcome = intake.take(message, &Table::new());
     }
     outcome
+}
+
+#[test]
+fn a_virtual_server_that_stays_brings_its_real_servers() {
+    let mut table = Table::new();
+    let mut intake = Intake::default();
+    let mut take = |message, table: &Table| intake.take(message, table);
+    for message in [
+        begin(1),
+        global(),
+        ToIpvsd::VirtualServer(Box::new(virtual_server(1))),
+        ToIpvsd::RealServer(Box::new(real_server(1, 1, 1))),
+    ] {
+        take(message, &table).unwrap();
+    }
+    let Taken::Configuration { table: first, .. } = take(commit(1), &table).unwrap() else {
+        panic!("a configuration was committed");
+    };
+    let now = kr_model::Instant::from_micros(0);
+    table.handle(kr_lvs::Input::Configure(first.clone()), now);
+    take(begin(2), &table).unwrap();
+    take(global(), &table).unwrap();
+    take(ToIpvsd::Kept(vec![VirtualServerId(1)]), &table).unwrap();
+    let Taken::Configuration { table: second, .. } = take(commit(2), &table).unwrap() else {
+        panic!("a configuration was committed");
+    };
+    assert_eq!(
+        *second,
+        Configuration {
+            generation: Generation(2),
+            ..*first
+        }
+    );
+    take(begin(3), &table).unwrap();
+    let unknown = take(ToIpvsd::Kept(vec![VirtualServerId(9)]), &table);
+    assert!(matches!(unknown, Err(Fault::Unknown(_))), "{unknown:?}");
 }
 
 #[test]

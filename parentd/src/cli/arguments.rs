@@ -166,7 +166,7 @@ pub(crate) struct Arguments {
     /// where vrrpd, checkerd and ipvsd are
     #[argh(option, arg_name = "DIR")]
     pub(crate) libexec: Option<PathBuf>,
-    /// at a system call that a child never makes: `on` ends the child, `log` logs the call
+    /// at a system call that a child never makes: `on` ends the child, `log` logs the call; `strict` is `on`, and refuses a kernel that cannot enforce it all
     #[argh(option, arg_name = "MODE", default = "Sandbox::On")]
     pub(crate) sandbox: Sandbox,
     /// print the version

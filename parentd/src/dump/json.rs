@@ -25,8 +25,17 @@ pub(super) fn text(data: &Data<'_>) -> String {
         .iter()
         .map(|(id, entry)| {
             let snapshot = data.published.instances.get(id).map(Box::as_ref);
+            let mut fields = instance_data(data.config, entry, snapshot, data.moment);
+            // keepalived calls an instance's own link its interface.
+            if let Some(link) = data.published.links.get(id) {
+                for name in ["vmac_ifname", "ifp_ifname"] {
+                    if let Some(field) = fields.get_mut(name) {
+                        *field = Value::from(link.as_str());
+                    }
+                }
+            }
             json!({
-                "data": instance_data(data.config, entry, snapshot, data.moment),
+                "data": fields,
                 "stats": statistics(snapshot.map_or_else(Counters::default, |s| s.counters)),
             })
         })

@@ -372,6 +372,7 @@ impl Scripts {
             program: &program,
             file: Some(file.as_fd()),
             no_new_privileges: self.prepared.no_new_privileges(),
+            read_only: self.prepared.read_only(),
             identity: runnable.identity(),
             name: &name,
             purpose,

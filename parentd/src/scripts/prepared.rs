@@ -12,6 +12,7 @@ use kr_host::security::{self, Opened, Trouble};
 use kr_model::ScriptId;
 use kr_model::script::Script;
 use kr_sys::parent::RootScripts;
+use kr_sys::read_only::{ReadOnly, ReadOnlyError};
 use kr_sys::spawn::Identity;
 use nix::unistd::geteuid;
 
@@ -72,6 +73,7 @@ pub(crate) struct Prepared {
     /// `enable_script_security`.
     strict: bool,
     no_new_privileges: bool,
+    read_only: Option<ReadOnly>,
 }
 
 impl Prepared {
@@ -86,6 +88,7 @@ impl Prepared {
             runnable: BTreeMap::new(),
             strict: config.global.script_security,
             no_new_privileges: config.global.script_no_new_privileges,
+            read_only: None,
         };
         // Scripts that differ in arguments only have the same faults.
         let mut findings: BTreeMap<_, Diagnostic> = BTreeMap::new();
@@ -110,7 +113,14 @@ impl Prepared {
                 Err(found) => add(script, *found),
             }
         }
-        (prepared, findings.into_values().collect())
+        let mut findings: Vec<_> = findings.into_values().collect();
+        if let Some(directories) = &config.global.script_read_only {
+            match ReadOnly::except(directories) {
+                Ok(rules) => prepared.read_only = Some(rules),
+                Err(error) => findings.push(cannot_keep(&error)),
+            }
+        }
+        (prepared, findings)
     }
 
     /// A script that can run.
@@ -121,6 +131,11 @@ impl Prepared {
     /// `script_no_new_privileges`.
     pub(super) const fn no_new_privileges(&self) -> bool {
         self.no_new_privileges
+    }
+
+    /// `script_read_only`.
+    pub(super) const fn read_only(&self) -> Option<&ReadOnly> {
+        self.read_only.as_ref()
     }
 
     /// Opens the file of a script, after checking it once more: what others may do to it can have changed.
@@ -178,6 +193,25 @@ fn nobody_to_run(script: &Script) -> Diagnostic {
     );
     finding.class = Class::ScriptSecurity;
     finding
+}
+
+/// No script runs with more rights than it should have.
+fn cannot_keep(error: &ReadOnlyError) -> Diagnostic {
+    let help = match error {
+        ReadOnlyError::NotSupported => {
+            "boot with `lsm=landlock,...`, or take `script_read_only` out of the configuration"
+        }
+        ReadOnlyError::Directory(_) => "make that directory, or take it out of the list",
+        ReadOnlyError::Rule(_) => "take `script_read_only` out of the configuration",
+    };
+    Diagnostic {
+        severity: Severity::Error,
+        class: Class::Configuration,
+        message: format!("script_read_only: {error}"),
+        span: None,
+        label: None,
+        help: Some(help.to_owned()),
+    }
 }
 
 fn finding(script: &Script, trouble: &Trouble, refused: bool) -> Diagnostic {

@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use crate::pidfile::PidFile;
 use crate::scripts::{STOP_GRACE, STOP_LIMIT};
 use crate::supervisor::child::{Left, tuning};
+use crate::supervisor::reload::Informed;
 use crate::supervisor::{
     EXIT_CONFIGURATION, EXIT_FATAL, EXIT_NO_PERMISSION, Phase, START_PATIENCE, Supervisor,
     tell_systemd,
@@ -56,13 +57,13 @@ impl Supervisor {
             self.ipvsd.ask_to_leave(now);
         } else if self.ipvsd.is_due(now) && self.start(Role::Ipvsd) {
             self.show_table();
-            self.transfer_to_ipvsd(true);
+            self.transfer_to_ipvsd(Informed::Started);
             self.join_siblings(Role::Ipvsd);
         }
         if !self.is_needed(Role::Checkerd) {
             self.checkerd.ask_to_leave(now);
         } else if self.checkerd.is_due(now) && self.start(Role::Checkerd) {
-            self.transfer_to_checkerd(true);
+            self.transfer_to_checkerd(Informed::Started);
             self.join_siblings(Role::Checkerd);
             self.send_mails();
         }

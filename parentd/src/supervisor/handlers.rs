@@ -9,12 +9,14 @@ use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::FromIpvsd;
 use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
 use kr_model::check::{Mail, Probe};
+use kr_model::own_link::{LinkReport, LinkRole};
 use kr_model::{
     CheckerId, Generation, GroupId, InstanceId, RealServerId, TrackerId, VirtualServerId,
 };
 use kr_sys::privilege::Duty;
 
 use crate::alert;
+use crate::own_links;
 use crate::scripts::CheckEnded;
 use crate::supervisor::heartbeat::StrayPong;
 use crate::supervisor::{MAILS_KEPT, Supervisor};
@@ -31,6 +33,7 @@ pub(super) enum Misbehaviour {
     VirtualServer(VirtualServerId),
     Generation(Generation),
     NotAScript(CheckerId),
+    Link(InstanceId),
     AccusesItself,
     Pong,
 }
@@ -51,6 +54,9 @@ impl fmt::Display for Misbehaviour {
             Self::RealServer(id) => ("real server", u64::from(id.0)),
             Self::VirtualServer(id) => ("virtual server", u64::from(id.0)),
             Self::Generation(generation) => ("configuration", generation.0),
+            Self::Link(id) => {
+                return write!(f, "it names a link that instance {id} cannot have");
+            }
             Self::NotAScript(id) => {
                 return write!(f, "it asks for a script of checker {id}, which has none");
             }
@@ -140,6 +146,7 @@ impl Supervisor {
                     .ok_or(Misbehaviour::Tracker(id))?;
                 self.published.bfd.insert(id, *snapshot);
             }
+            FromVrrpd::OwnLink(report) => self.link_made(report)?,
             FromVrrpd::Transition {
                 instance,
                 to,
@@ -148,6 +155,19 @@ impl Supervisor {
             } => self.instance_changed(instance, to, priority, &cause)?,
             FromVrrpd::LowerPriorityHeard { instance } => self.lower_priority_heard(instance)?,
             FromVrrpd::GroupTransition { group, to } => self.group_changed(group, to)?,
+        }
+        Ok(())
+    }
+
+    /// An instance has a link for itself.
+    fn link_made(&mut self, report: LinkReport) -> Result<(), Misbehaviour> {
+        let id = report.instance;
+        let entry = self.find(|config| config.instances.get(&id));
+        let instance = &entry.ok_or(Misbehaviour::Instance(id))?.instance;
+        let name = own_links::name(instance, report).ok_or(Misbehaviour::Link(id))?;
+        own_links::set_inet6(&name, report.inet6);
+        if report.role == LinkRole::Instance {
+            self.published.links.insert(id, name);
         }
         Ok(())
     }

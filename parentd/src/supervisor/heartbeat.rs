@@ -64,6 +64,13 @@ impl Heartbeat {
         Ok(())
     }
 
+    /// It said something else, which shows as well that it turns its loop: its patience begins anew.
+    pub(crate) fn spoke(&mut self) {
+        if let Some(silence) = &mut self.silence {
+            *silence = Duration::ZERO;
+        }
+    }
+
     /// How long the open question has waited.
     pub(crate) fn silence(&self) -> Duration {
         self.silence.unwrap_or_default()
@@ -186,6 +193,19 @@ mod tests {
         assert_eq!(heartbeat.ping(), None);
         assert_eq!(heartbeat.answered(1), Ok(()));
         assert_eq!(heartbeat.ping(), Some(2));
+    }
+
+    #[test]
+    fn a_child_that_was_busy_with_its_configuration_has_its_usual_time_once_that_is_in_force() {
+        let mut heartbeat = Heartbeat::default();
+        heartbeat.ping();
+        heartbeat.pass(millis(4_000));
+        heartbeat.spoke();
+        assert_eq!(heartbeat.silence(), Duration::ZERO);
+        // The question stays open.
+        heartbeat.pass(millis(500));
+        assert_eq!(heartbeat.silence(), millis(500));
+        assert_eq!(heartbeat.answered(1), Ok(()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use kr_ipc::channel;
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_model::Generation;
 use kr_sys::parent::{RootScripts, Tunes};
 use kr_sys::privilege::Role;
 use sd_notify::NotifyState;
@@ -15,7 +16,28 @@ use crate::start::set_umask;
 use crate::supervisor::child::{Child, Edge};
 use crate::supervisor::child::{tunes, tuning};
 use crate::supervisor::{Phase, Supervisor, tell_systemd};
-use crate::transfer;
+use crate::transfer::{self, Receiver};
+
+/// How far a child is that is handed a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Informed {
+    /// It was just started.
+    Started,
+    /// It has not put the last configuration into force yet.
+    Behind,
+    /// It has.
+    UpToDate,
+}
+
+impl Informed {
+    fn of<E: Edge>(child: &Child<E>, generation: Generation) -> Self {
+        if child.is_ready(generation) {
+            Self::UpToDate
+        } else {
+            Self::Behind
+        }
+    }
+}
 
 impl Supervisor {
     /// Reads the configuration again and puts it into force, or keeps the old one.
@@ -61,6 +83,9 @@ impl Supervisor {
             self.now,
         );
         self.published.depart(&self.config, &config);
+        // Who has not put the last configuration into force is told the whole new one.
+        let checkerd = Informed::of(&self.checkerd, self.generation);
+        let ipvsd = Informed::of(&self.ipvsd, self.generation);
         self.previous = Some(std::mem::replace(&mut self.config, config));
         self.generation = self.generation.next();
         if self.phase == Phase::Running {
@@ -78,10 +103,10 @@ impl Supervisor {
         self.follow_tracked();
         self.follow_reload_time();
         self.transfer_to_vrrpd(false);
-        self.transfer_to_checkerd(false);
+        self.transfer_to_checkerd(checkerd);
         // One that is replaced gets it at its start.
         if !self.ipvsd.replace_unless(self.duty_of_ipvsd()) {
-            self.transfer_to_ipvsd(false);
+            self.transfer_to_ipvsd(ipvsd);
         }
     }
 
@@ -205,20 +230,28 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn transfer_to_checkerd(&mut self, resume: bool) {
-        let resume = resume.then_some(&self.published);
-        for message in transfer::to_checkerd(&self.config, self.generation, resume) {
+    pub(super) fn transfer_to_checkerd(&mut self, informed: Informed) {
+        let receiver = self.receiver(informed);
+        for message in transfer::to_checkerd(&self.config, self.generation, receiver) {
             self.checkerd.send(&message);
         }
         self.tell_numbers();
     }
 
-    pub(super) fn transfer_to_ipvsd(&mut self, resume: bool) {
-        let resume = resume.then_some(&self.published);
-        for message in transfer::to_ipvsd(&self.config, self.generation, resume) {
+    pub(super) fn transfer_to_ipvsd(&mut self, informed: Informed) {
+        let receiver = self.receiver(informed);
+        for message in transfer::to_ipvsd(&self.config, self.generation, receiver) {
             self.ipvsd.send(&message);
         }
         self.published.add_services(&self.config);
+    }
+
+    const fn receiver(&self, informed: Informed) -> Receiver<'_> {
+        match (informed, &self.previous) {
+            (Informed::Started, _) => Receiver::New(&self.published),
+            (Informed::UpToDate, Some(previous)) => Receiver::Has(previous),
+            (Informed::UpToDate, None) | (Informed::Behind, _) => Receiver::Running,
+        }
     }
 
     /// No needed child is missing, so that a reload on its way will come to its end.

@@ -35,6 +35,7 @@ fn same_again(address: &Address) {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        own_link: false,
         lifetime: None,
     };
     let link = address.place.link;

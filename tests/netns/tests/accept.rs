@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 
 use kr_test_netns::{ELECTION, Pair, VIP};
+use kr_testkit::capture::Capture;
 use kr_testkit::keepalived::Peer::{self, Ours, Stock};
 use kr_testkit::keepalived::{Keepalived, Parts, Role};
 use kr_testkit::netns::Host;
@@ -112,6 +113,73 @@ fn the_tables_are_those_of_the_distributions_keepalived() {
         assert!(ours.contains(VIP) && ours.contains(LINK_LOCAL), "{ours}");
         assert_eq!(ours, theirs, "ours:\n{ours}\ntheirs:\n{theirs}");
     }
+}
+
+/// The tables, VMACs in them, with the ip table alone: later versions of keepalived have more in the other one.
+#[test]
+fn the_rules_of_vmacs_are_those_of_the_distributions_keepalived() {
+    let text = both("nftables_ifindex", 150, "use_vmac\n no_accept");
+    let of = |peer| {
+        let (pair, _router) = master(peer, &text);
+        pair.a
+            .run("nft", &["list", "table", "ip", "keepalived"])
+            .unwrap()
+    };
+    let (ours, theirs) = (of(Ours), of(Stock));
+    assert!(ours.contains("\"vrrp.55\" : \"eth0\""), "{ours}");
+    assert_eq!(ours, theirs, "ours:\n{ours}\ntheirs:\n{theirs}");
+}
+
+/// Frames of IGMP and MLD, of router solicitations, and of advertisements for link-local addresses that are not
+/// virtual.
+fn is_own_multicast(frame: &[u8]) -> bool {
+    let word = |at: usize| frame.get(at).copied().unwrap_or_default();
+    let igmp = frame.get(12..14) == Some(&[0x08, 0x00]) && word(23) == 2;
+    let inet6 = frame.get(12..14) == Some(&[0x86, 0xdd]);
+    // MLD has a hop-by-hop header of 8 bytes in front.
+    let mld = inet6 && word(20) == 0 && [131, 132, 143].contains(&word(62));
+    let solicitation = inet6 && word(20) == 58 && word(54) == 133;
+    let virtual_address = [0, 0, 0, 0, 0, 0x77, 0x01, 0x00];
+    let advertisement = inet6
+        && word(20) == 58
+        && word(54) == 136
+        && frame.get(62..64) == Some(&[0xfe, 0x80])
+        && frame.get(70..78) != Some(&virtual_address);
+    igmp || mld || solicitation || advertisement
+}
+
+#[test]
+fn what_a_vmac_says_of_itself_leaves_with_the_address_of_its_parent() {
+    let pair = Pair::new().unwrap();
+    let capture = Capture::start(&pair.b, is_own_multicast).unwrap();
+    let text = both("", 150, "use_vmac");
+    let router = Keepalived::start(Ours, &pair.a, Parts::Vrrp, &text).unwrap();
+    eventually(ELECTION, "the address", || pair.a.has_address(VIP6)).unwrap();
+    // Reports are repeated after a while.
+    std::thread::sleep(Duration::from_secs(3));
+    let frames = capture.frames();
+    let of_vmac = |bytes: &[u8]| bytes.get(6..10) == Some(&[0, 0, 0x5e, 0]);
+    let strays: Vec<_> = frames
+        .iter()
+        .filter(|frame| of_vmac(&frame.bytes))
+        .collect();
+    assert!(
+        strays.is_empty(),
+        "{strays:?}\n{}\n{}",
+        tables(&pair.a),
+        router.log()
+    );
+    // The group of VRRP, 224.0.0.18, is joined all the same.
+    let group = [0xe0, 0, 0, 0x12];
+    let reported = |bytes: &[u8]| bytes.windows(4).any(|part| part == group);
+    assert!(
+        frames.iter().any(|frame| reported(&frame.bytes)),
+        "{frames:?}"
+    );
+    let rules = tables(&pair.a);
+    assert!(rules.contains("\"vrrp.55\" : \"eth0\""), "{rules}");
+    assert!(!rules.contains("vips"), "{rules}");
+    drop(router);
 }
 
 #[test]

@@ -31,3 +31,4 @@ mod survival;
 mod tracked;
 mod tracking;
 mod transports;
+mod vmac;

@@ -1,6 +1,7 @@
 //! `track_script`, `track_file` and `track_process`: what is tracked decides who is master.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -122,6 +123,30 @@ fn ours_follows_the_number_in_a_file_against_stock() {
 #[test]
 fn stock_follows_the_number_in_a_file_against_ours() {
     file_decides(Stock, Ours);
+}
+
+/// As Kubernetes shows a ConfigMap: the file is a link through a link to a directory, and that one is replaced.
+#[test]
+fn ours_follows_a_file_whose_directory_is_swapped_by_a_link() {
+    let (pair, place) = (Pair::new().unwrap(), Place::new("swapped"));
+    let file = place.file("load");
+    let swap = |version: &str, number: &str| {
+        fs::create_dir(place.file(version)).unwrap();
+        fs::write(place.file(version).join("load"), number).unwrap();
+        symlink(version, place.file("..data_tmp")).unwrap();
+        fs::rename(place.file("..data_tmp"), place.file("..data")).unwrap();
+    };
+    swap("..one", "0");
+    symlink("..data/load", &file).unwrap();
+    let block = format!("track_file load {{\nfile {}\nweight -2\n}}", file.display());
+    let _a = launch(Ours, &pair.a, &tracking(&block, "track_file {\nload\n}"));
+    let _b = start(Stock, &pair.b, &instance("BACKUP", 100)).unwrap();
+    pair.wait_holder('a', ELECTION).unwrap();
+    swap("..two", "30");
+    pair.wait_holder('b', FAILOVER).unwrap();
+    fs::remove_dir_all(place.file("..one")).unwrap();
+    swap("..three", "1");
+    pair.wait_holder('a', ELECTION).unwrap();
 }
 
 /// A process with a name of its own, ended with this.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use kr_test_netns::{ELECTION, instance, start};
+use kr_test_netns::{ELECTION, Pair, VIP, instance, start};
 use kr_testkit::keepalived::Peer::{self, Ours, Stock};
+use kr_testkit::keepalived::{Keepalived, Parts};
+use kr_testkit::wait::{eventually, throughout};
 
 use crate::groups::pair;
 
@@ -43,4 +45,25 @@ fn ours_with_a_fault_gives_way_to_stock_until_the_link_is_back() {
 #[test]
 fn stock_with_a_fault_gives_way_to_ours_until_the_link_is_back() {
     decides(FAULT, Stock, Ours);
+}
+
+#[test]
+fn a_link_that_fails_for_a_moment_costs_nothing_with_delays() {
+    let pair = Pair::new().unwrap();
+    let delays = "interface_up_down_delays {\n    eth0 1.9 0.5\n}\n";
+    let configuration = format!("{delays}{}", instance("BACKUP", 150));
+    let router = Keepalived::start(Ours, &pair.a, Parts::Vrrp, &configuration).unwrap();
+    pair.wait_holder('a', ELECTION).unwrap();
+    let before = router.logged("Entering");
+    pair.a.set_link("eth0", false).unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    pair.a.set_link("eth0", true).unwrap();
+    let stays = || pair.a.has_address(VIP);
+    throughout(Duration::from_secs(3), "the address stays", stays).unwrap();
+    assert_eq!(router.logged("Entering"), before, "{}", router.log());
+    // One that lasts is a fault, after its time.
+    pair.a.set_link("eth0", false).unwrap();
+    let fault = || router.logged("Entering FAULT") > 0;
+    let passed = eventually(ELECTION, "a fault", fault).unwrap();
+    assert!(passed > Duration::from_millis(1500), "{passed:?}");
 }

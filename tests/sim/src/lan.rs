@@ -317,8 +317,10 @@ impl Lan {
             log_unknown_vrids: false,
             pace: AnnouncePace::default(),
             keep_addresses_at_exit: false,
+            label: String::new(),
             dynamic_interfaces: false,
             firewall: Default::default(),
+            link_delays: Default::default(),
         };
         let instances = self.hosts[host].instances.iter();
         let instances = instances
@@ -506,6 +508,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             flags: AddressFlags::default(),
             tracked: true,
             preferred_lifetime: None,
+            own_link: false,
             lifetime: None,
         }],
         excluded: Vec::new(),
@@ -516,9 +519,12 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
             refresh_repeat: 1,
             lower_priority_repeat: 5,
             lower_priority_delay: Duration::from_secs(5),
+            extra: None,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
+        own_link: None,
+        address_link_prefix: String::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: true,

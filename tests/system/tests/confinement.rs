@@ -140,6 +140,39 @@ fn the_sandbox_that_only_logs_says_so_in_every_child() {
     assert_eq!(warnings, 3, "{}", daemon.log());
 }
 
+/// A daemon on a kernel without Landlock.
+fn without_landlock(rig: &Rig) -> Process {
+    let daemon = rig.command(&["-nlDG"]);
+    // `ip netns exec HOST PROGRAM ARGUMENT...`
+    let words: Vec<_> = daemon.get_args().collect();
+    let (inside, program) = words.split_at(3);
+    let mut command = Command::new(daemon.get_program());
+    command
+        .args(inside)
+        .arg(binaries::path("without_landlock").unwrap())
+        .args(program);
+    Process::spawn(&mut command, &rig.path("log")).unwrap()
+}
+
+#[test]
+fn a_kernel_that_lacks_a_feature_is_told_and_with_sandbox_strict_refused() {
+    let rig = Rig::new(WHOLE);
+    let daemon = without_landlock(&rig);
+    rig.wait_for(&daemon, "up: every process runs its configuration");
+    let told = "this kernel lacks Landlock, or it is switched off: running without that";
+    assert_eq!(daemon.log().matches(told).count(), 3, "{}", daemon.log());
+    drop(daemon);
+
+    let strict = WHOLE.replace("script_user root", "script_user root\n    sandbox strict");
+    let rig = Rig::new(&strict);
+    let mut daemon = without_landlock(&rig);
+    eventually(SOON, "the end", || daemon.exited().is_some()).unwrap();
+    assert_eq!(daemon.exited().unwrap().code(), Some(4), "{}", daemon.log());
+    let why = "refusing to run outside the sandbox: this kernel lacks Landlock";
+    assert!(daemon.log().contains(why), "{}", daemon.log());
+    assert!(!rig.host.has_address("10.9.0.9"));
+}
+
 #[test]
 fn a_child_started_by_hand_says_who_starts_it() {
     for role in Role::ALL {

@@ -205,3 +205,52 @@ fn scripts_gain_no_privileges_when_that_is_forbidden() {
     eventually(SOON, "the script", || out.exists()).unwrap();
     assert!(fs::read_to_string(out).unwrap().contains("NoNewPrivs:\t1"));
 }
+
+#[test]
+fn scripts_write_nowhere_but_where_they_may() {
+    let rig = Rig::new(
+        &WHOLE
+            .replace(
+                "script_user root",
+                "script_user root\n    script_read_only {dir}/free",
+            )
+            .replace("note.sh master", "escape.sh"),
+    );
+    let (free, kept) = (rig.path("free"), rig.path("kept"));
+    fs::create_dir(&free).unwrap();
+    fs::write(&kept, "kept").unwrap();
+    let directory = rig.path("").display().to_string();
+    rig.script(
+        "escape.sh",
+        &format!(
+            "cd {directory}
+             for attempt in 'echo x > kept' 'echo x >> kept' 'rm kept' 'mv kept gone' 'echo x > new' 'mkdir new' \
+                 'mkfifo new' 'ln -s kept new' 'ln kept new' 'mknod new c 1 3' 'mv kept free/' 'ln kept free/'; do
+                 sh -c \"$attempt\" 2>/dev/null && echo \"$attempt\" >> free/escaped
+             done
+             cat kept > free/read && rm free/read && mkdir free/d && echo x > /dev/null && echo end > free/end\n"
+        ),
+    );
+    let _daemon = rig.start_and_wait();
+    eventually(SOON, "the script", || free.join("end").exists()).unwrap();
+    let escaped = fs::read_to_string(free.join("escaped")).unwrap_or_default();
+    assert_eq!(escaped, "");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+    assert!(!rig.path("new").exists());
+}
+
+#[test]
+fn a_directory_for_scripts_that_is_not_there_stops_the_start() {
+    let rig = Rig::new(&WHOLE.replace(
+        "script_user root",
+        "script_user root\n    script_read_only /nowhere",
+    ));
+    let mut daemon = rig.start();
+    let ended = eventually(SOON, "the end", || daemon.exited().is_some());
+    assert!(ended.is_ok() && !daemon.exited().unwrap().success());
+    let log = daemon.log();
+    assert!(
+        log.contains("script_read_only: /nowhere cannot be opened"),
+        "{log}"
+    );
+}

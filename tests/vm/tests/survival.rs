@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use kr_test_vm::{Farm, SOON, VIP};
+use kr_test_vm::{Farm, VIP};
 use kr_testkit::binaries;
 use kr_testkit::harm::{self, Harm};
 use kr_testkit::keepalived::{Keepalived, Parts, Peer};
@@ -37,6 +37,9 @@ const TABLE: [(Harm, &str); 8] = [
 
 /// Longer than the master-down time of the backup, and time for a new process to be at work.
 const SETTLED: Duration = Duration::from_secs(12);
+
+/// Time for everything to start in an emulated machine, and for two elections.
+const STARTED: Duration = Duration::from_secs(300);
 
 const SERVICE: [&str; 3] = [
     "-A -t 10.20.0.100:80 -s rr",
@@ -134,15 +137,23 @@ impl Scene {
             directory,
             farm,
         };
-        let settled = eventually(SOON, "two masters and answers", || {
+        let settled = eventually(STARTED, "two masters and answers", || {
             scene.is_untouched()
                 && scene.farm.director.has_address("10.20.0.100")
-                && scene.stock.logged("(VI_52) Entering MASTER STATE") > 0
-                && scene.stock.logged("(VI_51) Entering BACKUP STATE") > 0
+                && scene.stock_is("(VI_51)", "BACKUP")
+                && scene.stock_is("(VI_52)", "MASTER")
                 && scene.client.answered() > 5
         });
         assert!(settled.is_ok(), "{settled:?}\n{}", scene.daemon.log());
         scene
+    }
+
+    /// The last state that the stock keepalived entered.
+    fn stock_is(&self, router: &str, state: &str) -> bool {
+        let entered = format!("{router} Entering ");
+        let log = self.stock.log();
+        let last = log.lines().rfind(|line| line.contains(&entered));
+        last.is_some_and(|line| line.contains(&format!("{entered}{state}")))
     }
 
     /// The table holds the service as configured, whatever else it holds.

@@ -20,7 +20,7 @@ fn thresholds(farm: &Farm) -> Vec<String> {
         .unwrap();
     let servers = text.lines().filter(|line| line.contains("10.30.0."));
     let words = |line: &str| {
-        let words: Vec<_> = line.split_whitespace().collect();
+        let words: Vec<_> = line.split_whitespace().skip(1).collect();
         words.join(" ")
     };
     servers.map(words).collect()

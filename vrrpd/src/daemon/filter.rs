@@ -1,4 +1,5 @@
-//! Which traffic of virtual addresses the packet filter drops: that of present instances in no-accept mode.
+//! Which traffic the packet filter drops: that of addresses of present instances in no-accept mode, and what the
+//! kernel says of itself on VMACs.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +7,15 @@ use kr_model::InstanceId;
 use kr_model::firewall::FirewallSettings;
 
 use super::Daemon;
-use crate::firewall::{entries, tables};
+use crate::firewall::{Owner, entries, tables, vmac_entries};
 use crate::intake::each;
 
 impl Daemon {
     /// A configuration comes into force: its masters are guarded before the first of their addresses is set, and
     /// what an older one guards stays so until its addresses are gone.
     pub(super) fn hold_filter(&mut self, settings: FirewallSettings) {
-        let wanted = tables(each(&self.instances), &settings);
+        let vmacs = self.own_links.vmacs();
+        let wanted = tables(each(&self.instances), vmacs, &settings);
         if wanted.is_empty() && self.firewall.is_idle() {
             return;
         }
@@ -26,7 +28,8 @@ impl Daemon {
         if self.firewall.is_idle() {
             return;
         }
-        let wanted = tables(each(&self.instances), settings);
+        let vmacs = self.own_links.vmacs();
+        let wanted = tables(each(&self.instances), vmacs, settings);
         self.firewall.release(wanted);
         self.claim_all();
     }
@@ -42,9 +45,9 @@ impl Daemon {
         self.firewall.settle(self.clock.now());
     }
 
-    /// An interface came, or has another index.
+    /// An interface came, or has another index or another address.
     pub(super) fn filter_links(&mut self) {
-        if !self.firewall.is_idle() && self.firewall.by_index() {
+        if !self.firewall.is_idle() {
             self.claim_all();
         }
     }
@@ -54,12 +57,25 @@ impl Daemon {
         let instance = self.instances.get(&id);
         let present = instance.filter(|_| self.present.contains(&id));
         let wanted = present.map(|one| entries(one, self.table.kernel(), by_index));
-        self.firewall.claim(id, wanted.unwrap_or_default());
+        self.firewall
+            .claim(Owner::Instance(id), wanted.unwrap_or_default());
+    }
+
+    fn claim_links(&mut self) {
+        let by_index = self.firewall.by_index();
+        let wanted = vmac_entries(self.own_links.vmacs(), self.table.kernel(), by_index);
+        self.firewall.claim(Owner::Links, wanted);
     }
 
     fn claim_all(&mut self) {
-        let mut all: BTreeSet<InstanceId> = self.firewall.owners().into_iter().collect();
+        let owners = self.firewall.owners().into_iter();
+        let known = owners.filter_map(|owner| match owner {
+            Owner::Instance(id) => Some(id),
+            Owner::Links => None,
+        });
+        let mut all: BTreeSet<InstanceId> = known.collect();
         all.extend(&self.present);
+        self.claim_links();
         for id in all {
             self.claim(id);
         }

@@ -55,6 +55,11 @@ impl HostObjects {
         Some(named)
     }
 
+    /// The addresses that are set whatever the instances do.
+    pub(super) fn statics(&self) -> impl Iterator<Item = &VirtualAddress> {
+        self.addresses.iter().chain(&self.of_links)
+    }
+
     /// Every address that shall be set now.
     pub(super) fn wanted<'a>(
         &'a self,
@@ -63,18 +68,35 @@ impl HostObjects {
         kernel: &Kernel,
     ) -> Located<'a> {
         let mut wanted = locate(present(instances, ids), kernel);
-        wanted.extend(locate_statics(&self.addresses, kernel));
+        wanted.extend(locate_statics(self.statics(), kernel));
         wanted
     }
 }
 
 impl Daemon {
+    /// Finds out which interfaces matter.
+    pub(super) fn set_named(&mut self) {
+        let named = self.host.named(each(&self.instances));
+        self.named = named.map(|mut named| {
+            named.extend(self.own_links.devices().cloned());
+            named
+        });
+        let vmacs = self.own_links.vmacs();
+        let bases = vmacs.map(|vmac| (vmac.name, vmac.base)).collect();
+        self.told.set_bases(bases);
+    }
+
     /// False for an event of a link that the configuration does not name: on a host with thousands of those, their
     /// coming and going costs no more than the reading.
     pub(super) fn concerns_us(&self, event: &Event) -> bool {
         let Some(named) = &self.named else {
             return true;
         };
+        // Some other link may have been in the way.
+        let is_link = matches!(event, Event::Link(_) | Event::LinkGone(_));
+        if is_link && !self.refused_links.is_empty() {
+            return true;
+        }
         let kernel = self.table.kernel();
         let known = |link| {
             kernel
@@ -154,16 +176,30 @@ impl Daemon {
     /// the other addresses.
     pub(super) fn set_statics(&mut self, old: &HostObjects) {
         let kernel = self.table.kernel();
-        let wanted = locate_statics(&self.host.addresses, kernel);
+        let wanted = locate_statics(self.host.statics(), kernel);
         self.told.set_statics(wanted.keys().copied().collect());
-        let renewed = renewed(&locate_statics(&old.addresses, kernel), &wanted);
+        let renewed = renewed(&locate_statics(old.statics(), kernel), &wanted);
         let changes = reconcile(kernel, &BTreeSet::new(), &wanted, &renewed);
+        self.table.make(&changes, self.clock.now());
+    }
+
+    /// Sets and removes addresses of the links of instances after those of the interfaces below changed.
+    pub(super) fn follow_link_addresses(&mut self) {
+        let old = self.host.of_links.clone();
+        if !self.find_link_addresses() {
+            return;
+        }
+        let kernel = self.table.kernel();
+        let wanted = locate_statics(self.host.statics(), kernel);
+        self.told.set_statics(wanted.keys().copied().collect());
+        let managed = locate_statics(old.iter(), kernel).into_keys().collect();
+        let changes = reconcile(kernel, &managed, &wanted, &BTreeSet::new());
         self.table.make(&changes, self.clock.now());
     }
 
     /// Removes what is there whatever instances do.
     pub(super) fn remove_statics(&mut self) {
-        let managed = locate_statics(&self.host.addresses, self.table.kernel());
+        let managed = locate_statics(self.host.statics(), self.table.kernel());
         let managed = managed.into_keys().collect();
         self.host = HostObjects::default();
         self.settle_routing();

@@ -1,6 +1,8 @@
 //! Traffic of virtual addresses in no-accept mode (`no_accept`, strict mode) is dropped while this router is
 //! master: by packet filter tables of its own, which [`Plan`] decides on.
 //!
+//! The same tables keep what the kernel says of itself on VMACs from the network.
+//!
 //! An address is in the tables before it is set, and leaves them after it was removed. Tables that others change
 //! are made anew, in one step.
 
@@ -11,15 +13,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use kr_child::Duty;
+use kr_model::Instant;
 use kr_model::firewall::FirewallSettings;
-use kr_model::{InstanceId, Instant};
 use kr_netlink::nft::{self, Entry};
 use kr_netlink::socket::NetlinkError;
 use nix::errno::Errno;
 
 use plan::Plan;
 
-pub(crate) use plan::{Tables, entries, tables};
+pub(crate) use plan::{Owner, Tables, entries, tables, vmac_entries};
 
 /// First pause before a refused transaction is tried again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -100,14 +102,14 @@ impl Firewall {
         self.plan.release(tables);
     }
 
-    /// Instances with entries.
-    pub(crate) fn owners(&self) -> Vec<InstanceId> {
+    /// Who has entries.
+    pub(crate) fn owners(&self) -> Vec<Owner> {
         self.plan.owners()
     }
 
-    /// An instance wants these entries and no others.
-    pub(crate) fn claim(&mut self, id: InstanceId, entries: BTreeSet<Entry>) {
-        self.plan.claim(id, entries);
+    /// An owner wants these entries and no others.
+    pub(crate) fn claim(&mut self, owner: Owner, entries: BTreeSet<Entry>) {
+        self.plan.claim(owner, entries);
     }
 
     /// Makes the kernel hold what is wanted. A failure is said once, and tried again.
@@ -127,6 +129,12 @@ impl Firewall {
         if outcome.is_err() {
             // The tables may not be what this process made.
             self.plan.lost();
+            outcome = tables.commit(&self.plan.transaction());
+        }
+        if outcome == Err(NetlinkError::Os(Errno::ENOENT)) && self.plan.avoid_duplicates() {
+            log::warn!(
+                "this kernel cannot duplicate packets (nft_dup_ipv4, nft_dup_ipv6): multicast reports of VMACs are dropped"
+            );
             outcome = tables.commit(&self.plan.transaction());
         }
         match outcome {
@@ -156,8 +164,9 @@ impl Firewall {
         }
         if self.said.replace(error) != Some(error) {
             log::error!(
-                "traffic to and from virtual addresses with no_accept (or in strict mode) is accepted, as the \
-                 packet filter cannot be set: {}; trying again, at least once a minute",
+                "the packet filter cannot be set: {}; until it is, traffic to and from virtual addresses is accepted in \
+                 spite of no_accept and strict mode, and multicast reports of VMACs reach the network; trying again, \
+                 at least once a minute",
                 nft::explain(error)
             );
         }

@@ -7,24 +7,35 @@ use std::net::IpAddr;
 use kr_model::InstanceId;
 use kr_model::firewall::{FirewallSettings, TableName};
 use kr_model::net::Family;
+use kr_model::units::IfName;
 use kr_model::vrrp::{Instance, VirtualAddress};
 use kr_netlink::nft::{Entry, Link, LinkKey, Skeleton, Transaction, VmacRules};
 
 use crate::addresses::device;
 use crate::kernel::Kernel;
+use crate::own_links::Vmac;
 
 /// The tables of a configuration: which families have one, and its rules.
 pub(crate) type Tables = BTreeMap<Family, Skeleton>;
+
+/// Who wants an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Owner {
+    /// All VMACs together. The first in the order.
+    Links,
+    /// An instance that holds its addresses.
+    Instance(InstanceId),
+}
 
 /// Wishes and what became of them.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     settings: FirewallSettings,
     tables: Tables,
-    /// What each instance wants to be there.
-    by_owner: BTreeMap<InstanceId, BTreeSet<Entry>>,
-    /// The same the other way round: two instances may want the same.
-    claims: BTreeSet<(Entry, InstanceId)>,
+    /// What each owner wants to be there.
+    by_owner: BTreeMap<Owner, BTreeSet<Entry>>,
+    /// The same the other way round: two owners may want the same.
+    claims: BTreeSet<(Entry, Owner)>,
     /// Entries whose claims changed since the last transaction.
     changed: BTreeSet<Entry>,
     /// During a reload nothing is given up.
@@ -33,6 +44,8 @@ pub(crate) struct Plan {
     made: Option<Made>,
     /// Tables of ours that may be there.
     left: BTreeSet<(TableName, Family)>,
+    /// The kernel cannot duplicate packets.
+    no_duplicates: bool,
 }
 
 /// What the last transaction made.
@@ -73,7 +86,27 @@ impl Plan {
         }
         self.settings = settings;
         for (family, skeleton) in tables {
-            self.tables.insert(*family, *skeleton);
+            let known = self.tables.get(family).copied();
+            let drops = known.is_some_and(|known| known.drops) || skeleton.drops;
+            self.tables.insert(*family, Skeleton { drops, ..*skeleton });
+        }
+        self.adapt();
+    }
+
+    /// The kernel refused rules that may need what it does not have. False: there were none.
+    pub(crate) fn avoid_duplicates(&mut self) -> bool {
+        let any = |skeleton: &Skeleton| skeleton.vmacs == VmacRules::Duplicate;
+        let avoids = self.tables.values().any(any);
+        self.no_duplicates |= avoids;
+        self.adapt();
+        avoids
+    }
+
+    fn adapt(&mut self) {
+        for skeleton in self.tables.values_mut() {
+            if self.no_duplicates && skeleton.vmacs == VmacRules::Duplicate {
+                skeleton.vmacs = VmacRules::Drop;
+            }
         }
     }
 
@@ -81,6 +114,7 @@ impl Plan {
     pub(crate) fn release(&mut self, tables: Tables) {
         self.held = false;
         self.tables = tables;
+        self.adapt();
     }
 
     /// Gives everything up.
@@ -96,13 +130,13 @@ impl Plan {
         }
     }
 
-    /// Instances that have claims.
-    pub(crate) fn owners(&self) -> Vec<InstanceId> {
+    /// Who has claims.
+    pub(crate) fn owners(&self) -> Vec<Owner> {
         self.by_owner.keys().copied().collect()
     }
 
-    /// An instance wants these entries, and no others any more.
-    pub(crate) fn claim(&mut self, id: InstanceId, mut entries: BTreeSet<Entry>) {
+    /// An owner wants these entries, and no others any more.
+    pub(crate) fn claim(&mut self, id: Owner, mut entries: BTreeSet<Entry>) {
         if self.held {
             let before = self.by_owner.get(&id).into_iter().flatten();
             entries.extend(before.cloned());
@@ -110,7 +144,7 @@ impl Plan {
         self.put_claims(id, entries);
     }
 
-    fn put_claims(&mut self, id: InstanceId, entries: BTreeSet<Entry>) {
+    fn put_claims(&mut self, id: Owner, entries: BTreeSet<Entry>) {
         let before = self.by_owner.remove(&id).unwrap_or_default();
         for entry in before.difference(&entries) {
             self.claims.remove(&(entry.clone(), id));
@@ -126,7 +160,7 @@ impl Plan {
     }
 
     fn is_claimed(&self, entry: &Entry) -> bool {
-        let first = (entry.clone(), InstanceId(0));
+        let first = (entry.clone(), Owner::Links);
         let next = self.claims.range(first..).next();
         next.is_some_and(|(found, _)| found == entry)
     }
@@ -211,10 +245,11 @@ fn both(table: &TableName) -> [(TableName, Family); 2] {
     [Family::Inet, Family::Inet6].map(|family| (table.clone(), family))
 }
 
-/// The tables that instances need: one for each family in which an address is not accepted, whether it is set
-/// now or not, so that a failure is known before the first take-over.
+/// The tables that are needed: one for each family in which an address is not accepted, whether it is set now or
+/// not, so that a failure is known before the first take-over, and one for each family of VMACs.
 pub(crate) fn tables<'a>(
     instances: impl Iterator<Item = &'a Instance>,
+    vmacs: impl Iterator<Item = Vmac>,
     settings: &FirewallSettings,
 ) -> Tables {
     let links = if settings.by_index {
@@ -222,19 +257,57 @@ pub(crate) fn tables<'a>(
     } else {
         LinkKey::Name
     };
-    let families = instances
-        .filter(|instance| instance.drops_traffic())
-        .flat_map(|instance| addresses(instance).map(|address| address.address.family()));
-    families
-        .map(|family| {
-            let skeleton = Skeleton {
-                drops: true,
-                vmacs: VmacRules::None,
-                links,
-            };
-            (family, skeleton)
-        })
-        .collect()
+    let nothing = Skeleton {
+        drops: false,
+        vmacs: VmacRules::None,
+        links,
+    };
+    let mut tables = Tables::new();
+    let dropping = instances.filter(|instance| instance.drops_traffic());
+    for address in dropping.flat_map(addresses) {
+        let table = tables.entry(address.address.family()).or_insert(nothing);
+        table.drops = true;
+    }
+    for vmac in vmacs {
+        let table = tables.entry(vmac.family).or_insert(nothing);
+        table.vmacs = VmacRules::Duplicate;
+    }
+    tables
+}
+
+/// What keeps the kernel's own multicast of VMACs from the network.
+pub(crate) fn vmac_entries(
+    vmacs: impl Iterator<Item = Vmac>,
+    kernel: &Kernel,
+    by_index: bool,
+) -> BTreeSet<Entry> {
+    let mut entries = BTreeSet::new();
+    for vmac in vmacs {
+        let parent = kernel.named(&vmac.base).map(|base| base.index);
+        let Some((link, parent)) = link(&vmac.name, kernel, by_index).zip(parent) else {
+            continue;
+        };
+        let own = kernel.link_local(&vmac.base).map(|cidr| cidr.address());
+        if let (Family::Inet6, Some(IpAddr::V6(address))) = (vmac.family, own) {
+            let link = link.clone();
+            entries.insert(Entry::ParentLinkLocal { address, link });
+        }
+        entries.insert(Entry::Vmac {
+            family: vmac.family,
+            link,
+            parent,
+        });
+    }
+    entries
+}
+
+/// An interface in an entry; `None` while one that goes by its index does not exist: then it has no traffic.
+fn link(name: &IfName, kernel: &Kernel, by_index: bool) -> Option<Link> {
+    if by_index {
+        kernel.named(name).map(|link| Link::Index(link.index))
+    } else {
+        Some(Link::Name(name.clone()))
+    }
 }
 
 /// What drops the traffic of an instance that holds its addresses.
@@ -246,14 +319,7 @@ pub(crate) fn entries(instance: &Instance, kernel: &Kernel, by_index: bool) -> B
     for line in addresses(instance) {
         let entry = match line.address.address() {
             IpAddr::V6(address) if address.is_unicast_link_local() => {
-                let name = device(instance, line);
-                let link = if by_index {
-                    // An interface that does not exist has no traffic; it is looked at again when it comes.
-                    let known = kernel.named(name);
-                    known.map(|link| Link::Index(link.index))
-                } else {
-                    Some(Link::Name(name.clone()))
-                };
+                let link = link(device(instance, line), kernel, by_index);
                 link.map(|link| Entry::LinkLocal { address, link })
             }
             address @ (IpAddr::V4(_) | IpAddr::V6(_)) => Some(Entry::Address(address)),

@@ -15,8 +15,10 @@ fn global() -> VrrpGlobal {
         log_unknown_vrids: false,
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
+        label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
+        link_delays: Default::default(),
     }
 }
 
@@ -31,6 +33,7 @@ fn resume(id: u32) -> ToVrrpd {
         priority: Priority::DEFAULT,
         counters: Counters::default(),
         sequence: 0,
+        old_checksum: false,
         signatures: SignatureMarks::default(),
         since: Instant::ZERO,
         cause: Cause::Start,

@@ -79,6 +79,7 @@ pub(crate) fn address(text: &str) -> VirtualAddress {
         flags: AddressFlags::default(),
         tracked: true,
         preferred_lifetime: None,
+        own_link: false,
         lifetime: None,
     }
 }
@@ -113,9 +114,12 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
             refresh_repeat: 1,
             lower_priority_repeat: 3,
             lower_priority_delay: Duration::ZERO,
+            extra: None,
         },
         tracked_interfaces: Vec::new(),
         trackers: Vec::new(),
+        own_link: None,
+        address_link_prefix: String::new(),
         track_primary: true,
         answer_lower_priority: true,
         advert_before_yielding: false,
@@ -135,8 +139,10 @@ pub(crate) fn global() -> VrrpGlobal {
         log_unknown_vrids: false,
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
+        label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
+        link_delays: Default::default(),
     }
 }
 
@@ -248,6 +254,7 @@ impl Vrrpd {
                         | FromVrrpd::Misbehaved(_)
                         | FromVrrpd::LowerPriorityHeard { .. }
                         | FromVrrpd::Bfd(_)
+                        | FromVrrpd::OwnLink(_)
                         | FromVrrpd::Pong { .. } => {}
                     }
                     said.push(message);

@@ -12,8 +12,9 @@ use crate::tree::{Statement, Word};
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::line_value::Use;
 use super::names::Names;
-use super::route_line::Use;
+use super::own_link::address_flag;
 use super::value::MAX_U32;
 
 /// Options with a value that come after the address is known.
@@ -39,7 +40,7 @@ impl Build<'_> {
         let (address, prefix) = self.with_prefix(&line.keyword)?;
         let family = Family::of(address);
         let mut flags = AddressFlags::default();
-        let mut tracked = true;
+        let (mut tracked, mut own_link) = (true, false);
         let mut options = Options::default();
         let mut words = line.arguments.iter();
         while let Some(word) = words.next() {
@@ -52,7 +53,9 @@ impl Build<'_> {
                 "preferred_lft" => &mut options.lifetime,
                 "track_group" => &mut options.group,
                 other => {
-                    if !flag(&mut flags, &mut tracked, other) {
+                    let known = flag(&mut flags, &mut tracked, other)
+                        || (usage == Use::Virtual && address_flag(&mut own_link, other));
+                    if !known {
                         self.unknown_option(word);
                     }
                     continue;
@@ -86,6 +89,7 @@ impl Build<'_> {
             peer,
             flags,
             tracked,
+            own_link,
             preferred_lifetime: self.lifetime(options.lifetime, address),
             lifetime: match usage {
                 Use::Virtual => globals.vip_lifetime,
@@ -126,12 +130,9 @@ impl Build<'_> {
 
     fn unknown_option(&mut self, word: &Word) {
         let finding = match word.text.as_str() {
-            "use_vmac" => warning(
+            "use_vmac" => error(
                 word.span,
-                format!(
-                    "`{}` is known but not supported yet: it has no effect",
-                    word.text
-                ),
+                "`use_vmac` is for addresses of an instance; it is ignored",
             ),
             other if is_address(other) => error(
                 word.span,

@@ -15,9 +15,11 @@ use crate::tree::Statement;
 use crate::typed::Config;
 
 use super::Build;
+use super::delays::DelayDrafts;
 use super::fifo::Fifos;
 use super::finding::{error, note, warning};
 use super::instance::Garp;
+use super::own_link::DEFAULT_PREFIX;
 use super::process::Processes;
 use super::script_settings::ScriptSettings;
 use super::sync_daemon::SyncDraft;
@@ -33,7 +35,7 @@ const GLOBAL_DEFS: Context = Context {
         (Block::Retired, "plugin_dir"),
         (Block::Retired, "state_file_location"),
     ],
-    repeatable: &["notification_email", "include_check"],
+    repeatable: &["notification_email", "include_check", "random_seed"],
 };
 
 /// Most recipients, and the longest address of one: they travel in one message.
@@ -60,6 +62,7 @@ pub(super) struct Globals {
     no_checker_mail: bool,
     pub(super) dynamic_interfaces: bool,
     firewall: FirewallSettings,
+    pub(super) link_delays: DelayDrafts,
     /// `vip_lifetime`.
     pub(super) vip_lifetime: Option<Duration>,
     /// `default_interface`.
@@ -80,6 +83,10 @@ pub(super) struct Globals {
     reload: ReloadSettings,
     accounts: Accounts,
     instance_name: Option<String>,
+    /// `vmac_prefix`.
+    pub(super) vmac_prefix: Option<String>,
+    /// `vmac_addr_prefix`.
+    vmac_addr_prefix: Option<String>,
     use_pid_dir: bool,
     child_wait: Option<Duration>,
     pub(super) tls: TlsFiles,
@@ -120,6 +127,13 @@ impl Globals {
         self.alert_vrrp.or(self.alert).unwrap_or(false)
     }
 
+    /// How the names of VMACs begin that are for addresses only.
+    pub(super) fn address_link_prefix(&self) -> &str {
+        let own = self.vmac_addr_prefix.as_deref();
+        own.or(self.vmac_prefix.as_deref())
+            .unwrap_or(DEFAULT_PREFIX)
+    }
+
     /// Whether a virtual server mails when it does not say so itself.
     pub(super) fn alert_of_virtual_servers(&self) -> bool {
         self.alert_checker.or(self.alert).unwrap_or(false)
@@ -142,6 +156,7 @@ impl Build<'_> {
         match name {
             "global_defs" => self.global_defs(globals, statement),
             "garp_group" => self.garp_group(globals, statement),
+            "interface_up_down_delays" => self.link_delays(&mut globals.link_delays, statement),
             "SSL" => self.tls_files(&mut globals.tls, statement),
             "instance" => set(&mut globals.instance_name, self.text(statement)),
             "net_namespace" => set(&mut globals.namespace, self.namespace(statement)),
@@ -286,8 +301,11 @@ impl Build<'_> {
     fn daemon_setting(&mut self, globals: &mut Globals, name: &str, statement: &Statement) -> bool {
         match name {
             "router_id" | "lvs_id" => set(&mut globals.router_id, self.text(statement)),
-            // Acted upon while the files are read: `crate::parse`.
+            // Both act while the files are read: `crate::parse`.
             "include_check" => {}
+            "random_seed" => {
+                self.number32(statement, 0);
+            }
             "vrrpd_user" | "checkerd_user" | "ipvsd_user" => {
                 let Some(user) = self.text(statement) else {
                     return true;
@@ -374,6 +392,8 @@ impl Build<'_> {
                 let seconds = self.number(statement, 5, 86_400);
                 set(&mut globals.vip_lifetime, seconds.map(Duration::from_secs));
             }
+            "vmac_prefix" => self.link_prefix(&mut globals.vmac_prefix, statement),
+            "vmac_addr_prefix" => self.link_prefix(&mut globals.vmac_addr_prefix, statement),
             "default_interface" => set(&mut globals.default_interface, self.interface(statement)),
             "dynamic_interfaces" => {
                 globals.dynamic_interfaces = true;
@@ -495,6 +515,8 @@ impl Build<'_> {
                 script_links: globals.scripts.links,
                 script_groups: globals.scripts.groups,
                 script_no_new_privileges: globals.scripts.no_new_privileges,
+                script_read_only: globals.scripts.read_only.clone(),
+                strict_sandbox: globals.processes.strict_sandbox,
                 vrrp_process: globals.processes.vrrp.clone(),
                 checker_process: globals.processes.checker.clone(),
                 umask: globals.processes.umask,
@@ -521,8 +543,10 @@ impl Build<'_> {
                     groups: globals.pace_groups(),
                 },
                 keep_addresses_at_exit: false,
+                label: globals.instance_name.clone().unwrap_or_default(),
                 dynamic_interfaces: globals.dynamic_interfaces,
                 firewall: globals.firewall.clone(),
+                link_delays: Default::default(),
             },
             checker: self.checker_global(globals),
             ipvs: IpvsGlobal {

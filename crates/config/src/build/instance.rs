@@ -9,7 +9,8 @@ use kr_model::rule::Rule;
 use kr_model::track::Tracked;
 use kr_model::units::{IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    Authentication, Peer, Secret, TrackedInterface, Version, VirtualAddress, WantedState,
+    Authentication, ExtraAnnounce, Peer, Secret, TrackedInterface, Version, VirtualAddress,
+    WantedState,
 };
 
 use crate::registry::Block;
@@ -20,7 +21,8 @@ use crate::typed::Deletion;
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
-use super::route_line::Use;
+use super::line_value::Use;
+use super::own_link::OwnLinkDraft;
 use super::signing::SigningDraft;
 use super::track;
 use super::value::{MAX_TEXT, MAX_TIMEOUT, MAX_U32, set};
@@ -46,6 +48,9 @@ const AUTHENTICATION: Context = Context {
     repeatable: &[],
 };
 
+/// Longest period of `garp_extra_if`, in seconds: a day.
+const MAX_EXTRA_PERIOD: u64 = 86_400;
+
 /// Most unicast peers: an instance travels in one message.
 const MOST_PEERS: usize = 128;
 
@@ -56,6 +61,8 @@ pub(super) struct Garp {
     pub(super) repeat: Option<u32>,
     pub(super) refresh: Option<Duration>,
     pub(super) refresh_repeat: Option<u32>,
+    /// `garp_extra_if`; the inner `None` is off.
+    pub(super) extra: Option<Option<ExtraAnnounce>>,
     pub(super) lower_delay: Option<Duration>,
     pub(super) lower_repeat: Option<u32>,
 }
@@ -83,6 +90,7 @@ pub(super) struct InstanceDraft {
     pub(super) version: Option<Version>,
     pub(super) authentication: Option<(Authentication, Span)>,
     pub(super) signing: Option<SigningDraft>,
+    pub(super) own_link: OwnLinkDraft,
     pub(super) addresses: Vec<(VirtualAddress, Span)>,
     pub(super) excluded: Vec<VirtualAddress>,
     pub(super) no_addresses: bool,
@@ -135,6 +143,7 @@ impl InstanceDraft {
             version: None,
             authentication: None,
             signing: None,
+            own_link: OwnLinkDraft::default(),
             addresses: Vec::new(),
             excluded: Vec::new(),
             no_addresses: false,
@@ -213,6 +222,7 @@ impl Build<'_> {
             let known = self.identity_setting(&mut draft, name, line)
                 || self.election_setting(globals, &mut draft, name, line)
                 || self.transport_setting(&mut draft, name, line)
+                || self.own_link_setting(&mut draft.own_link, name, line)
                 || self.address_lists(globals, &mut draft, name, line)
                 || self.notify_setting(&mut draft, name, line)
                 || self.garp_setting(&mut draft.garp, name, line);
@@ -529,6 +539,24 @@ impl Build<'_> {
                 set(
                     &mut garp.refresh_repeat,
                     self.number32(line, 0).map(|n| n.max(1)),
+                );
+            }
+            "garp_extra_if" | "vmac_garp_intvl" => {
+                if name == "vmac_garp_intvl" {
+                    let prefix = if line.keyword.text.starts_with("vrrp_") {
+                        "vrrp_"
+                    } else {
+                        ""
+                    };
+                    self.renamed(line, &format!("{prefix}garp_extra_if"));
+                }
+                let extra = self.extra_garp(line, MAX_EXTRA_PERIOD);
+                set(
+                    &mut garp.extra,
+                    extra.map(|(seconds, all)| {
+                        let period = Duration::from_secs(seconds);
+                        (!period.is_zero()).then_some(ExtraAnnounce { period, all })
+                    }),
                 );
             }
             "garp_lower_prio_repeat" => set(&mut garp.lower_repeat, self.number32(line, 0)),

@@ -18,6 +18,7 @@ use crate::typed::InstanceEntry;
 use super::finding::{error, fatal, warning};
 use super::global::Globals;
 use super::instance::InstanceDraft;
+use super::own_link::send_from_own_link;
 use super::statics::track_devices;
 use super::value::decimal;
 use super::{Build, next_id};
@@ -44,6 +45,7 @@ impl Build<'_> {
             let start = draft.at;
             let at = draft.vrid.map_or(start, |(_, at)| at);
             let id = InstanceId(next_id(&out));
+            self.instance_places.insert(id, at);
             let Some(entry) = self.finish_instance(globals, draft, id) else {
                 continue;
             };
@@ -84,6 +86,7 @@ impl Build<'_> {
         mut draft: InstanceDraft,
         id: InstanceId,
     ) -> Option<InstanceEntry> {
+        self.vrf_interface(&mut draft);
         let (vrid, interface) = self.required(globals, &draft)?;
         let family = self.family(&mut draft);
         let strict = draft.strict.unwrap_or(globals.vrrp.strict);
@@ -112,7 +115,9 @@ impl Build<'_> {
             draft.tracked_interfaces.retain(|tracked| !own(tracked));
         }
         let interval = self.interval(&draft, version);
-        let transport = self.transport(globals, &draft, family);
+        let own_link = self.finish_own_link(globals, &mut draft, vrid, family)?;
+        let mut transport = self.transport(globals, &draft, family);
+        send_from_own_link(&mut transport, own_link.as_ref());
         let preemption = self.preemption(&draft, priority, wanted);
         let mut trackers = std::mem::take(&mut draft.trackers);
         if priority.is_owner() {
@@ -121,6 +126,8 @@ impl Build<'_> {
         }
         let mut instance = Instance {
             id,
+            own_link,
+            address_link_prefix: globals.address_link_prefix().to_owned(),
             version,
             family,
             interface,
@@ -595,5 +602,6 @@ fn announce(globals: &Globals, draft: &InstanceDraft) -> Announce {
         refresh_repeat: own.refresh_repeat.or(global.refresh_repeat).unwrap_or(1),
         lower_priority_repeat: own.lower_repeat.or(global.lower_repeat).unwrap_or(repeat),
         lower_priority_delay: own.lower_delay.or(global.lower_delay).unwrap_or(delay),
+        extra: own.extra.or(global.extra).flatten(),
     }
 }

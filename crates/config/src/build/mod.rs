@@ -9,6 +9,7 @@ mod bfd;
 mod check_draft;
 mod checker;
 mod datagram_check;
+mod delays;
 mod fifo;
 mod file_check;
 mod finding;
@@ -18,7 +19,9 @@ mod global;
 mod group;
 mod instance;
 mod instance_finish;
+mod line_value;
 mod names;
+mod own_link;
 mod pattern;
 mod process;
 mod real_server;
@@ -49,8 +52,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use kr_model::InstanceId;
 use kr_model::check::PatternOptions;
 use kr_model::lvs::ServiceKey;
+use kr_model::units::IfName;
 
 use crate::diagnostic::{Class, Diagnostic, Severity};
 use crate::parse::{self, ParseOptions};
@@ -173,6 +178,8 @@ fn build_for(host: &dyn Host, tree: &Tree, sources: &Sources, purpose: Purpose) 
         trackers: Trackers::default(),
         services: BTreeMap::new(),
         instance_names: BTreeSet::new(),
+        instance_places: BTreeMap::new(),
+        link_names: BTreeSet::new(),
         patterns: BTreeSet::new(),
         names: NameTables::default(),
         preferences: Preferences::default(),
@@ -201,6 +208,10 @@ struct Build<'h> {
     services: BTreeMap<ServiceKey, Option<String>>,
     /// Names of the instances so far; none may be there twice.
     instance_names: BTreeSet<String>,
+    /// Where the instances stand.
+    instance_places: BTreeMap<InstanceId, Span>,
+    /// Names of the links of instances so far that the file gives; none may be there twice.
+    link_names: BTreeSet<IfName>,
     /// Patterns that can be used: thousands of servers may share one.
     patterns: BTreeSet<(String, PatternOptions)>,
     names: NameTables,
@@ -233,6 +244,7 @@ const ROOT: Context = Context {
     repeatable: &[
         "global_defs",
         "garp_group",
+        "interface_up_down_delays",
         "vrrp_instance",
         "vrrp_sync_group",
         "bfd_instance",
@@ -321,11 +333,13 @@ impl Build<'_> {
         });
         config.instances = self.finish_instances(&globals, drafts);
         self.check_unaccepted(&config);
+        config.vrrp.link_delays = self.finish_delays(&globals.link_delays, &config);
         let sync = globals.sync.clone().or(of_instance);
         config.ipvs.sync = sync.and_then(|draft| self.finish_sync(draft, &config));
         for statement in &sync_groups {
             self.sync_group(&globals, &mut config, statement);
         }
+        self.check_shared_links(&mut config.instances);
         self.track_groups(&mut config, &track_groups, &statics.dependences);
         config.statics = statics.objects;
         config.trackers = self.finish_trackers();

@@ -18,6 +18,7 @@ pub(super) struct Processes {
     pub(super) vrrp: ProcessSettings,
     pub(super) checker: ProcessSettings,
     pub(super) umask: u32,
+    pub(super) strict_sandbox: bool,
     pub(super) dumps: DumpSettings,
 }
 
@@ -27,6 +28,7 @@ impl Default for Processes {
             vrrp: ProcessSettings::default(),
             checker: ProcessSettings::default(),
             umask: DEFAULT_UMASK,
+            strict_sandbox: false,
             dumps: DumpSettings::default(),
         }
     }
@@ -52,6 +54,10 @@ impl Build<'_> {
         let dumps = &mut processes.dumps;
         match name {
             "umask" => processes.umask = self.umask(statement).unwrap_or(processes.umask),
+            "sandbox" => {
+                let strict = self.is_strict(statement);
+                processes.strict_sandbox = strict.unwrap_or(processes.strict_sandbox);
+            }
             "data_use_instance" => dumps.with_instance = self.switch(statement).unwrap_or(false),
             "json_version" => match self.number(statement, 1, 2) {
                 Some(1) => dumps.json = JsonVersion::One,
@@ -64,6 +70,22 @@ impl Build<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// `sandbox on` or `sandbox strict`.
+    fn is_strict(&mut self, statement: &Statement) -> Option<bool> {
+        let word = statement.arguments.first()?;
+        match word.text.as_str() {
+            "strict" => Some(true),
+            "on" => Some(false),
+            _ => {
+                self.report(
+                    error(word.span, format!("`{}` is no kind of sandbox", word.text))
+                        .label("expected `on` or `strict`"),
+                );
+                None
+            }
+        }
     }
 
     fn scheduling(

@@ -10,8 +10,8 @@ use crate::tree::{Statement, Word};
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
+use super::line_value::{Agreed, Line, Use};
 use super::names::{Names, whole_number};
-use super::route_line::{Agreed, Line, Use};
 use super::value::MAX_U32;
 use super::words::Words;
 

@@ -1,5 +1,6 @@
 //! What `global_defs` says of scripts: accounts, security, and the scripts of the daemon itself.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kr_model::ScriptId;
@@ -38,6 +39,7 @@ pub(super) struct ScriptSettings {
     pub(super) links: bool,
     pub(super) groups: bool,
     pub(super) no_new_privileges: bool,
+    pub(super) read_only: Option<Vec<PathBuf>>,
     startup: Limited,
     shutdown: Limited,
 }
@@ -73,6 +75,10 @@ impl Build<'_> {
             }
             "script_no_new_privileges" => {
                 scripts.no_new_privileges = self.switch(statement).unwrap_or(false);
+            }
+            "script_read_only" => {
+                let directories = statement.arguments.iter();
+                scripts.read_only = directories.map(|word| self.absolute_path(word)).collect();
             }
             "startup_script" => set(&mut scripts.startup.script, self.script(statement)),
             "shutdown_script" => set(&mut scripts.shutdown.script, self.script(statement)),

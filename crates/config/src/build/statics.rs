@@ -12,7 +12,7 @@ use crate::typed::Statics;
 use super::Build;
 use super::finding::{error, warning};
 use super::global::Globals;
-use super::route_line::Use;
+use super::line_value::Use;
 
 /// Most routes, rules and static addresses of a configuration: more than any host needs, and a bound for what
 /// the VRRP process keeps.

@@ -65,6 +65,15 @@ impl Build<'_> {
         if let Some((_, at)) = draft.preempt_delay.take() {
             self.report(error(at, "strict mode has no `preempt_delay`; it is off"));
         }
+        if let Some(at) = draft.own_link.adverts_on_base.take() {
+            self.report(error(at, "strict mode has no `vmac_xmit_base`; it is off"));
+        }
+        if let Some(at) = draft.own_link.take_mac() {
+            self.report(error(
+                at,
+                "in strict mode a VMAC has the MAC of its virtual router, which is used",
+            ));
+        }
         self.strict_state(draft);
         if family == Family::Inet6 {
             self.strict_inet6(draft);

@@ -3,6 +3,7 @@ mod checks;
 mod forms;
 mod lvs;
 mod notify;
+mod own_links;
 mod routes;
 mod signing;
 mod strict;

@@ -104,7 +104,16 @@ impl Build<'_> {
         min: Duration,
         max: Duration,
     ) -> Option<Duration> {
-        let word = statement.arguments.first()?;
+        self.seconds_of(statement.arguments.first()?, min, max)
+    }
+
+    /// A word as seconds with up to six decimals.
+    pub(super) fn seconds_of(
+        &mut self,
+        word: &Word,
+        min: Duration,
+        max: Duration,
+    ) -> Option<Duration> {
         let expected = || format!("expected seconds from {} to {}", decimal(min), decimal(max));
         let Some((time, exact)) = parse_seconds(&word.text) else {
             let digits = word.text.trim_end_matches(|c: char| c.is_alphabetic());

@@ -113,6 +113,34 @@ fn parameters_are_replaced_where_they_are_used() {
 }
 
 #[test]
+fn a_seed_repeats_the_random_numbers_that_follow_it() {
+    let numbers = |seed: &str| {
+        tree(&format!(
+            "global_defs {{\n random_seed {seed}\n}}\np ${{_RANDOM}} ${{_RANDOM 5 9}} ${{_RANDOM 7 7}}"
+        ))
+    };
+    assert_eq!(numbers("42"), numbers("42"));
+    assert_ne!(numbers("42"), numbers("43"));
+    let drawn = numbers("42");
+    let words: Vec<u32> = drawn
+        .trim_end_matches(';')
+        .rsplit(' ')
+        .take(3)
+        .map(|word| word.parse().unwrap())
+        .collect();
+    assert!(
+        words[0] == 7 && (5..=9).contains(&words[1]) && words[2] <= 32_767,
+        "{drawn}"
+    );
+    // The host of the tests gives the smallest number.
+    assert!(
+        tree("random_seed 42\np ${_RANDOM}").ends_with("p 0;"),
+        "only in global_defs"
+    );
+    assert!(tree("p ${_RANDOM}\nglobal_defs {\n random_seed 42\n}").starts_with("p 0;"));
+}
+
+#[test]
 fn environment_is_read() {
     let mut host = MemoryHost::with_file("/etc/k.conf", "p ${_ENV SITE}");
     host.environment

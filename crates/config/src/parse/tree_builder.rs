@@ -35,8 +35,8 @@ struct Header {
     indentation: Option<usize>,
     /// Its argument is a command line.
     command: bool,
-    /// It is an `include_check`.
-    include_check: bool,
+    /// It acts while the files are read.
+    acts_early: bool,
 }
 
 struct Frame {
@@ -91,7 +91,7 @@ impl TreeBuilder {
             at: self.tree.word(part, word),
             indentation,
             command: is_command(word.text),
-            include_check: word.text == "include_check",
+            acts_early: matches!(word.text, "include_check" | "random_seed"),
         });
     }
 
@@ -182,12 +182,10 @@ impl TreeBuilder {
         self.current.as_ref().is_some_and(|header| header.command)
     }
 
-    /// The statement that is being read, if it is an `include_check` of `global_defs`.
-    pub(super) fn include_check(&self, sources: &Sources) -> Option<Statement> {
-        let header = self
-            .current
-            .as_ref()
-            .filter(|header| header.include_check)?;
+    /// The statement that is being read, if it is one of `global_defs` that acts while the files are read:
+    /// `include_check` or `random_seed`.
+    pub(super) fn early(&self, sources: &Sources) -> Option<Statement> {
+        let header = self.current.as_ref().filter(|header| header.acts_early)?;
         let around = self.frames.last()?.block.as_ref()?.header.at;
         (self.tree.keyword_at(around, sources) == "global_defs")
             .then(|| self.tree.statement_at(header.at, sources))?

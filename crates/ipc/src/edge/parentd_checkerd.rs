@@ -10,6 +10,9 @@ use crate::edge::Sibling;
 /// Longest piece of the authorities in one message, in bytes.
 pub const AUTHORITIES_PIECE: usize = 32 * 1024;
 
+/// Most ids in one [`ToCheckerd::Kept`].
+pub const MOST_KEPT: usize = 8192;
+
 /// What the parent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToCheckerd {
@@ -21,6 +24,9 @@ pub enum ToCheckerd {
     Authorities(Vec<u8>),
     /// One checker.
     Checker(Box<Checker>),
+    /// Checkers that are as in the configuration in force, at most [`MOST_KEPT`]: what a reload changes is little
+    /// beside what it does not.
+    Kept(Vec<CheckerId>),
     /// What a predecessor of this process last published of a checker of this configuration.
     Resume(CheckerSnapshot),
     /// The configuration is complete.

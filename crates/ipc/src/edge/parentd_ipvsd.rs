@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::edge::Sibling;
 
+/// Most ids in one [`ToIpvsd::Kept`].
+pub const MOST_KEPT: usize = 8192;
+
 /// What the parent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToIpvsd {
@@ -20,6 +23,9 @@ pub enum ToIpvsd {
     VirtualServer(Box<VirtualServer>),
     /// One real server.
     RealServer(Box<RealServer>),
+    /// Virtual servers that are as in the configuration in force, and so is each of their real servers; at most
+    /// [`MOST_KEPT`].
+    Kept(Vec<VirtualServerId>),
     /// A socket that a checker of this configuration may ask for.
     CheckSocket(Box<SocketRule>),
     /// What a predecessor of this process last published of a pool of this configuration or a departed one; one with many

@@ -1,6 +1,7 @@
 //! Parent and VRRP process.
 
 use kr_model::bfd;
+use kr_model::own_link::LinkReport;
 use kr_model::route::Route;
 use kr_model::rule::Rule;
 use kr_model::track::{Tracker, TrackerState};
@@ -92,6 +93,8 @@ pub enum FromVrrpd {
         /// Why.
         cause: Cause,
     },
+    /// A link that an instance has for itself exists; what netlink cannot set of it is the parent's to set.
+    OwnLink(LinkReport),
     /// A master hears adverts of a router that loses the election against it.
     LowerPriorityHeard {
         /// The master.

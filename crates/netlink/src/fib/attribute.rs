@@ -11,11 +11,11 @@ const KIND_MASK: u16 = 0x3fff;
 
 /// Attributes that are being written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Attributes(Vec<u8>);
+pub(crate) struct Attributes(Vec<u8>);
 
 impl Attributes {
     /// Adds an attribute.
-    pub(super) fn put(&mut self, kind: u16, value: &[u8]) -> Result<(), NetlinkError> {
+    pub(crate) fn put(&mut self, kind: u16, value: &[u8]) -> Result<(), NetlinkError> {
         let length = u16::try_from(HEADER.saturating_add(value.len()))
             .map_err(|_| NetlinkError::Unwritable)?;
         self.0.extend(length.to_ne_bytes());
@@ -26,7 +26,7 @@ impl Attributes {
     }
 
     /// Adds an attribute when there is a value.
-    pub(super) fn put_some<const N: usize>(
+    pub(crate) fn put_some<const N: usize>(
         &mut self,
         kind: u16,
         value: Option<[u8; N]>,
@@ -38,20 +38,20 @@ impl Attributes {
     }
 
     /// Adds text with its end mark.
-    pub(super) fn put_text(&mut self, kind: u16, text: &str) -> Result<(), NetlinkError> {
+    pub(crate) fn put_text(&mut self, kind: u16, text: &str) -> Result<(), NetlinkError> {
         let mut bytes = text.as_bytes().to_vec();
         bytes.push(0);
         self.put(kind, &bytes)
     }
 
     /// The bytes.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }
 
 /// Reads attributes up to the first one whose length cannot be.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let ([l0, l1, k0, k1], _) = rest.split_first_chunk::<HEADER>()?;
@@ -64,7 +64,7 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 /// A number of four bytes.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
+pub(crate) fn number(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_ne_bytes)
 }
 

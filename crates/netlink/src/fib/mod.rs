@@ -6,7 +6,7 @@
 //! itself picks it out of a table of thousands. neli has no types for rules and none for the nested
 //! attributes of routes, so the bytes are written and read here.
 
-mod attribute;
+pub(crate) mod attribute;
 mod events;
 mod requests;
 mod route;

@@ -11,7 +11,7 @@ use neli::consts::rtnl::{Ifa, Iff, Ifla, RtAddrFamily, Rtm};
 use neli::rtnl::{Ifaddrmsg, Ifinfomsg};
 use neli::types::{Buffer, RtBuffer};
 
-use super::{Address, Event, Link, Place};
+use super::{Address, Event, Link, LinkDetail, Place, links};
 use crate::socket::Message;
 
 /// `IFA_PROTO`, which neli does not know yet.
@@ -55,8 +55,16 @@ fn link(body: &[u8]) -> Option<Link> {
     let mut hardware = None;
     let mut router = false;
     let mut vrf_table = None;
+    let mut detail = LinkDetail {
+        enabled: flags.contains(Iff::UP),
+        ..LinkDetail::default()
+    };
+    let mut foreign = false;
     for attribute in message.rtattrs().iter() {
         let value = attribute.rta_payload().as_ref();
+        let kind = u16::from(*attribute.rta_type());
+        links::read(&mut detail, kind, value);
+        foreign |= links::is_foreign(kind);
         if *attribute.rta_type() == Ifla::Ifname {
             name = IfName::try_from(text(value)?).ok();
         } else if *attribute.rta_type() == Ifla::Address {
@@ -68,6 +76,9 @@ fn link(body: &[u8]) -> Option<Link> {
             router = settings.and_then(first_number).is_some_and(|on| on > 0);
         }
     }
+    if foreign {
+        detail.below = None;
+    }
     Some(Link {
         index: IfIndex::try_from(u64::try_from(*message.ifi_index()).ok()?).ok()?,
         name: name?,
@@ -77,6 +88,7 @@ fn link(body: &[u8]) -> Option<Link> {
         hardware,
         router,
         vrf_table,
+        detail,
     })
 }
 
@@ -173,7 +185,7 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
 }
 
 /// Text up to its end mark.
-fn text(value: &[u8]) -> Option<String> {
+pub(super) fn text(value: &[u8]) -> Option<String> {
     let end = value.iter().position(|byte| *byte == 0);
     let bytes = value.get(..end.unwrap_or(value.len()))?;
     std::str::from_utf8(bytes).ok().map(str::to_owned)
@@ -227,6 +239,10 @@ mod tests {
                     hardware: Some([2, 0, 0, 0, 0, 9]),
                     router: false,
                     vrf_table: None,
+                    detail: LinkDetail {
+                        enabled: flags & 1 == 1,
+                        ..LinkDetail::default()
+                    },
                 }))
             );
         }

@@ -235,6 +235,7 @@ mod tests {
             flags: AddressFlags::default(),
             tracked: true,
             preferred_lifetime: None,
+            own_link: false,
             lifetime: None,
         }
     }

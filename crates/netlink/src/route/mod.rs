@@ -1,4 +1,5 @@
-//! Links and addresses: read ([`Requests`]), follow ([`Events`]), change ([`Requests::apply`]).
+//! Links and addresses: read ([`Requests`]), follow ([`Events`]), change ([`Requests::apply`],
+//! [`Requests::change_link`]).
 //!
 //! Used by the VRRP process, whose wishes come as [`VirtualAddress`]. Every address set here carries
 //! [`PROTOCOL`], so that `ip -d address` and a later start know whose it is.
@@ -6,6 +7,7 @@
 mod decode;
 mod encode;
 mod events;
+mod links;
 mod requests;
 
 use std::io::Cursor;
@@ -18,6 +20,9 @@ use kr_model::vrrp::VirtualAddress;
 use crate::socket::{Message, NetlinkError};
 
 pub use events::Events;
+pub use links::{
+    InetSetting, LinkChange, LinkDetail, LinkKind, LinkSettings, NewLink, NewLinkKind,
+};
 pub use requests::Requests;
 
 /// `IFA_PROTO` of the addresses set here: the number of VRRP among the IP protocols. The kernel itself
@@ -48,6 +53,8 @@ pub struct Link {
     pub router: bool,
     /// The routing table of a VRF device.
     pub vrf_table: Option<u32>,
+    /// How it is made and set.
+    pub detail: LinkDetail,
 }
 
 /// An address of a link as the kernel reports it.

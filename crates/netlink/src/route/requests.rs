@@ -31,6 +31,10 @@ impl Requests {
         })
     }
 
+    pub(super) const fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
     /// Every link.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub(super) fn compile<'a>(
         }
     }
     let otherwise = match mode {
-        Mode::On => SeccompAction::KillProcess,
+        Mode::On | Mode::Strict => SeccompAction::KillProcess,
         Mode::Log => SeccompAction::Log,
     };
     let eacces = SeccompAction::Errno(libc::EACCES.cast_unsigned());

@@ -32,6 +32,8 @@ pub enum Mode {
     /// The process is killed.
     #[default]
     On,
+    /// The same, and a kernel that cannot enforce all of the tables is refused.
+    Strict,
     /// It is made, and the kernel's log names it: shows an operator which row is missing. Landlock,
     /// which cannot do this, is left out.
     Log,
@@ -43,7 +45,7 @@ pub struct NoMode;
 
 impl fmt::Display for NoMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected `on` or `log`")
+        f.write_str("expected `on`, `strict` or `log`")
     }
 }
 
@@ -56,6 +58,7 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Self, NoMode> {
         match text {
             "on" => Ok(Self::On),
+            "strict" => Ok(Self::Strict),
             "log" => Ok(Self::Log),
             _ => Err(NoMode),
         }
@@ -66,6 +69,7 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::On => "on",
+            Self::Strict => "strict",
             Self::Log => "log",
         })
     }
@@ -80,6 +84,30 @@ pub struct Entered {
     pub reach: Option<Reach>,
 }
 
+impl Entered {
+    /// What the kernel could not enforce, the worst first.
+    #[must_use]
+    pub const fn lacking(self) -> Option<&'static str> {
+        match self {
+            Self { filter: false, .. } => Some("filters of system calls (seccomp)"),
+            Self {
+                reach: Some(Reach::Nothing),
+                ..
+            } => Some("Landlock, or it is switched off"),
+            Self {
+                reach: Some(Reach::Part),
+                ..
+            } => Some(
+                "the newer rules of Landlock: TCP ports (Linux 6.7), abstract sockets and signals (6.12)",
+            ),
+            Self {
+                reach: Some(Reach::Whole) | None,
+                ..
+            } => None,
+        }
+    }
+}
+
 /// Why the sandbox could not be entered. The process must not run on.
 #[derive(Debug)]
 pub enum SandboxError {
@@ -91,6 +119,8 @@ pub enum SandboxError {
     Tables(BackendError),
     /// The kernel refused the filter.
     Filter(seccompiler::Error),
+    /// The kernel lacks this, and [`Mode::Strict`] wants all.
+    Lacking(&'static str),
     /// The kernel said yes, but what should be impossible is possible.
     NotInForce(&'static str),
 }
@@ -102,6 +132,10 @@ impl fmt::Display for SandboxError {
             Self::Landlock(error) => write!(f, "Landlock: {error}"),
             Self::Tables(error) => write!(f, "system call filter cannot be made: {error}"),
             Self::Filter(error) => write!(f, "system call filter: {error}"),
+            Self::Lacking(what) => write!(
+                f,
+                "this kernel lacks {what}; use a newer one, or do without `sandbox strict`"
+            ),
             Self::NotInForce(what) => {
                 write!(f, "{what} is not in force although the kernel took it")
             }
@@ -115,17 +149,22 @@ impl std::error::Error for SandboxError {}
 /// all that needs more than the tables allow.
 ///
 /// # Errors
-/// When a step fails for another reason than that the kernel lacks the feature.
+/// When a step fails for another reason than that the kernel lacks the feature; with [`Mode::Strict`] for that
+/// reason too.
 pub fn enter(role: Role, duty: Duty, mode: Mode) -> Result<Entered, SandboxError> {
     // The C library reads the time zone at its first use, later there are no files.
     let _ = LocalTime::of(0);
     limits::lower(role).map_err(SandboxError::Limit)?;
     let reach = match mode {
-        Mode::On => Some(restrict(role, duty)?),
+        Mode::On | Mode::Strict => Some(restrict(role, duty)?),
         Mode::Log => None,
     };
     let filter = filter_calls(role, duty, mode)?;
-    Ok(Entered { filter, reach })
+    let entered = Entered { filter, reach };
+    match entered.lacking() {
+        Some(what) if mode == Mode::Strict => Err(SandboxError::Lacking(what)),
+        Some(_) | None => Ok(entered),
+    }
 }
 
 fn restrict(role: Role, duty: Duty) -> Result<Reach, SandboxError> {
@@ -183,7 +222,7 @@ mod tests {
 
     #[test]
     fn modes_are_spelled_as_they_are_read() {
-        for mode in [Mode::On, Mode::Log] {
+        for mode in [Mode::On, Mode::Strict, Mode::Log] {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
         assert_eq!("off".parse::<Mode>(), Err(NoMode));

@@ -165,6 +165,8 @@ pub enum Step {
     Capabilities,
     /// No new privileges.
     NoNewPrivileges,
+    /// The rules of `script_read_only`.
+    ReadOnly,
     /// Signal at the parent's death.
     ParentDeath,
     /// Working directory.
@@ -174,7 +176,7 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Signals,
         Self::Session,
         Self::Descriptors,
@@ -183,6 +185,7 @@ impl Step {
         Self::Account,
         Self::Capabilities,
         Self::NoNewPrivileges,
+        Self::ReadOnly,
         Self::ParentDeath,
         Self::Directory,
         Self::Execute,
@@ -201,6 +204,7 @@ impl Step {
             Self::Directory => 8,
             Self::Execute => 9,
             Self::Tuning => 10,
+            Self::ReadOnly => 11,
         }
     }
 
@@ -218,6 +222,7 @@ impl Step {
             Self::Account => "the account cannot be changed (CAP_SETUID and CAP_SETGID are needed)",
             Self::Capabilities => "the capabilities of its role are not to be had",
             Self::NoNewPrivileges => "no_new_privs cannot be set",
+            Self::ReadOnly => "it cannot be kept from writing",
             Self::ParentDeath => "the parent is gone",
             Self::Directory => "no working directory",
             Self::Execute => "the program cannot be executed",

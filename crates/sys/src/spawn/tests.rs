@@ -34,6 +34,7 @@ fn start(program: &Program) -> Process {
         file: None,
         identity: None,
         no_new_privileges: false,
+        read_only: None,
     })
     .unwrap()
 }
@@ -157,6 +158,7 @@ fn start_after_a_swap(path: &Path, other: &[u8], arguments: &[&str]) -> Ended {
         file: Some(file.as_fd()),
         identity: None,
         no_new_privileges: false,
+        read_only: None,
     })
     .unwrap();
     wait(&mut process)
@@ -196,6 +198,7 @@ fn a_script_leads_a_session_without_terminal_and_may_be_barred_from_new_privileg
             file: None,
             identity: None,
             no_new_privileges,
+            read_only: None,
         })
         .unwrap();
         let pid = process.pid();

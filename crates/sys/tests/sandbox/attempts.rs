@@ -48,6 +48,27 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         },
     },
     Attempt {
+        name: "read the memory of a sibling",
+        roles: ALL,
+        landlock: 1,
+        ends: REFUSED,
+        prepare: || {
+            // The process that runs this test has the same account, and would let it be read.
+            let path = format!("/proc/{}/mem", std::os::unix::process::parent_id());
+            Box::new(move || open(&path))
+        },
+    },
+    Attempt {
+        name: "look through the files of a sibling",
+        roles: ALL,
+        landlock: 1,
+        ends: REFUSED,
+        prepare: || {
+            let path = format!("/proc/{}/root", std::os::unix::process::parent_id());
+            Box::new(move || open(&path))
+        },
+    },
+    Attempt {
         name: "list a directory",
         roles: ALL,
         landlock: 1,

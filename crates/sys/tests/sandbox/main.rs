@@ -13,6 +13,7 @@
 
 mod attempts;
 mod calls;
+mod lacking;
 mod needs;
 
 use std::env;

@@ -103,6 +103,8 @@ impl VirtualRouter {
             self.messages = None;
             let source = header.source;
             self.say(EventKind::OldChecksum { source }, turn);
+            // A successor of this process must not send what such peers refuse.
+            self.publish(turn);
         }
         if let Some(sequence) = heard.sequence {
             if !send::is_newer(sequence, self.sequence) {

@@ -258,6 +258,7 @@ impl VirtualRouter {
         self.counters = old.counters;
         self.sequence = old.sequence;
         self.signatures = Signatures::resume(&old.signatures);
+        self.old_checksum |= old.old_checksum && self.config.checksum == ChecksumMode::Detect;
         self.since = old.since;
         self.cause = old.cause;
         self.gave_way = self.config.priority.is_owner() && !old.priority.is_owner();
@@ -632,6 +633,7 @@ impl VirtualRouter {
                     SignatureMarks::default()
                 }
             },
+            old_checksum: self.old_checksum && self.config.checksum == ChecksumMode::Detect,
             since: self.since,
             cause: self.cause,
         }

@@ -12,6 +12,7 @@ use crate::fixture::{ID, advert, bytes, header, instance, interface, v4};
 mod authentication;
 mod company;
 mod compatibility;
+mod debounce;
 mod fault;
 mod groups;
 mod overlap;
@@ -77,8 +78,10 @@ fn global() -> VrrpGlobal {
         log_unknown_vrids: false,
         pace: AnnouncePace::default(),
         keep_addresses_at_exit: false,
+        label: String::new(),
         dynamic_interfaces: false,
         firewall: Default::default(),
+        link_delays: Default::default(),
     }
 }
 

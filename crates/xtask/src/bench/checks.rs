@@ -13,6 +13,7 @@ use kr_testkit::process::Process;
 use kr_testkit::wait::eventually;
 use tempfile::TempDir;
 
+use super::standin::StandIn;
 use super::usage::{Usage, anonymous_mib, system_calls_per_socket};
 use super::{Figure, Row, figure};
 
@@ -25,40 +26,52 @@ const WARM_UP: Duration = Duration::from_secs(10);
 /// Length of the measurement.
 const MEASURED: Duration = Duration::from_secs(20);
 
+/// Time for every server's first check, which overload makes long.
+const FIRST_CHECKS: Duration = Duration::from_secs(180);
+
+/// Time in which every dead server must be found.
+const FIND_DEAD: Duration = Duration::from_secs(120);
+
 /// Length of the count of system calls, which slows the program down and so has a time of its own.
 const TRACED: Duration = Duration::from_secs(3);
 
-pub(super) const TCP: Row = Row {
-    heading: "TCP checks of 2,000 servers every second",
-    needs_ipvs: true,
-    measure: |peer| measure(peer, 20, 80, "TCP_CHECK {\n"),
-};
+const TCP_CHECK: &str = "TCP_CHECK {\n";
+const HTTP_CHECK: &str = "HTTP_GET {\nurl {\npath /\nstatus_code 200\n}\n";
+const TLS_CHECK: &str = "SSL_GET {\nurl {\npath /\nstatus_code 200\n}\n";
 
-pub(super) const HTTP: Row = Row {
-    heading: "HTTP checks of 1,000 servers every second",
-    needs_ipvs: true,
-    measure: |peer| {
-        measure(
-            peer,
-            10,
-            80,
-            "HTTP_GET {\nurl {\npath /\nstatus_code 200\n}\n",
-        )
-    },
-};
+const fn row(heading: &'static str, measure: fn(Peer) -> io::Result<Vec<Figure>>) -> Row {
+    Row {
+        heading,
+        needs_ipvs: false,
+        measure,
+    }
+}
 
-pub(super) const TLS: Row = Row {
-    heading: "TLS checks of 200 servers every second",
-    needs_ipvs: true,
-    measure: |peer| {
-        measure(
-            peer,
-            2,
-            443,
-            "SSL_GET {\nurl {\npath /\nstatus_code 200\n}\n",
-        )
-    },
-};
+/// Rows about checks, in the order in which they are measured.
+pub(super) const ROWS: [Row; 7] = [
+    row("TCP checks of 1,000 servers every second", |peer| {
+        measure(peer, 10, 80, TCP_CHECK)
+    }),
+    row("TCP checks of 5,000 servers every second", |peer| {
+        measure(peer, 50, 80, TCP_CHECK)
+    }),
+    row("HTTP checks of 1,000 servers every second", |peer| {
+        measure(peer, 10, 80, HTTP_CHECK)
+    }),
+    row("HTTP checks of 5,000 servers every second", |peer| {
+        measure(peer, 50, 80, HTTP_CHECK)
+    }),
+    row("TLS checks of 200 servers every second", |peer| {
+        measure(peer, 2, 443, TLS_CHECK)
+    }),
+    row("TLS checks of 800 servers every second", |peer| {
+        measure(peer, 8, 443, TLS_CHECK)
+    }),
+    row(
+        "TLS checks of 3,000 servers every second, more than can be made",
+        |peer| measure(peer, 30, 443, TLS_CHECK),
+    ),
+];
 
 /// The servers' side.
 const NGINX: &str = "daemon off;
@@ -91,16 +104,22 @@ fn measure(peer: Peer, services: u8, port: u16, check: &str) -> io::Result<Vec<F
     director.ip("route add 10.41.0.0/16 via 10.40.0.2\n")?;
     director.sysctl("net/ipv4/ip_local_port_range", "1024 65000")?;
     let directory = tempfile::tempdir()?;
-    let _server = nginx(&responder, &directory)?;
+    let mut server = nginx(&responder, &directory)?;
     let text = configuration(services, port, check);
-    let running = Keepalived::start(peer, &director, Parts::Checkers, &text)?;
+    let stand_in = StandIn::new()?;
+    let running = Keepalived::start_adapted(
+        tempfile::tempdir()?,
+        peer,
+        &director,
+        Parts::Checkers,
+        &text,
+        |command| stand_in.give(peer, command),
+    )?;
     let wanted = u64::from(services) * u64::from(REAL_SERVERS);
-    eventually(
-        Duration::from_secs(60),
-        "every server's first check",
-        || connections(&responder).is_ok_and(|taken| taken >= wanted),
-    )
-    .map_err(|error| io::Error::other(format!("{peer}: {error}\n{}", running.log())))?;
+    eventually(FIRST_CHECKS, "every server's first check", || {
+        connections(&responder).is_ok_and(|taken| taken >= wanted)
+    })
+    .map_err(|error| failed(peer, &running, &error))?;
     sleep(WARM_UP);
     let (taken, before, start) = (
         connections(&responder)?,
@@ -112,13 +131,11 @@ fn measure(peer: Peer, services: u8, port: u16, check: &str) -> io::Result<Vec<F
     let used = Usage::of(&running).since(before);
     let elapsed = start.elapsed();
     if checks < 1.0 {
-        return Err(io::Error::other(format!(
-            "{peer} made no checks:\n{}",
-            running.log()
-        )));
+        return Err(failed(peer, &running, &"no check was made"));
     }
     let memory = anonymous_mib(&running);
     let calls = system_calls_per_socket(&running, TRACED)?;
+    let found = time_to_find_all_dead(peer, &running, &mut server, wanted)?;
     Ok(vec![
         figure("checks per second, asked for", count(wanted)?),
         figure("checks per second, done", checks / elapsed.as_secs_f64()),
@@ -132,7 +149,39 @@ fn measure(peer: Peer, services: u8, port: u16, check: &str) -> io::Result<Vec<F
         ),
         figure("system calls per check", calls),
         figure("anonymous memory, MiB", memory),
+        figure("all servers dead: found after, s", found),
     ])
+}
+
+/// What went wrong, with the end of the program's log.
+fn failed(peer: Peer, running: &Keepalived, what: &dyn std::fmt::Display) -> io::Error {
+    let log = running.log();
+    let mut last: Vec<&str> = log.lines().rev().take(10).collect();
+    last.reverse();
+    io::Error::other(format!("{peer}: {what}\n{}", last.join("\n")))
+}
+
+/// Ends the servers' side and waits until every server is found dead.
+fn time_to_find_all_dead(
+    peer: Peer,
+    running: &Keepalived,
+    server: &mut Process,
+    servers: u64,
+) -> io::Result<f64> {
+    let says = match peer {
+        Peer::Ours => "it leaves the table",
+        Peer::Stock => "Removing service",
+    };
+    let servers = usize::try_from(servers).map_err(io::Error::other)?;
+    // In overload some may be out of the table already.
+    let missing = running.logged(says);
+    let start = Instant::now();
+    server.kill_tree();
+    eventually(FIND_DEAD, "every server is found dead", || {
+        running.logged(says) >= servers.max(missing)
+    })
+    .map_err(|error| failed(peer, running, &error))?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 fn count(number: u64) -> io::Result<f64> {
@@ -186,7 +235,7 @@ fn configuration(services: u8, port: u16, check: &str) -> String {
     let mut text = String::new();
     for service in 1..=services {
         text += &format!(
-            "virtual_server 10.42.0.{service} {port} {{\n    delay_loop 1\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n"
+            "virtual_server 10.42.0.{service} {port} {{\n    delay_loop 1\n    retry 1\n    delay_before_retry 1\n    lb_algo rr\n    lb_kind NAT\n    protocol TCP\n"
         );
         for server in 1..=REAL_SERVERS {
             text += &format!(

@@ -7,6 +7,8 @@ mod adverts;
 mod checks;
 mod failover;
 mod moments;
+mod reading;
+mod standin;
 mod start;
 mod trouble;
 mod usage;
@@ -53,9 +55,9 @@ const fn figure(what: &'static str, value: f64) -> Figure {
 }
 
 const ROWS: &[Row] = &[
-    checks::TCP,
-    checks::HTTP,
-    checks::TLS,
+    reading::TEST,
+    reading::RELOAD_SAME,
+    reading::RELOAD_ONE,
     adverts::MASTER_1000_FAST,
     adverts::BACKUP_1000_FAST,
     adverts::MASTER_1000,
@@ -97,7 +99,7 @@ pub(crate) fn run(task: &BenchTask) -> io::Result<ExitCode> {
         let only = task.only.as_deref();
         only.is_none_or(|only| row.heading.contains(only))
     };
-    for row in ROWS.iter().filter(wanted) {
+    for row in checks::ROWS.iter().chain(ROWS).filter(wanted) {
         println!("\n{}", row.heading);
         let ours = (row.measure)(Peer::Ours)?;
         if row.needs_ipvs && !lab::is_inside() && !lab::kernel_has_ipvs() {

@@ -209,6 +209,7 @@ impl<E: Edge> Child<E> {
         {
             log::debug!("{} runs configuration {generation}", E::ROLE.program());
             running.ready = Some(generation);
+            running.heartbeat.spoke();
         }
     }
 

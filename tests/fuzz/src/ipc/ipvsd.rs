@@ -25,7 +25,7 @@ pub fn ipc_parentd_ipvsd(data: &[u8]) {
         let Some(message) = message::<ToIpvsd>(frame) else {
             continue;
         };
-        match intake.take(message) {
+        match intake.take(message, &table) {
             Ok(
                 Taken::Part
                 | Taken::Meet(_)

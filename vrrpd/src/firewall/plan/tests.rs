@@ -1,5 +1,5 @@
 use kr_model::units::Priority;
-use kr_netlink::route::{Event, Link as KernelLink};
+use kr_netlink::route::{Event, Link as KernelLink, LinkDetail};
 
 use super::*;
 use crate::samples::{index, instance, name};
@@ -9,6 +9,10 @@ fn guarded(id: u32, addresses: &[&str]) -> Instance {
         accept: false,
         ..instance(id, "eth0", addresses)
     }
+}
+
+fn none() -> impl Iterator<Item = Vmac> {
+    std::iter::empty()
 }
 
 fn kernel() -> Kernel {
@@ -21,6 +25,7 @@ fn kernel() -> Kernel {
         hardware: None,
         router: false,
         vrf_table: None,
+        detail: LinkDetail::default(),
     };
     let mut kernel = Kernel::default();
     kernel.apply(Event::Link(link));
@@ -37,7 +42,7 @@ fn same(plan: &Plan, write: impl FnOnce(&mut Transaction)) {
 /// The settings, a plan that holds the tables of these instances, and its tables.
 fn planned(instances: &[&Instance]) -> (FirewallSettings, Plan, Tables) {
     let settings = FirewallSettings::default();
-    let wanted = tables(instances.iter().copied(), &settings);
+    let wanted = tables(instances.iter().copied(), none(), &settings);
     let mut plan = Plan::default();
     plan.hold(settings.clone(), &wanted);
     plan.release(wanted.clone());
@@ -46,7 +51,7 @@ fn planned(instances: &[&Instance]) -> (FirewallSettings, Plan, Tables) {
 
 fn claim(plan: &mut Plan, instance: &Instance) {
     let wanted = entries(instance, &kernel(), plan.by_index());
-    plan.claim(instance.id, wanted);
+    plan.claim(Owner::Instance(instance.id), wanted);
 }
 
 #[test]
@@ -57,7 +62,7 @@ fn an_owner_and_whoever_accepts_need_no_table() {
         ..guarded(2, &["10.0.0.2/24"])
     };
     let settings = FirewallSettings::default();
-    assert!(tables([&accepts, &owner].into_iter(), &settings).is_empty());
+    assert!(tables([&accepts, &owner].into_iter(), none(), &settings).is_empty());
     assert!(entries(&owner, &kernel(), false).is_empty());
 }
 
@@ -66,7 +71,9 @@ fn an_excluded_address_of_the_other_family_has_a_table_too() {
     let mut one = guarded(1, &["10.0.0.1/24"]);
     one.excluded = instance(1, "eth0", &["fe80::1/64", "fd00::1/64"]).addresses;
     let settings = FirewallSettings::default();
-    let families: Vec<Family> = tables([&one].into_iter(), &settings).into_keys().collect();
+    let families: Vec<Family> = tables([&one].into_iter(), none(), &settings)
+        .into_keys()
+        .collect();
     assert_eq!(families, [Family::Inet, Family::Inet6]);
     let link = Link::Name(name("eth0"));
     let address = "fe80::1".parse().unwrap();
@@ -118,12 +125,12 @@ fn later_ones_change_only_elements_and_what_two_share_stays_for_the_second() {
         );
     });
     plan.done();
-    plan.claim(one.id, BTreeSet::new());
+    plan.claim(Owner::Instance(one.id), BTreeSet::new());
     same(&plan, |t| {
         t.take_out(&settings.table, skeleton, [&entry(1)].into_iter())
     });
     plan.done();
-    plan.claim(two.id, BTreeSet::new());
+    plan.claim(Owner::Instance(two.id), BTreeSet::new());
     same(&plan, |t| {
         t.take_out(&settings.table, skeleton, [&entry(9)].into_iter())
     });
@@ -183,4 +190,38 @@ fn what_is_not_wanted_any_more_is_removed_and_then_nothing_is_left() {
     same(&plan, |t| t.remove(&settings.table, Family::Inet));
     plan.done();
     assert!(plan.is_empty());
+}
+
+#[test]
+fn vmacs_have_rules_in_the_table_of_their_family() {
+    let vmac = || {
+        let vmac = Vmac {
+            name: name("vrrp.1"),
+            base: name("eth0"),
+            family: Family::Inet,
+        };
+        std::iter::once(vmac)
+    };
+    let mut settings = FirewallSettings::default();
+    let accepts = instance(1, "vrrp.1", &["10.0.0.1/24"]);
+    let wanted = tables([&accepts].into_iter(), vmac(), &settings);
+    let skeleton = wanted[&Family::Inet];
+    assert_eq!(wanted.len(), 1);
+    assert!(!skeleton.drops && skeleton.vmacs == VmacRules::Duplicate);
+    let by_name = Entry::Vmac {
+        family: Family::Inet,
+        link: Link::Name(name("vrrp.1")),
+        parent: index(2),
+    };
+    assert_eq!(vmac_entries(vmac(), &kernel(), false), [by_name].into());
+    // By its index only when it exists.
+    assert!(vmac_entries(vmac(), &kernel(), true).is_empty());
+    // A kernel that cannot duplicate gets other rules, also later on.
+    settings.counters = true;
+    let mut plan = Plan::default();
+    plan.hold(settings, &wanted);
+    assert!(plan.avoid_duplicates());
+    plan.release(wanted);
+    assert_eq!(plan.tables[&Family::Inet].vmacs, VmacRules::Drop);
+    assert!(!plan.avoid_duplicates());
 }

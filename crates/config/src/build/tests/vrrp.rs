@@ -2,9 +2,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kr_model::net::Family;
-use kr_model::units::Priority;
+use kr_model::units::{IfName, Priority};
 use kr_model::vrrp::{
-    Authentication, ChecksumMode, Preemption, Secret, Transport, Version, WantedState,
+    Authentication, ChecksumMode, LinkDelays, Preemption, Secret, Transport, Version, WantedState,
 };
 
 use super::{clean, instance, instance_with, loaded, messages};
@@ -542,4 +542,55 @@ fn tracked_interfaces_have_weights_and_those_of_a_group_count_for_every_member()
             "this weight is no number from -254 to 254; 0 is used",
         ]
     );
+}
+
+#[test]
+fn delays_of_links_are_read_and_cut_to_what_backups_wait() {
+    let text = |lines: &str, more: &str| {
+        format!(
+            "interface_up_down_delays {{\n {lines}\n}}\n{}",
+            instance_with(more)
+        )
+    };
+    let delays = |text: &str| {
+        let delays = clean(text).vrrp.link_delays;
+        let of = |(name, delays): (IfName, LinkDelays)| {
+            (
+                name.to_string(),
+                delays.down.as_millis(),
+                delays.up.as_millis(),
+            )
+        };
+        delays.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let read = delays(&text("eth0 1.5 3\n eth9 20", ""));
+    let expected = [
+        ("eth0".to_owned(), 1500, 3000),
+        ("eth9".to_owned(), 20_000, 0),
+    ];
+    assert_eq!(read, expected);
+    for (lines, more, message) in [
+        (
+            "eth0 3 1",
+            "",
+            "the down delay of `eth0` is cut to 1.996093 s",
+        ),
+        (
+            "eth0 3 1",
+            "down_timer_adverts 1",
+            "leaves no time for delays of `eth0`",
+        ),
+        ("eth0", "", "one or two delays must follow"),
+        ("eth0 1 2 3", "", "one or two delays must follow"),
+        ("eth0 256", "", "`256` is out of range"),
+        (
+            "eth0 1\n eth0 2",
+            "down_timer_adverts 9",
+            "has delays already",
+        ),
+    ] {
+        let found = messages(&text(lines, more));
+        assert_eq!(found.len(), 1, "{lines}: {found:?}");
+        assert!(found[0].contains(message), "{lines}: {found:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Address lines.
 
-use super::{Block, Keyword, MANY, PLANNED, SUPPORTED, keywords};
+use super::{Block, Keyword, MANY, SUPPORTED, keywords};
 
 keywords! {
     ADDRESS:
@@ -35,7 +35,7 @@ keywords! {
         "Preferred lifetime of an IPv6 address. The valid lifetime is always forever.";
     SUPPORTED (0, MANY) "track_group" "track_group NAME" ["none"] ["static addresses with an interface only"]
         "Names the track_group block whose instances depend on this address.";
-    PLANNED (0, MANY) "use_vmac" "use_vmac" ["off"] ["virtual and excluded addresses only"]
+    SUPPORTED (0, MANY) "use_vmac" "use_vmac" ["off"] ["virtual and excluded addresses only"]
         "Puts the address on an extra VMAC interface of its own, unless the instance uses use_vmac and the address is on its interface (then the instance VMAC is used, with a warning) or use_vmac_addr already does so.";
     SUPPORTED (0, MANY) "(unknown word)" "-" [""] [""]
         "Is reported and ignored; the address is kept. A missing argument rejects the whole address.";

@@ -107,9 +107,9 @@ keywords! {
         "Same for unsolicited neighbour advertisements.";
     SUPPORTED (0, 1) "vrrp_min_garp" "vrrp_min_garp [BOOL]" ["off"] [""]
         "A single gratuitous ARP or NA per address: repeat 1, no delayed set, no refresh, where these are still at their defaults.";
-    PLANNED (0, MANY) "vrrp_garp_extra_if" "vrrp_garp_extra_if [all] SECONDS" ["off"] ["1..86400"]
+    SUPPORTED (1, 2) "vrrp_garp_extra_if" "vrrp_garp_extra_if [all] SECONDS" ["off"] ["1..86400"]
         "Repeat gratuitous ARP/NA for addresses that are not on the VMAC interface of their instance (or, with all, for every address) with this period.";
-    PLANNED (0, MANY) "vrrp_vmac_garp_intvl" "vrrp_vmac_garp_intvl [all] SECONDS" ["off"] [""]
+    SUPPORTED (1, 2) "vrrp_vmac_garp_intvl" "vrrp_vmac_garp_intvl [all] SECONDS" ["off"] [""]
         "Old spelling of vrrp_garp_extra_if (deprecated after 2.2.2); logs a warning.";
     SUPPORTED (0, 1) "vrrp_lower_prio_no_advert" "vrrp_lower_prio_no_advert [BOOL]" ["false"] [""]
         "Default of the instance keyword of the same meaning.";
@@ -225,6 +225,10 @@ keywords! {
         "A script that others than root could replace is not run as root.";
     SUPPORTED (0, 1) "script_no_new_privileges" "script_no_new_privileges [BOOL]" ["off"] [""]
         "No script gains privileges by what it executes: sudo, set-user-id programs and file capabilities have no effect for it. A keyword of keepalived-rs alone.";
+    SUPPORTED (0, MANY) "script_read_only" "script_read_only [DIRECTORY...]" ["off"] ["existing directories"]
+        "No script writes, makes, removes or truncates a file, whatever its account may, except below these directories; nor does it gain privileges. The kernel needs Landlock. A keyword of keepalived-rs alone.";
+    SUPPORTED (1, 1) "sandbox" "sandbox on|strict" ["on"] [""]
+        "What happens on a kernel that cannot enforce all of the sandbox of the child processes (seccomp, Landlock up to Linux 6.12). `on`: the log says what is missing. `strict`: the daemon does not start. A reload does not change it. A keyword of keepalived-rs alone.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs" "vrrp_netlink_cmd_rcv_bufs BYTES" ["kernel default"] ["1..4294967295"]
         "Receive buffer of the socket used for netlink commands.";
     FIXED_BUFFERS (0, MANY) "vrrp_netlink_cmd_rcv_bufs_force" "vrrp_netlink_cmd_rcv_bufs_force [BOOL]" ["false"] [""]
@@ -261,22 +265,22 @@ keywords! {
         "Log adverts that arrive for VRIDs with no instance on that interface.";
     SUPPORTED (0, 1) "vrrp_owner_ignore_adverts" "vrrp_owner_ignore_adverts [BOOL]" ["false"] [""]
         "Default of owner_ignore_adverts for instances of priority 255.";
-    PLANNED (0, MANY) "vmac_prefix" "vmac_prefix TEXT" ["vrrp"] ["first one counts"]
+    SUPPORTED (1, 1) "vmac_prefix" "vmac_prefix TEXT" ["vrrp"] ["first one counts"]
         "Name prefix of generated VMAC interfaces (PREFIX.VRID and variants).";
-    PLANNED (0, MANY) "vmac_addr_prefix" "vmac_addr_prefix TEXT" ["value of vmac_prefix"] ["first one counts"]
+    SUPPORTED (1, 1) "vmac_addr_prefix" "vmac_addr_prefix TEXT" ["value of vmac_prefix"] ["first one counts"]
         "Name prefix of generated interfaces for use_vmac addresses.";
     SUPPORTED (1, MANY) "umask" "umask NUMBER | BIT[|BIT]..." ["0177 (only owner read and write)"] ["0..0777, 0x and leading-0 forms accepted; BIT names IRUSR IWUSR IXUSR IRWXU IRGRP IWGRP IXGRP IRWXG IROTH IWOTH IXOTH IRWXO"]
         "File creation mask of keepalived and of files it writes.";
-    PLANNED (0, MANY) "random_seed" "random_seed N" ["time of day"] ["0..4294967295"]
-        "Seed of the random numbers given by ${_RANDOM}, so that a configuration can be repeated.";
+    SUPPORTED (1, 1) "random_seed" "random_seed N" ["other numbers each time"] ["0..4294967295"]
+        "From this line on ${_RANDOM} gives the sequence of numbers that belongs to N, so that a configuration can be repeated. Another program, or another version of this one, may have another sequence.";
     SUPPORTED (0, 1) "reload_check_config" "reload_check_config [LOG_FILE]" ["off: a reload is refused for errors, not for warnings"] ["absolute path"]
         "A reload is refused unless --config-test would find nothing in the new text: for warnings and scripts that are not secure too. What such a test prints is written to LOG_FILE, never through a symbolic link, at each reload. The line of the running configuration counts.";
     SUPPORTED (1, 1) "reload_time_file" "reload_time_file FILE" ["none"] ["absolute path"]
-        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file is watched, so a rewrite changes the time and a delete cancels it; a date in the past is ignored, and a time that has passed means tomorrow. When the reload comes the file is removed.";
+        "Holds one line with the time of the next reload: HH:MM:SS, YY-MM-DD HH:MM:SS or YYYY-MM-DD HH:MM:SS, each optionally followed by Z for UTC. The file is watched, so a rewrite changes the time and a delete cancels it; a date in the past is ignored, and a time that has passed means tomorrow. When the reload comes the file is removed, so its directory must be one that the daemon may write (below /etc the unit for systemd forbids that).";
     SUPPORTED (0, 0) "reload_repeat" "reload_repeat" ["off"] [""]
         "Do not remove reload_time_file when it holds a time without a date, so the reload repeats every day.";
     SUPPORTED (0, 1) "reload_file" "reload_file [FILE]" ["none; without FILE keepalived.reload in the pid directory (instance suffix as for pid files)"] ["absolute path"]
-        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload. FILE must be in a directory of root.";
+        "Marker for programs that rewrite the configuration: the parent creates the file (or truncates it) mode 0644 before it reads the configuration and removes it when reading has ended, both at start-up and on reload. FILE must be in a directory of root that the daemon may write (below /etc the unit for systemd forbids that).";
     SUPPORTED (0, MANY) "include_check" "include_check [+|-][read|match|wildcard_match|brace_match]..." ["none checked"] ["no word turns all on"]
         "Which include that matches or reads nothing is an error; + adds, - takes away.";
     PARENT_READS_ONCE (0, MANY) "config_save_dir" "config_save_dir DIR" ["none"] [""]

@@ -1,6 +1,6 @@
 //! Keywords outside every block, and the small blocks of the root.
 
-use super::{Block, Keyword, LINK_EVENTS, MANY, NO_IPTABLES, PLANNED, SUPPORTED, keywords};
+use super::{Block, Keyword, LINK_EVENTS, MANY, NO_IPTABLES, SUPPORTED, keywords};
 
 keywords! {
     ROOT:
@@ -41,7 +41,7 @@ keywords! {
         "Opens a command that is run on a timer and tracked by instances or sync groups.";
     SUPPORTED (1, 1) "vrrp_track_process" "vrrp_track_process NAME { ... }" [""] [""]
         "Opens a watch on processes of other programs.";
-    PLANNED (0, MANY) "interface_up_down_delays" "interface_up_down_delays { ... }" [""] [""]
+    SUPPORTED (0, 0) "interface_up_down_delays" "interface_up_down_delays { ... }" [""] [""]
         "Per-interface time that a link change must last before it counts.";
     SUPPORTED (1, 1) "track_file" "track_file NAME { ... }" [""] [""]
         "Opens a watch on a file that holds a number.";
@@ -91,7 +91,7 @@ keywords! {
         "Polls the link of the interface once per second.";
     }
     in InterfaceDelays {
-    PLANNED (0, MANY) "(interface line)" "NAME DOWN_DELAY [UP_DELAY]" ["up delay 0 when left out (the manual says equal to the down delay)"] ["0..255 s, decimal"]
-        "A link change on the interface counts only after it has lasted this long.";
+    SUPPORTED (1, 2) "(interface line)" "NAME DOWN_DELAY [UP_DELAY]" ["UP_DELAY 0"] ["0..255 s, with decimals"]
+        "A change of the link counts only after it has lasted this long, for instances on the interface and for those that track it. DOWN_DELAY is cut to what lets a backup still wait for adverts: down_timer_adverts - 1 intervals of the instances on the interface, less 1/256 of one.";
     }
 }

@@ -8,13 +8,13 @@ use super::{
 keywords! {
     VRRP:
     in VrrpInstance {
-    PLANNED (0, MANY) "use_vmac" "use_vmac [[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]" ["off; name vmac_prefix.VRID (or a free variant); MAC 00:00:5e:00:01:VRID (IPv4) or 00:00:5e:00:02:VRID (IPv6)"] ["Ethernet parent only; MAC 5 or 6 octets, not multicast, not the RFC range"]
-        "Run VRRP on a macvlan of the interface with the virtual MAC, created at start (see block use_vmac-args).";
-    PLANNED (0, MANY) "use_vmac_addr" "use_vmac_addr" ["off"] [""]
+    SUPPORTED (0, MANY) "use_vmac" "use_vmac [[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]" ["off; name vmac_prefix.VRID (or a free variant); MAC 00:00:5e:00:01:VRID (IPv4) or 00:00:5e:00:02:VRID (IPv6)"] ["Ethernet parent only; MAC 5 or 6 octets, not multicast, not the RFC range"]
+        "Run VRRP on a macvlan of the interface with the virtual MAC (see block use_vmac-args). It is made at start and removed at the end; one of a killed daemon is taken over, one that others have made with the same MAC is used and left. Unicast needs vmac_xmit_base, which is then set.";
+    SUPPORTED (0, 0) "use_vmac_addr" "use_vmac_addr" ["off"] [""]
         "Put every address that is not on the interface of the instance (or of the other family) on an extra VMAC of that interface.";
-    PLANNED (0, MANY) "vmac_xmit_base" "vmac_xmit_base" ["off"] ["with use_vmac"]
-        "Send and receive adverts on the parent interface; addresses stay on the VMAC. Not allowed in strict mode.";
-    PLANNED (0, MANY) "use_ipvlan" "use_ipvlan [[name] IFNAME] [ADDR[/LEN]] [bridge|private|vepa] [group GROUP]" ["off; name as use_vmac"] ["ADDR required for IPv4; only one type word counts"]
+    SUPPORTED (0, 0) "vmac_xmit_base" "vmac_xmit_base" ["off"] ["with use_vmac"]
+        "Send and receive adverts on the interface below; addresses stay on the VMAC. Not allowed in strict mode.";
+    SUPPORTED (0, MANY) "use_ipvlan" "use_ipvlan [[name] IFNAME] [ADDR[/LEN]] [bridge|private|vepa] [group GROUP]" ["off; name as use_vmac"] ["ADDR required for IPv4; only one type word counts"]
         "Run VRRP on an L2 ipvlan of the interface; ADDR is put on it and is the advert source unless another is set.";
     SUPPORTED (0, 0) "unicast_peer" "unicast_peer { lines of block unicast_peer-line }" ["none (multicast)"] ["same family as the instance"]
         "Send adverts to these addresses and receive only unicast ones.";
@@ -30,8 +30,8 @@ keywords! {
         "State that is aimed for at start. MASTER then BACKUP is refused. state MASTER without priority makes the priority 255.";
     SUPPORTED (1, 1) "interface" "interface NAME" ["none; required unless a unicast keyword and unicast_src_ip are given"] ["at most 15 characters, not loopback"]
         "Interface that adverts are sent on and that the addresses are set on by default.";
-    PLANNED (0, MANY) "vrf" "vrf NAME" ["none"] ["unicast without interface only"]
-        "VRF device the unicast sockets are bound to.";
+    SUPPORTED (1, 1) "vrf" "vrf NAME" ["none"] ["unicast without interface only"]
+        "VRF device that adverts leave and come by. Addresses need an interface of their own (dev).";
     SUPPORTED (0, 0) "dont_track_primary" "dont_track_primary" ["off"] [""]
         "The instance keeps running when its own interface goes down, and its addresses do not count as tracked on that interface.";
     SUPPORTED (0, 0) "track_interface" "track_interface { lines of block track-line }" ["none"] [""]
@@ -132,9 +132,9 @@ keywords! {
         "When this process was held up so long that a router with this priority would already have taken over (3 advert intervals plus its skew), leave MASTER at once instead of sending adverts again.";
     SUPPORTED (0, 1) "thread_timer_expired" "thread_timer_expired [PRIORITY]" [""] [""]
         "Old name of timer_expired_backup.";
-    PLANNED (0, MANY) "garp_extra_if" "garp_extra_if [all] SECONDS" ["vrrp_garp_extra_if"] ["0..86400"]
+    SUPPORTED (1, 2) "garp_extra_if" "garp_extra_if [all] SECONDS" ["vrrp_garp_extra_if"] ["0..86400"]
         "Repeat gratuitous ARP/NA for VMAC interfaces that send no adverts (one address per interface), or with all for every interface of the addresses.";
-    PLANNED (0, MANY) "vmac_garp_intvl" "vmac_garp_intvl [all] SECONDS" [""] [""]
+    SUPPORTED (1, 2) "vmac_garp_intvl" "vmac_garp_intvl [all] SECONDS" [""] [""]
         "Old spelling of garp_extra_if (deprecated after 2.2.2); reported.";
     SUPPORTED (0, 1) "lower_prio_no_advert" "lower_prio_no_advert [BOOL]" ["vrrp_lower_prio_no_advert; true in strict mode"] [""]
         "Do not answer an advert of lower priority with an own advert.";
@@ -168,29 +168,29 @@ keywords! {
         "enforce requires a valid trailer; permissive signs but accepts adverts without a trailer; receive-only signs nothing and accepts adverts without a trailer.";
     }
     in UseVmac {
-    PLANNED (0, MANY) "IFNAME" "use_vmac IFNAME" ["generated"] ["valid interface name, at most 15 characters, not used by another instance"]
+    SUPPORTED (0, MANY) "IFNAME" "use_vmac IFNAME" ["generated"] ["valid interface name, at most 15 characters, not used by another instance"]
         "Name of the VMAC. A word holding a colon is taken as a MAC instead.";
-    PLANNED (0, MANY) "MAC" "use_vmac aa:bb:cc:dd:ee[:ff]" ["see use_vmac"] ["5 octets get VRID as the sixth; 6 octets are used as given"]
+    SUPPORTED (0, MANY) "MAC" "use_vmac aa:bb:cc:dd:ee[:ff]" ["see use_vmac"] ["5 octets get VRID as the sixth; 6 octets are used as given"]
         "MAC of the VMAC. Multicast addresses and 00:00:5e:00:01/02 are refused.";
-    PLANNED (0, MANY) "netlink_notify_msg" "netlink_notify_msg" ["off"] [""]
+    SUPPORTED (0, MANY) "netlink_notify_msg" "netlink_notify_msg" ["off"] [""]
         "After creating and after deleting the VMAC, write the interface group of the parent again, so that other programs receive a netlink message with the changed promiscuous state of the parent.";
-    PLANNED (0, MANY) "group" "group NAME|N" ["group of the parent"] ["name from the iproute2 group file"]
+    SUPPORTED (0, MANY) "group" "group NAME|N" ["group of the parent"] ["name from the iproute2 group file"]
         "Interface group of the VMAC.";
     }
     in UseIpvlan {
-    PLANNED (0, MANY) "name" "name IFNAME" ["generated"] ["as use_vmac"]
+    SUPPORTED (0, MANY) "name" "name IFNAME" ["generated"] ["as use_vmac"]
         "Optional word before the interface name.";
-    PLANNED (0, MANY) "IFNAME" "use_ipvlan IFNAME" ["generated"] ["at most 15 characters"]
+    SUPPORTED (0, MANY) "IFNAME" "use_ipvlan IFNAME" ["generated"] ["at most 15 characters"]
         "Name of the ipvlan.";
-    PLANNED (0, MANY) "ADDR" "use_ipvlan ADDR[/LEN]" ["none"] ["required for IPv4"]
+    SUPPORTED (0, MANY) "ADDR" "use_ipvlan ADDR[/LEN]" ["none"] ["required for IPv4"]
         "Address of the ipvlan interface, also the advert source when none is set.";
-    PLANNED (0, MANY) "bridge" "bridge" ["bridge"] ["one of the three"]
+    SUPPORTED (0, MANY) "bridge" "bridge" ["bridge"] ["one of the three"]
         "L2 ipvlan in bridge mode.";
-    PLANNED (0, MANY) "private" "private" [""] [""]
+    SUPPORTED (0, MANY) "private" "private" [""] [""]
         "L2 ipvlan in private mode.";
-    PLANNED (0, MANY) "vepa" "vepa" [""] [""]
+    SUPPORTED (0, MANY) "vepa" "vepa" [""] [""]
         "L2 ipvlan in VEPA mode.";
-    PLANNED (0, MANY) "group" "group NAME|N" ["group of the parent"] ["as use_vmac"]
+    SUPPORTED (0, MANY) "group" "group NAME|N" ["group of the parent"] ["as use_vmac"]
         "Interface group of the ipvlan.";
     }
     in UnicastPeer {

@@ -82,6 +82,22 @@ fn the_checksum_of_old_unicast_peers_is_detected_and_then_used() {
 }
 
 #[test]
+fn a_detected_old_checksum_outlives_the_process_unless_it_is_forbidden_now() {
+    let mut bench = Bench::backup(unicast_v3(ChecksumMode::Detect));
+    let did = hear_unicast(&mut bench, IpAddr::V4(MULTICAST_V4));
+    assert_eq!(did[1], Published(State::Backup), "at once");
+    let kept = bench.router.instances[&ID].router.snapshot();
+    for (mode, destination) in [
+        (ChecksumMode::Detect, IpAddr::V4(MULTICAST_V4)),
+        (ChecksumMode::Standard, v4(9)),
+    ] {
+        let mut next = Bench::empty();
+        next.give(configure(unicast_v3(mode), Some(kept.clone())));
+        assert_eq!(checksum_is_for(&mut next), destination, "{mode:?}");
+    }
+}
+
+#[test]
 fn without_an_old_peer_the_checksum_is_that_of_the_rfc() {
     let mut bench = Bench::backup(unicast_v3(ChecksumMode::Detect));
     hear_unicast(&mut bench, v4(OWN));

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use kr_model::units::Priority;
+use kr_model::vrrp::WantedState;
+
 use super::*;
 
 const SECOND: InstanceId = InstanceId(8);
@@ -87,6 +90,34 @@ fn members_become_master_together_when_the_last_is_ready() {
     assert_eq!(bench.states(), [State::Master; 2]);
     let adverts = did.iter().filter(|one| **one == Sent(100));
     assert_eq!(adverts.count(), 2);
+}
+
+#[test]
+fn an_owner_in_a_group_starts_as_backup_and_waits_for_the_slowest_member() {
+    let mut instances = members(100);
+    let owner = Instance {
+        priority: Priority::OWNER,
+        wanted: WantedState::Master,
+        ..(*instances[&ID]).clone()
+    };
+    instances.insert(ID, owner.into());
+    let mut bench = Bench::empty();
+    bench.give(link1(LinkState::Up));
+    bench.give(Input::Source {
+        interface: eth1(),
+        family: Family::Inet,
+        address: Some(v4(10)),
+    });
+    bench.give(Input::Configure {
+        global: global(),
+        instances,
+        resume: BTreeMap::new(),
+    });
+    bench.wait();
+    assert_eq!(bench.states(), [State::Backup; 2]);
+    assert_eq!(bench.timeout(), 3_609_375);
+    bench.wait();
+    assert_eq!(bench.states(), [State::Master; 2]);
 }
 
 #[test]

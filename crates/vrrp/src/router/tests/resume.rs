@@ -15,6 +15,7 @@ fn snapshot(role: Role) -> Snapshot {
         },
         signatures: SignatureMarks::default(),
         sequence: 0,
+        old_checksum: false,
         since: Instant::from_micros(900_000_000),
         cause: SILENT,
     }
