@@ -30,6 +30,7 @@ mod checkers;
 mod demo;
 mod draining;
 mod forms;
+mod links;
 mod modules;
 mod namespaces;
 mod pools;

@@ -171,7 +171,7 @@ impl Build<'_> {
     fn device(&mut self, globals: &Globals, word: Option<&Word>) -> Option<Option<IfName>> {
         let Some(word) = word else { return Some(None) };
         let name = self.interface_of(word)?;
-        if !globals.dynamic_interfaces && !self.host.interface_exists(name.as_str()) {
+        if !self.knows_interface(globals, &name) {
             self.report(
                 error(
                     word.span,

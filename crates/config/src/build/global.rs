@@ -84,7 +84,7 @@ pub(super) struct Globals {
     accounts: Accounts,
     instance_name: Option<String>,
     /// `vmac_prefix`.
-    pub(super) vmac_prefix: Option<String>,
+    vmac_prefix: Option<String>,
     /// `vmac_addr_prefix`.
     vmac_addr_prefix: Option<String>,
     use_pid_dir: bool,
@@ -127,11 +127,15 @@ impl Globals {
         self.alert_vrrp.or(self.alert).unwrap_or(false)
     }
 
+    /// How generated names of links begin.
+    pub(super) fn vmac_prefix(&self) -> &str {
+        self.vmac_prefix.as_deref().unwrap_or(DEFAULT_PREFIX)
+    }
+
     /// How the names of VMACs begin that are for addresses only.
     pub(super) fn address_link_prefix(&self) -> &str {
         let own = self.vmac_addr_prefix.as_deref();
-        own.or(self.vmac_prefix.as_deref())
-            .unwrap_or(DEFAULT_PREFIX)
+        own.unwrap_or_else(|| self.vmac_prefix())
     }
 
     /// Whether a virtual server mails when it does not say so itself.

@@ -111,7 +111,7 @@ impl Build<'_> {
         what: &str,
     ) -> Option<IfName> {
         let name = self.interface_of(word)?;
-        if globals.dynamic_interfaces || self.host.interface_exists(name.as_str()) {
+        if self.knows_interface(globals, &name) {
             return Some(name);
         }
         self.report(

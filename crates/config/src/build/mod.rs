@@ -180,6 +180,7 @@ fn build_for(host: &dyn Host, tree: &Tree, sources: &Sources, purpose: Purpose) 
         instance_names: BTreeSet::new(),
         instance_places: BTreeMap::new(),
         link_names: BTreeSet::new(),
+        expected_links: BTreeSet::new(),
         patterns: BTreeSet::new(),
         names: NameTables::default(),
         preferences: Preferences::default(),
@@ -212,6 +213,8 @@ struct Build<'h> {
     instance_places: BTreeMap<InstanceId, Span>,
     /// Names of the links of instances so far that the file gives; none may be there twice.
     link_names: BTreeSet<IfName>,
+    /// Names that links of instances may get, whether given or generated.
+    expected_links: BTreeSet<IfName>,
     /// Patterns that can be used: thousands of servers may share one.
     patterns: BTreeSet<(String, PatternOptions)>,
     names: NameTables,
@@ -306,6 +309,13 @@ impl Build<'_> {
                         self.unbuilt(keyword, &statement);
                     }
                 }
+            }
+        }
+        for (name, root) in &blocks {
+            if *name == "vrrp_instance"
+                && let Some(statement) = root.statement()
+            {
+                self.expect_links(&globals, &statement);
             }
         }
         let mut config = self.global_config(&globals);

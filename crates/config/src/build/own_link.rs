@@ -65,6 +65,37 @@ impl OwnLinkDraft {
 }
 
 impl Build<'_> {
+    /// Notes which links an instance will have: addresses and routes may name them, though they come later.
+    pub(super) fn expect_links(&mut self, globals: &Globals, instance: &Statement) {
+        const KEYWORDS: [&str; 3] = ["use_vmac", "use_ipvlan", "use_vmac_addr"];
+        let lines = || instance.block.iter().flat_map(|block| &block.statements);
+        let mut all = lines();
+        let vrid = all.find(|line| line.keyword.text == "virtual_router_id");
+        let vrid = vrid.and_then(|line| line.arguments.first()?.text.parse::<u64>().ok());
+        let Some(vrid) = vrid.and_then(|number| Vrid::try_from(number).ok()) else {
+            return;
+        };
+        for line in lines().filter(|line| KEYWORDS.contains(&line.keyword.text.as_str())) {
+            let words = line.arguments.iter();
+            let given = words.filter_map(|word| IfName::try_from(word.text.clone()).ok());
+            self.expected_links.extend(given);
+            for prefix in [globals.vmac_prefix(), globals.address_link_prefix()] {
+                let generated = LinkName::Generated {
+                    prefix: prefix.to_owned(),
+                };
+                let names = generated.candidates(vrid, Family::Inet6);
+                self.expected_links.extend(names);
+            }
+        }
+    }
+
+    /// True for an interface that is there, may come, or is made by this daemon.
+    pub(super) fn knows_interface(&self, globals: &Globals, name: &IfName) -> bool {
+        globals.dynamic_interfaces
+            || self.host.interface_exists(name.as_str())
+            || self.expected_links.contains(name)
+    }
+
     /// A line of an instance. False when it is none of these keywords.
     pub(super) fn own_link_setting(
         &mut self,
@@ -306,7 +337,7 @@ impl Build<'_> {
                     "`vmac_xmit_base` means nothing without `use_vmac`",
                 ));
             }
-            self.place_addresses(draft, family, false, own.of_addresses);
+            self.place_addresses(draft, family, &[], own.of_addresses);
             return Some(None);
         };
         let is_vmac = matches!(kind, KindDraft::Vmac(_));
@@ -335,16 +366,19 @@ impl Build<'_> {
                 address: self.ipvlan_address(address, family, at)?,
             },
         };
-        self.place_addresses(draft, family, is_vmac, own.of_addresses);
-        let prefix = globals.vmac_prefix.as_deref().unwrap_or(DEFAULT_PREFIX);
+        let prefix = globals.vmac_prefix();
+        let name = self.unused_name(own.name).map_or_else(
+            || LinkName::Generated {
+                prefix: prefix.to_owned(),
+            },
+            LinkName::Given,
+        );
+        let names = name.candidates(vrid, family);
+        let homes = if is_vmac { names.as_slice() } else { &[] };
+        self.place_addresses(draft, family, homes, own.of_addresses);
         Some(Some(OwnLink {
             kind,
-            name: self.unused_name(own.name).map_or_else(
-                || LinkName::Generated {
-                    prefix: prefix.to_owned(),
-                },
-                LinkName::Given,
-            ),
+            name,
             group: own.group,
             adverts_on_base,
             announces_base: own.announces_base,
@@ -393,19 +427,24 @@ impl Build<'_> {
         Some(usable.map(|(cidr, _)| cidr))
     }
 
-    /// Finds out which addresses have a VMAC of their own.
+    /// Finds out which addresses have a VMAC of their own; `vmac` holds the names that that of the instance may get.
     fn place_addresses(
         &mut self,
         draft: &mut InstanceDraft,
         family: Family,
-        has_vmac: bool,
+        vmac: &[IfName],
         of_addresses: bool,
     ) {
+        let has_vmac = !vmac.is_empty();
         let interface = draft.interface.as_ref().map(|(name, _)| name.clone());
         let mut needless = None;
         let lines = draft.addresses.iter_mut().map(|(line, _)| line);
         for line in lines.chain(&mut draft.excluded) {
-            let at_home = line.device.is_none() || line.device == interface;
+            let at_home = line.device == interface
+                || line
+                    .device
+                    .as_ref()
+                    .is_none_or(|device| vmac.contains(device));
             let same_family = line.address.family() == family;
             if has_vmac && at_home {
                 line.device = None;

@@ -79,6 +79,30 @@ fn prefixes_begin_generated_names() {
 }
 
 #[test]
+fn routes_and_addresses_may_name_a_link_that_is_yet_to_be_made() {
+    for (vmac, device) in [("use_vmac", "vrrp.7"), ("use_vmac vip0", "vip0")] {
+        let lines = format!(
+            "virtual_routes {{\n 10.9.0.0/16 dev {device}\n }}\n virtual_ipaddress_excluded {{\n \
+             10.0.0.8/24 dev {device}\n }}\n {vmac}"
+        );
+        let config = clean(&instance_with(&lines));
+        let entry = config.instances.values().next().unwrap();
+        assert_eq!(entry.routes.len(), 1);
+        let line = &entry.instance.excluded[0];
+        assert_eq!(
+            (&line.device, line.own_link),
+            (&None, false),
+            "that of the instance"
+        );
+        assert!(
+            !loaded(&instance_with(&lines.replace(vmac, "")))
+                .diagnostics
+                .is_empty()
+        );
+    }
+}
+
+#[test]
 fn a_name_is_given_once() {
     let two = format!(
         "{}{}",
