@@ -11,6 +11,7 @@ mod holdings;
 mod links;
 mod neighbors;
 mod packets;
+mod promotion;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -166,6 +167,7 @@ pub(crate) struct Daemon {
     /// Its settings of the process.
     global: Option<VrrpGlobal>,
     own_links: OwnLinks,
+    promotion: promotion::Promotion,
     /// Changes of links that the kernel did not make.
     refused_links: Vec<(LinkChange, Errno)>,
     /// Links that the parent was told of.
@@ -242,6 +244,7 @@ impl Daemon {
             instances: BTreeMap::new(),
             global: None,
             own_links: OwnLinks::default(),
+            promotion: promotion::Promotion::default(),
             refused_links: Vec::new(),
             reported: Vec::new(),
             host: HostObjects::default(),
@@ -477,6 +480,7 @@ impl Daemon {
             self.follow_link_addresses();
         }
         if links_changed {
+            self.promote_secondaries();
             self.adjust_sockets();
         }
         self.tell_kernel_news()?;
@@ -579,6 +583,7 @@ impl Daemon {
         self.adjust_sockets();
         self.remove_links();
         self.release_filter(&filter);
+        self.promote_secondaries();
         // All instances changed at once; from now on they do so one by one.
         kr_sys::memory::give_back();
         log::info!(
@@ -684,6 +689,7 @@ impl Daemon {
         self.bfd.shutdown(self.clock.now());
         if !self.keep_at_exit {
             self.remove_statics();
+            self.promote_none();
             self.own_links.want_none();
             self.remove_links();
             self.firewall.remove(self.clock.now());

@@ -115,5 +115,6 @@ pub(crate) fn instance(id: u32, interface: &str, addresses: &[&str]) -> Instance
         track_source: false,
         check_addresses_once: false,
         accept: true,
+        promote_secondaries: false,
     }
 }

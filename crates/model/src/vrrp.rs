@@ -93,6 +93,8 @@ pub struct Instance {
     /// False with `no_accept` and in strict mode: unless this router owns the addresses, traffic to and from them
     /// is dropped while it is master.
     pub accept: bool,
+    /// `promote_secondaries`: the interface keeps the other addresses of a subnet whose first one leaves.
+    pub promote_secondaries: bool,
 }
 
 impl Instance {

@@ -85,6 +85,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
         track_source: false,
         check_addresses_once: false,
         accept: true,
+        promote_secondaries: false,
     }
 }
 

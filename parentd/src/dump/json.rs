@@ -129,7 +129,7 @@ fn settings(instance: &Instance, is_master: bool) -> Value {
         "higher_prio_send_advert": bit(instance.advert_before_yielding),
         "vrid": instance.vrid.get(),
         "base_priority": instance.priority.get(),
-        "promote_secondaries": false,
+        "promote_secondaries": instance.promote_secondaries,
         "adver_int": instance.advert_interval.as_duration().as_secs_f64(),
         "nopreempt": instance.preemption == Preemption::Never,
         "preempt_delay": preempt_delay.as_secs(),

@@ -392,3 +392,22 @@ fn addresses_elsewhere_have_vmacs_that_are_announced_again_and_again() {
     })
     .unwrap();
 }
+
+#[test]
+fn promote_secondaries_is_set_while_the_instance_runs() {
+    let pair = Pair::new().unwrap();
+    pair.a
+        .sysctl("net/ipv4/conf/eth0/promote_secondaries", "0")
+        .unwrap();
+    let promoted = || sysctl(&pair.a, "ipv4/conf/eth0/promote_secondaries");
+    let text = instance(150, "promote_secondaries");
+    let mut router = Keepalived::start(Ours, &pair.a, Parts::Vrrp, &text).unwrap();
+    pair.wait_holder('a', ELECTION).unwrap();
+    assert_eq!(promoted(), "1");
+    router.reload(&instance(150, "")).unwrap();
+    eventually(SOON, "the old value", || promoted() == "0").unwrap();
+    router.reload(&text).unwrap();
+    eventually(SOON, "the new value", || promoted() == "1").unwrap();
+    router.stop(SOON).unwrap();
+    assert_eq!(promoted(), "0");
+}

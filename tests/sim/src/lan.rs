@@ -533,6 +533,7 @@ pub fn instance(id: u8, priority: u8, preemption: Preemption) -> Instance {
         track_source: false,
         check_addresses_once: false,
         accept: true,
+        promote_secondaries: false,
     }
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn instance(addresses: &[&str]) -> Instance {
         track_source: false,
         check_addresses_once: false,
         accept: true,
+        promote_secondaries: false,
     }
 }
 

@@ -107,6 +107,7 @@ pub(super) struct InstanceDraft {
     pub(super) ignore_adverts: Option<(bool, Span)>,
     pub(super) yields_when_late: Option<(Priority, Span)>,
     pub(super) track_source: Option<Span>,
+    pub(super) promote_secondaries: bool,
     /// `accept` or `no_accept`.
     pub(super) accept: Option<(bool, Span)>,
     /// `old_unicast_checksum`, and whether it says `never`.
@@ -160,6 +161,7 @@ impl InstanceDraft {
             ignore_adverts: None,
             yields_when_late: None,
             track_source: None,
+            promote_secondaries: false,
             accept: None,
             old_unicast_checksum: None,
             track_primary: true,
@@ -347,6 +349,7 @@ impl Build<'_> {
             }
             "track_src_ip" => draft.track_source = Some(at),
             "dont_track_primary" => draft.track_primary = false,
+            "promote_secondaries" => draft.promote_secondaries = true,
             "track_interface" => draft
                 .tracked_interfaces
                 .extend(self.tracked_interfaces(globals, line)),

@@ -137,6 +137,7 @@ impl Build<'_> {
             advert_interval: interval,
             checksum: self.checksum(globals, &draft, version, &transport),
             track_source: self.tracks_source(&draft, &transport),
+            promote_secondaries: draft.promote_secondaries,
             accept: self.accepts(&draft, (strict, version), priority),
             transport,
             authentication: self.finish_authentication(&draft, version, family, interval),

@@ -87,6 +87,7 @@ fn instance(base: Base) -> Instance {
         track_source: false,
         check_addresses_once: false,
         accept: true,
+        promote_secondaries: false,
     }
 }
 

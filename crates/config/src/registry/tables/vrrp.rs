@@ -68,8 +68,8 @@ keywords! {
         "Addresses set while master but not in adverts and not compared; the other family is allowed here.";
     SUPPORTED (0, 0) "no_virtual_ipaddress" "no_virtual_ipaddress" ["off"] [""]
         "Allows an instance without addresses, without the warning.";
-    PLANNED (0, MANY) "promote_secondaries" "promote_secondaries" ["off"] [""]
-        "Set net.ipv4.conf.IFACE.promote_secondaries while the instance runs, so removing one address of a subnet keeps the others.";
+    SUPPORTED (0, 0) "promote_secondaries" "promote_secondaries" ["off"] [""]
+        "Sets net.ipv4.conf.IFACE.promote_secondaries while the instance runs, so that removing the first address of a subnet keeps the others. A VMAC always has it.";
     LINK_EVENTS (0, MANY) "linkbeat_use_polling" "linkbeat_use_polling" ["off"] [""]
         "Deprecated: polls the link of the interface; use the linkbeat_interfaces block.";
     SUPPORTED (0, 1) "v3_checksum_as_v2" "v3_checksum_as_v2 [BOOL]" ["v3_checksum_as_v2 global value"] ["IPv4 VRRPv3 only"]
