@@ -1,8 +1,7 @@
 //! `vrrp_instance`, `vrrp_sync_group` and what stands inside them.
 
 use super::{
-    Block, FIXED_BUFFERS, Keyword, LINK_EVENTS, MANY, NEVER_HAD_EFFECT, PLANNED, SUPPORTED,
-    keywords,
+    Block, FIXED_BUFFERS, Keyword, LINK_EVENTS, MANY, NEVER_HAD_EFFECT, SUPPORTED, keywords,
 };
 
 keywords! {
