@@ -98,7 +98,7 @@ pub enum Stderr<'a> {
 }
 
 /// Starts a child of the parent: own session, descriptors 3 and up as given, the capabilities of the role
-/// and its duty as ambient ones, no new privileges, `SIGTERM` when this process dies. Without `identity` it
+/// and its duty as ambient ones, `SIGTERM` when this process dies. Without `identity` it
 /// shares the account of this process, which is not root, and keeps its bounding set.
 ///
 /// # Errors
@@ -170,9 +170,11 @@ enum Confinement<'a> {
 }
 
 impl Confinement<'_> {
+    /// A child forbids them itself, before it reads anything: AppArmor and SELinux change a process that has done
+    /// so to no profile or domain that its parent does not have as well.
     const fn forbids_new_privileges(self) -> bool {
         match self {
-            Self::Child { .. } => true,
+            Self::Child { .. } => false,
             Self::Script {
                 no_new_privileges,
                 read_only,

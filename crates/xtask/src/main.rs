@@ -66,6 +66,9 @@ struct LabTask {
     /// give up after this many seconds (default 600)
     #[argh(option, default = "600")]
     limit: u64,
+    /// with `apparmor` or `selinux` switched on
+    #[argh(option, default = "lab::Guard::Nothing")]
+    guard: lab::Guard,
     /// the command and its arguments
     #[argh(positional, greedy)]
     command: Vec<String>,
@@ -120,11 +123,15 @@ fn run_in_lab(task: &LabTask) -> io::Result<ExitCode> {
     } else {
         lab::quoted(task.command.iter().map(String::as_str))
     };
-    let status =
-        lab::Lab::prepare()?.run(&script, Duration::from_secs(task.limit), &mut |bytes| {
+    let status = lab::Lab::prepare()?.run(
+        task.guard,
+        &script,
+        Duration::from_secs(task.limit),
+        &mut |bytes| {
             let mut out = io::stdout();
             out.write_all(bytes).and_then(|()| out.flush()).ok();
-        })?;
+        },
+    )?;
     Ok(u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

@@ -146,7 +146,7 @@ fn in_lab(heading: &str) -> io::Result<()> {
         "--only",
         heading,
     ]);
-    let status = Lab::prepare()?.run(&script, LAB_LIMIT, &mut |bytes| {
+    let status = Lab::prepare()?.run(lab::Guard::Nothing, &script, LAB_LIMIT, &mut |bytes| {
         let mut out = io::stdout();
         out.write_all(bytes).and_then(|()| out.flush()).ok();
     })?;

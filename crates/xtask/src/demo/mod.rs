@@ -102,7 +102,7 @@ fn in_lab(task: &DemoTask) -> io::Result<ExitCode> {
     let program = std::env::current_exe()?;
     let peer = task.peer.to_string();
     let script = lab::quoted([program.to_string_lossy().as_ref(), "demo", "--peer", &peer]);
-    let status = Lab::prepare()?.run(&script, LAB_LIMIT, &mut |bytes| {
+    let status = Lab::prepare()?.run(lab::Guard::Nothing, &script, LAB_LIMIT, &mut |bytes| {
         let mut out = io::stdout();
         out.write_all(bytes).and_then(|()| out.flush()).ok();
     })?;

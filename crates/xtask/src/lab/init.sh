@@ -4,6 +4,9 @@ b=/bin/busybox
 $b mount -t devtmpfs dev /dev
 $b mount -t proc proc /proc
 $b mount -t sysfs sys /sys
+# Where the kernel has them: the controls of AppArmor and of SELinux.
+$b mount -t securityfs securityfs /sys/kernel/security
+[ ! -d /sys/fs/selinux ] || $b mount -t selinuxfs selinuxfs /sys/fs/selinux
 while read -r module; do
     $b insmod "/modules/$module" || echo "lab: $module did not load"
 done </modules/order

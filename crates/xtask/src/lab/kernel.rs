@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use kr_testkit::netns::run;
 
+use super::package;
+
 /// First bytes of an xz stream.
 const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 
@@ -15,25 +17,7 @@ pub(super) fn unpacked(cache: &Path) -> io::Result<PathBuf> {
     if let Some(there) = newest(cache)? {
         return Ok(there);
     }
-    let package = package_name()?;
-    eprintln!(
-        "fetching {package} (about 70 MB, once) into {}",
-        cache.display()
-    );
-    let fetched = tempfile::tempdir_in(cache)?;
-    run(Command::new("apt-get")
-        .args(["-q", "-o", "APT::Sandbox::User=root", "download", &package])
-        .current_dir(fetched.path()))?;
-    let archive = fs::read_dir(fetched.path())?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .ok_or_else(|| io::Error::other(format!("apt-get download {package} left no file")))?;
-    let content = fetched.path().join("content");
-    run(Command::new("dpkg").arg("-x").arg(archive).arg(&content))?;
-    let directory = cache.join(package);
-    fs::rename(content, &directory)?;
-    Ok(directory)
+    package::unpacked(cache, &package_name()?)
 }
 
 /// The unpacked package with the highest name, if any.

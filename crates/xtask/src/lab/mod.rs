@@ -1,7 +1,7 @@
 //! A Debian kernel with IPVS in software-emulated qemu, for machines whose own kernel has none.
 //!
 //! ```text
-//! apt-get download linux-image ─ dpkg -x ─┬─ kernel.rs: the plain ELF out of the bzImage
+//! package.rs: linux-image, unpacked ──────┬─ kernel.rs: the plain ELF out of the bzImage
 //!                                         └─ modules.rs + cpio.rs: an initramfs with the modules
 //! qemu.rs: boot it on this machine's files (9p, read-only, a tmpfs above), run one command, give back
 //!          its output as it comes and its exit status
@@ -13,11 +13,14 @@
 mod cpio;
 mod kernel;
 mod modules;
+mod package;
 mod qemu;
+mod selinux;
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use kr_testkit::binaries;
@@ -55,11 +58,61 @@ impl Lab {
     /// When the guest does not boot within 90 s, or the script has not ended after `limit`.
     pub(crate) fn run(
         &self,
+        guard: Guard,
         script: &str,
         limit: Duration,
         sink: &mut dyn FnMut(&[u8]),
     ) -> io::Result<i32> {
-        Guest::boot(&self.kernel, &self.initramfs, script)?.wait(limit, sink)
+        Guest::boot(&self.kernel, &self.initramfs, guard, script)?.wait(limit, sink)
+    }
+}
+
+/// Builds the policy for a guest that has SELinux on; the guest finds it in that directory's `etc/selinux`.
+///
+/// # Errors
+/// When a program is missing, a package cannot be fetched, or the module of this clone is wrong.
+pub(crate) fn selinux_policy() -> io::Result<PathBuf> {
+    let directory = directory()?;
+    fs::create_dir_all(&directory)?;
+    selinux::policy(&directory)
+}
+
+/// Which of the kernel's systems of mandatory access control is on in a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Guard {
+    /// None: the quickest.
+    #[default]
+    Nothing,
+    /// AppArmor, without a profile.
+    AppArmor,
+    /// SELinux, without a policy: nothing is refused until one is loaded and made to count.
+    Selinux,
+}
+
+impl Guard {
+    /// What the kernel is told. Refusals go to its log, and none may be left out.
+    const fn kernel_words(self) -> &'static str {
+        match self {
+            Self::Nothing => "audit=0 selinux=0 apparmor=0",
+            Self::AppArmor => {
+                "audit_backlog_limit=65536 log_buf_len=4M selinux=0 apparmor=1 security=apparmor"
+            }
+            Self::Selinux => {
+                "audit_backlog_limit=65536 log_buf_len=4M apparmor=0 selinux=1 security=selinux enforcing=0"
+            }
+        }
+    }
+}
+
+impl FromStr for Guard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "apparmor" => Ok(Self::AppArmor),
+            "selinux" => Ok(Self::Selinux),
+            _ => Err(format!("`{text}`: expected `apparmor` or `selinux`")),
+        }
     }
 }
 

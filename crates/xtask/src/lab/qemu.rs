@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use kr_testkit::process::Process;
 use tempfile::TempDir;
 
-use super::{modules, quoted};
+use super::{Guard, modules, quoted};
 
 /// The emulator.
 const QEMU: &str = "qemu-system-x86_64";
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Kernel settings: no time lost on mitigations, a steady clock, quiet.
 const KERNEL_LINE: &str = "console=ttyS0 loglevel=3 panic=1 nokaslr mitigations=off tsc=reliable clocksource=tsc \
-                           random.trust_cpu=on audit=0 selinux=0 apparmor=0";
+                           random.trust_cpu=on";
 
 /// A running guest.
 #[derive(Debug)]
@@ -36,7 +36,12 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Starts the emulator; the guest runs `script` in the directory of this program and then ends.
-    pub(super) fn boot(kernel: &Path, initramfs: &[u8], script: &str) -> io::Result<Self> {
+    pub(super) fn boot(
+        kernel: &Path,
+        initramfs: &[u8],
+        guard: Guard,
+        script: &str,
+    ) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let file = |name: &str| directory.path().join(name);
         let mut image = initramfs.to_vec();
@@ -70,7 +75,10 @@ impl Guest {
             .arg(kernel)
             .arg("-initrd")
             .arg(file("initramfs"));
-        command.args(["-append", KERNEL_LINE]);
+        command.args([
+            "-append",
+            &format!("{KERNEL_LINE} {}", guard.kernel_words()),
+        ]);
         command.args([
             "-fsdev",
             "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",

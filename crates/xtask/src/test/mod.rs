@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod fuzz;
+mod guarded;
 mod step;
 
 use std::env;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use kr_testkit::netns::{Network, run};
 
-use crate::lab::{Lab, quoted};
+use crate::lab::{Guard, Lab, quoted};
 use crate::manual;
 use crate::packages;
 pub(crate) use fuzz::replay as fuzz_replay;
@@ -57,6 +58,7 @@ const STEPS: &[Step] = &[
     ("fuzz corpus", fuzz::replay),
     ("namespace tests", namespaces),
     ("IPVS tests in the lab", virtual_machine),
+    ("AppArmor and SELinux in the lab", guarded::in_the_lab),
 ];
 
 /// Runs the steps whose heading contains `only`, or all. In CI (`CI=true`) a step that cannot run is a failure.
@@ -140,7 +142,7 @@ fn clippy() -> io::Result<Outcome> {
     ]))?;
     // Targets that plain `cargo test` leaves out are left out of `--all-targets` as well.
     let mut apart = cargo(&["clippy"]);
-    for (package, test) in HOST_TESTS.iter().chain(&LAB_TESTS) {
+    for (package, test) in HOST_TESTS.iter().chain(&LAB_TESTS).chain([&guarded::TEST]) {
         apart.args(["--package", package, "--test", test]);
     }
     outcome.add(whole(apart.args(["--", "-D", "warnings"]))?);
@@ -202,7 +204,7 @@ fn virtual_machine() -> io::Result<Outcome> {
     script += "; exit $failed";
     let mut tally = Tally::default();
     let mut rest = String::new();
-    let status = lab.run(&script, LAB_LIMIT, &mut |bytes| {
+    let status = lab.run(Guard::Nothing, &script, LAB_LIMIT, &mut |bytes| {
         rest += &String::from_utf8_lossy(bytes);
         while let Some((line, after)) = rest.split_once('\n') {
             println!("{line}");
