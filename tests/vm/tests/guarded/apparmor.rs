@@ -5,7 +5,7 @@ use std::process::Command;
 
 use kr_testkit::netns::run;
 
-use crate::host::{self, CHECKERD, LIBEXEC, PARENT, Syslog};
+use crate::host::{self, CHECKERD, Heard, LIBEXEC, PARENT};
 use crate::intruder;
 use crate::scenario::{self, Labels};
 
@@ -57,8 +57,8 @@ fn apparmor_lets_the_daemon_do_its_work_and_an_intruder_nothing() {
     host::install();
     load_profiles(LOCAL);
     host::keep_kernel_log();
-    let log = Syslog::start();
-    scenario::play(&LABELS, &log);
+    let (log, told) = (Heard::syslog(), Heard::notifications());
+    scenario::play(&LABELS, &log, &told);
     scenario::play_alone(&[], "keepalived-rs-checkerd-alone (enforce)", &log);
     assert_eq!(
         host::kernel_log(REFUSED),

@@ -20,6 +20,9 @@ pub(crate) const LIBEXEC: &str = "/usr/libexec/keepalived-rs";
 /// The one that also runs alone.
 pub(crate) const CHECKERD: &str = "/usr/libexec/keepalived-rs/checkerd";
 
+/// Where systemd hears of its services.
+pub(crate) const NOTIFY_SOCKET: &str = "/run/systemd/notify";
+
 /// Writes what it was called with and under which profile or domain it runs; accepts every check.
 const NOTE: &str = "#!/bin/sh\n\
     read -r label </proc/self/attr/current\n\
@@ -69,17 +72,27 @@ pub(crate) fn notes() -> String {
     fs::read_to_string("/run/notes").unwrap()
 }
 
-/// A syslog server: what all processes have logged.
+/// A socket at a well-known place, and what was sent to it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Syslog(Arc<Mutex<String>>);
+pub(crate) struct Heard(Arc<Mutex<String>>);
 
-impl Syslog {
-    /// Listens at `/dev/log` from now on.
-    pub(crate) fn start() -> Self {
-        let syslog = Self::default();
-        let socket = UnixDatagram::bind("/dev/log").unwrap();
-        fs::set_permissions("/dev/log", fs::Permissions::from_mode(0o666)).unwrap();
-        let text = Arc::clone(&syslog.0);
+impl Heard {
+    /// The syslog server's: lines of all processes.
+    pub(crate) fn syslog() -> Self {
+        Self::at("/dev/log")
+    }
+
+    /// systemd's: what the parent says of itself.
+    pub(crate) fn notifications() -> Self {
+        fs::create_dir_all("/run/systemd").unwrap();
+        Self::at(NOTIFY_SOCKET)
+    }
+
+    fn at(path: &str) -> Self {
+        let heard = Self::default();
+        let socket = UnixDatagram::bind(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+        let text = Arc::clone(&heard.0);
         thread::spawn(move || {
             let mut line = [0; 4096];
             while let Ok(length) = socket.recv(&mut line) {
@@ -88,7 +101,7 @@ impl Syslog {
                 text.push('\n');
             }
         });
-        syslog
+        heard
     }
 
     /// The last lines.

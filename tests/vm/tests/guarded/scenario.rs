@@ -12,7 +12,7 @@ use kr_testkit::wait::eventually;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::{self, CHECKERD, PARENT, Syslog};
+use crate::host::{self, CHECKERD, Heard, NOTIFY_SOCKET, PARENT};
 
 /// Longest time for one step in an emulated machine.
 const SOON: Duration = Duration::from_secs(40);
@@ -40,17 +40,18 @@ struct Director<'a> {
     name: &'static str,
     process: Process,
     host: &'a Host,
-    log: &'a Syslog,
+    log: &'a Heard,
 }
 
 impl<'a> Director<'a> {
-    fn start(number: u8, host: &'a Host, log: &'a Syslog) -> Self {
+    fn start(number: u8, host: &'a Host, log: &'a Heard) -> Self {
         let name = ["lb1", "lb2"][usize::from(number - 1)];
         let file = format!("/etc/keepalived/{name}.conf");
         fs::write(format!("/etc/keepalived/switch_{name}"), "0\n").unwrap();
         fs::write(&file, configuration(number)).unwrap();
         let mut command = host.command(PARENT);
         command.args(["--dont-fork", "-D", "-f", &file]);
+        command.env("NOTIFY_SOCKET", NOTIFY_SOCKET);
         let process = Process::spawn(&mut command, Path::new("/dev/null")).unwrap();
         Self {
             name,
@@ -101,7 +102,7 @@ fn configuration(number: u8) -> String {
 }
 
 /// Plays it; fails where a step does not happen.
-pub(crate) fn play(labels: &Labels, log: &Syslog) {
+pub(crate) fn play(labels: &Labels, log: &Heard, told: &Heard) {
     let farm = Farm::routed(2).unwrap();
     let backup = farm.network.host("backup").unwrap();
     for (device, segment, address) in [
@@ -127,6 +128,7 @@ pub(crate) fn play(labels: &Labels, log: &Syslog) {
         !it.holds_address() && it.is_whole()
     });
     eventually(SOON, "an answer", || farm.request().is_ok()).unwrap();
+    eventually(SOON, "READY=1", || told.text().contains("READY=1")).unwrap();
     assert_labels(&first, labels);
 
     farm.set_status(1, 503);
@@ -150,7 +152,7 @@ pub(crate) fn play(labels: &Labels, log: &Syslog) {
 
 /// The checks of a director's configuration alone, as an account of its own, as the unit starts them. `through` are
 /// the words that lead into the profile or domain, where the program's path does not.
-pub(crate) fn play_alone(through: &[String], label: &str, log: &Syslog) {
+pub(crate) fn play_alone(through: &[String], label: &str, log: &Heard) {
     // An ordinary account has no low ports.
     fs::write(ALONE, configuration(1).replace("bind_port 888", "")).unwrap();
     let network = Network::new().unwrap();
