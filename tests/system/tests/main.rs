@@ -24,5 +24,6 @@ mod secrets;
 mod sockets;
 mod supervision;
 mod suspend;
+mod under_systemd;
 mod units;
 mod upgrade;

@@ -13,7 +13,7 @@ use crate::lab::{self, Guard, Lab, quoted};
 pub(super) const TEST: (&str, &str) = ("kr-test-vm", "guarded");
 
 /// Longest time for a guest.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(420);
 
 /// Builds the policy and runs both guests.
 ///

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use crate::host::{self, CHECKERD, Heard, NOTIFY_SOCKET, PARENT};
 
 /// Longest time for one step in an emulated machine.
-const SOON: Duration = Duration::from_secs(40);
+const SOON: Duration = Duration::from_secs(90);
 
 /// The children.
 pub(crate) const CHILDREN: [&str; 3] = ["vrrpd", "checkerd", "ipvsd"];
@@ -147,6 +147,8 @@ pub(crate) fn play(labels: &Labels, log: &Heard, told: &Heard) {
     assert_labels(&first, labels);
 
     reload_and_dump(&first);
+    upgrade(&first);
+    assert_labels(&first, labels);
     take_over(first, &second, &farm);
 }
 
@@ -224,6 +226,21 @@ fn reload_and_dump(director: &Director<'_>) {
     director.wait("switched off", |it| !it.has_server("10.30.0.12"));
     fs::write(&switch, "0\n").unwrap();
     director.wait("switched on", Director::is_whole);
+}
+
+/// Another version in place: every program is replaced, the parent keeps its process.
+fn upgrade(director: &Director<'_>) {
+    let before = CHILDREN.map(|name| director.child(name));
+    let file = format!("/etc/keepalived/{}.conf", director.name);
+    let answer = director.host.run(PARENT, &["--upgrade", "-f", &file]);
+    answer.unwrap_or_else(|error| panic!("{error}\n{}", director.log.end()));
+    director.wait("all children replaced", |it| {
+        CHILDREN.iter().zip(before).all(|(name, before)| {
+            let now = it.child(name);
+            now.is_some() && now != before
+        })
+    });
+    director.wait("whole after the upgrade", Director::is_whole);
 }
 
 /// The master stops, the backup takes over, the master comes back.
