@@ -103,7 +103,11 @@ impl Drop for Booted {
             "mount -t cgroup2 cgroup2 /mnt && find /mnt/{} -depth -type d -exec rmdir {{}} \\;",
             self.group
         );
-        run(Command::new("unshare").args(["--mount", "sh", "-c", &script])).ok();
+        // A group can be removed when its last process is gone for good.
+        eventually(SOON, "an empty group", || {
+            run(Command::new("unshare").args(["--mount", "sh", "-c", &script])).is_ok()
+        })
+        .ok();
     }
 }
 
