@@ -100,7 +100,7 @@ impl Drop for Booted {
     fn drop(&mut self) {
         self.process.kill_tree();
         let script = format!(
-            "mount -t cgroup2 cgroup2 /mnt && find /mnt/{} -depth -type d -exec rmdir {{}} \\;",
+            "mount -t cgroup2 cgroup2 /mnt && find /mnt/{} -depth -type d -exec rmdir {{}} +",
             self.group
         );
         // A group can be removed when its last process is gone for good.
