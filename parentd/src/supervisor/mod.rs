@@ -47,8 +47,8 @@ use crate::published::Published;
 use crate::reload_time::ReloadTime;
 use crate::scripts::{RunEnded, Scripts};
 use crate::supervisor::accusations::Accusations;
-use crate::supervisor::child::{Checkerd, Child, Ipvsd, Launcher, Tokens, Vrrpd};
-use crate::supervisor::heartbeat::Pace;
+use crate::supervisor::child::{Checkerd, Child, Edge, Ipvsd, Launcher, Tokens, Vrrpd};
+use crate::supervisor::heartbeat::{Cadence, PERIOD, Pace};
 use crate::supervisor::upgrade::Upgrade;
 use crate::supervisor::watchdog::Watchdog;
 use crate::told::Told;
@@ -198,6 +198,8 @@ pub(crate) struct Supervisor {
     table: Option<OwnedFd>,
     pace: Pace,
     accusations: Accusations,
+    /// Of the VRRP, the checker and the IPVS process.
+    cadences: [Cadence; 3],
     watchdog: Watchdog,
     upgrade: Upgrade,
 }
@@ -228,6 +230,7 @@ impl Supervisor {
         let signals = parts.signals;
         events.register_for(signals.as_fd(), SIGNALS, Interest::READABLE)?;
         let clock = Clock::new();
+        let cadences = cadences(&parts.settings.config);
         Ok(Self {
             options: parts.options,
             launcher: parts.launcher,
@@ -276,6 +279,7 @@ impl Supervisor {
             table: parts.table,
             pace: Pace::new(clock.now()),
             accusations: Accusations::default(),
+            cadences,
             watchdog: Watchdog::from_environment(clock.now()),
             upgrade: Upgrade::None,
         })
@@ -332,9 +336,10 @@ impl Supervisor {
             );
         }
         let generation = self.generation;
-        self.vrrpd.beat(beat, generation);
-        self.checkerd.beat(beat, generation);
-        self.ipvsd.beat(beat, generation);
+        let [vrrpd, checkerd, ipvsd] = self.cadences;
+        self.vrrpd.beat(beat, vrrpd, generation);
+        self.checkerd.beat(beat, checkerd, generation);
+        self.ipvsd.beat(beat, ipvsd, generation);
         let lost = self.vrrpd.is_lost() || self.checkerd.is_lost() || self.ipvsd.is_lost();
         if !lost && self.watchdog.is_due(self.now) {
             tell_systemd(&[NotifyState::Watchdog]);
@@ -530,8 +535,17 @@ impl Supervisor {
         ]
         .into_iter()
         .flatten()
-        .fold(self.pace.poll_timeout(), Instant::min)
+        .fold(self.now.saturating_add(PERIOD), Instant::min)
     }
+}
+
+/// How often each child is asked whether it lives: the VRRP, the checker and the IPVS process.
+fn cadences(config: &Config) -> [Cadence; 3] {
+    [
+        Vrrpd::cadence(config),
+        Checkerd::cadence(config),
+        Ipvsd::cadence(config),
+    ]
 }
 
 fn is_of_standby(token: Token) -> bool {

@@ -15,7 +15,7 @@ use crate::reload_time::Now;
 use crate::start::set_umask;
 use crate::supervisor::child::{Child, Edge};
 use crate::supervisor::child::{tunes, tuning};
-use crate::supervisor::{Phase, Supervisor, tell_systemd};
+use crate::supervisor::{Phase, Supervisor, cadences, tell_systemd};
 use crate::transfer::{self, Receiver};
 
 /// How far a child is that is handed a configuration.
@@ -87,6 +87,7 @@ impl Supervisor {
         let checkerd = Informed::of(&self.checkerd, self.generation);
         let ipvsd = Informed::of(&self.ipvsd, self.generation);
         self.previous = Some(std::mem::replace(&mut self.config, config));
+        self.cadences = cadences(&self.config);
         self.generation = self.generation.next();
         if self.phase == Phase::Running {
             self.phase = Phase::Reloading;

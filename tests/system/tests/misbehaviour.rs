@@ -17,7 +17,12 @@ use crate::rig::{CHILDREN, Rig, SOON, WHOLE};
 
 /// A daemon whose VRRP process behaves as told (see `fake_vrrpd`).
 fn start(rig: &Rig, behaviour: &str) -> Process {
-    rig.configure(WHOLE.split("virtual_server").next().unwrap());
+    start_with(rig, WHOLE, behaviour)
+}
+
+/// The same with the virtual router of another configuration.
+fn start_with(rig: &Rig, configuration: &str, behaviour: &str) -> Process {
+    rig.configure(configuration.split("virtual_server").next().unwrap());
     let libexec = rig.path("libexec");
     fs::create_dir(&libexec).unwrap();
     // The child runs under another account than the test.
@@ -194,6 +199,17 @@ fn a_child_that_answers_no_ping_is_replaced() {
     rig.wait_for(&daemon, "killing vrrpd: it has not answered for 1.");
     rig.wait_for(&daemon, "starting it again now");
     assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_child_that_spins_is_replaced_by_the_deadline_of_its_adverts() {
+    let rig = Rig::new(WHOLE);
+    let often = WHOLE.replace("advert_int 1", "version 3\n    advert_int 0.2");
+    let daemon = start_with(&rig, &often, "spins");
+    rig.wait_for(&daemon, "up: every process");
+    // 0.2 s, longer only on a busy machine.
+    rig.wait_for(&daemon, "killing vrrpd: it has not answered for 0.");
+    rig.wait_for(&daemon, "starting it again now");
 }
 
 #[test]

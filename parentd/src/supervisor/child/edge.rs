@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use kr_config::typed::Config;
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_checkerd::{FromCheckerd, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ToIpvsd};
@@ -10,6 +11,8 @@ use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_sys::privilege::Role;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::supervisor::heartbeat::Cadence;
 
 /// The edge between the parent and one kind of child.
 pub(crate) trait Edge {
@@ -23,8 +26,8 @@ pub(crate) trait Edge {
     const STOP: Self::To;
     /// Hands over the log file.
     const LOG_FILE: Self::To;
-    /// How long a child that runs its configuration may leave a ping unanswered.
-    const PATIENCE: Duration;
+    /// How often a child that runs this configuration is asked, and how long it may take to answer.
+    fn cadence(config: &Config) -> Cadence;
     /// Asks the child whether it still turns its loop.
     fn ping(nonce: u64) -> Self::To;
     /// The number of an answer to a ping; `None` of other messages.
@@ -43,8 +46,10 @@ impl Edge for Vrrpd {
     const ROLE: Role = Role::Vrrpd;
     const STOP: ToVrrpd = ToVrrpd::Stop;
     const LOG_FILE: ToVrrpd = ToVrrpd::LogFile;
-    // Well below the master-down time with the usual interval of one second (3 s and the skew).
-    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn cadence(config: &Config) -> Cadence {
+        Cadence::of_vrrpd(config)
+    }
 
     fn ping(nonce: u64) -> ToVrrpd {
         ToVrrpd::Ping { nonce }
@@ -73,7 +78,10 @@ impl Edge for Checkerd {
     const ROLE: Role = Role::Checkerd;
     const STOP: ToCheckerd = ToCheckerd::Stop;
     const LOG_FILE: ToCheckerd = ToCheckerd::LogFile;
-    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn cadence(_: &Config) -> Cadence {
+        Cadence::usual(Duration::from_secs(3))
+    }
 
     fn ping(nonce: u64) -> ToCheckerd {
         ToCheckerd::Ping { nonce }
@@ -102,8 +110,11 @@ impl Edge for Ipvsd {
     const ROLE: Role = Role::Ipvsd;
     const STOP: ToIpvsd = ToIpvsd::Stop;
     const LOG_FILE: ToIpvsd = ToIpvsd::LogFile;
-    // A large table takes a while to be written, and nothing fails over meanwhile.
-    const PATIENCE: Duration = Duration::from_secs(6);
+
+    fn cadence(_: &Config) -> Cadence {
+        // A large table takes a while to be written, and nothing fails over meanwhile.
+        Cadence::usual(Duration::from_secs(6))
+    }
 
     fn ping(nonce: u64) -> ToIpvsd {
         ToIpvsd::Ping { nonce }

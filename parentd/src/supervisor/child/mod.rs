@@ -28,7 +28,7 @@ pub(crate) use crate::supervisor::child::standby::Standing;
 
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::child::standby::Standby;
-use crate::supervisor::heartbeat::{Beat, Heartbeat, StrayPong};
+use crate::supervisor::heartbeat::{Beat, Cadence, Heartbeat, StrayPong};
 
 /// Messages taken from a child before others get their turn.
 const MESSAGES_PER_TURN: usize = 256;
@@ -103,6 +103,8 @@ pub(crate) struct Child<E: Edge> {
     /// Successors that were killed and have not ended yet.
     dismissed: Vec<Process>,
     backoff: Backoff,
+    /// When one was last ended for its silence.
+    silenced_at: Option<Instant>,
     tokens: Tokens,
 }
 
@@ -123,6 +125,7 @@ impl<E: Edge> Child<E> {
             standby: None,
             dismissed: Vec::new(),
             backoff: Backoff::default(),
+            silenced_at: None,
             tokens,
         }
     }
@@ -230,7 +233,7 @@ impl<E: Edge> Child<E> {
         }
     }
 
-    /// The next moment at which something is due: a start, or the end of its patience.
+    /// The next moment at which something is due: a start, a question, or the end of its patience.
     pub(crate) fn poll_timeout(&self, child_wait: Duration) -> Option<Instant> {
         match &self.state {
             State::Absent => None,
@@ -238,7 +241,9 @@ impl<E: Edge> Child<E> {
             State::Running(running) => {
                 let asked = running.asked_at.map(|at| at.saturating_add(child_wait));
                 let cut = running.cut_at.map(|at| at.saturating_add(CUT_WAIT));
-                [asked, cut].into_iter().flatten().min()
+                let beats = running.channel.is_some() && running.asked_at.is_none();
+                let beat = running.heartbeat.poll_timeout().filter(|_| beats);
+                [asked, cut, beat].into_iter().flatten().min()
             }
         }
     }
@@ -346,9 +351,9 @@ impl<E: Edge> Child<E> {
 
     /// Lets time pass between pings: asks it whether it is alive when that is due, and kills it when it
     /// has been silent for too long.
-    pub(crate) fn beat(&mut self, beat: Beat, generation: Generation) {
+    pub(crate) fn beat(&mut self, beat: Beat, cadence: Cadence, generation: Generation) {
         let patience = if self.is_ready(generation) {
-            E::PATIENCE
+            cadence.patience_after(beat, self.silenced_at)
         } else {
             PATIENCE_WITH_WORK
         };
@@ -361,13 +366,12 @@ impl<E: Edge> Child<E> {
         running.heartbeat.pass(beat.passed);
         let silence = running.heartbeat.silence();
         if silence >= patience {
+            self.silenced_at = Some(beat.now);
             self.end(&format_args!(
-                "it has not answered for {:.1} s (stopped, blocked or busy without end)",
+                "it has not answered for {:.2} s (stopped, blocked or busy without end)",
                 silence.as_secs_f32()
             ));
-        } else if beat.ping_is_due
-            && let Some(nonce) = running.heartbeat.ping()
-        {
+        } else if let Some(nonce) = running.heartbeat.ping_if_due(cadence.period, beat.now) {
             self.send(&E::ping(nonce));
         }
     }

@@ -69,6 +69,12 @@ fn main() -> ExitCode {
             }
         }
         "silent" => become_ready(&mut channel),
+        "spins" => {
+            become_ready(&mut channel);
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "stray answer" => {
             become_ready(&mut channel);
             let _ = channel.send(&FromVrrpd::Pong { nonce: 4711 });
