@@ -32,5 +32,5 @@ mod survival;
 mod tracked;
 mod tracking;
 mod transports;
-mod vmac;
 mod upgrade;
+mod vmac;

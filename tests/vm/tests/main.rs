@@ -40,3 +40,4 @@ mod survival;
 mod sync;
 mod table;
 mod traffic;
+mod upgrade;
