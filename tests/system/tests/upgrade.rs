@@ -86,6 +86,26 @@ impl Installed {
         fs::read_link(format!("/proc/{pid}/exe")).unwrap()
     }
 
+    /// Capabilities and the like, and how many descriptors are open: an upgrade leaves nothing behind.
+    fn holdings(&self, pid: Pid) -> (String, usize) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let kept = [
+            "Uid",
+            "Gid",
+            "Groups",
+            "Cap",
+            "NoNewPrivs",
+            "Seccomp",
+            "Sig",
+        ];
+        let lines = status
+            .lines()
+            .filter(|line| kept.iter().any(|start| line.starts_with(start)));
+        let lines: Vec<&str> = lines.collect();
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+        (lines.join("\n"), descriptors)
+    }
+
     fn masters(&self) -> usize {
         let notes = self.rig.notes();
         notes.iter().filter(|note| *note == "master").count()
@@ -98,6 +118,8 @@ fn upgrade_replaces_every_program_and_keeps_process_id_address_and_files() {
     let rig = &installed.rig;
     let mut daemon = installed.start();
     eventually(SOON, "the note of the master", || installed.masters() == 1).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let held = installed.holdings(daemon.pid());
     for _ in 0..3 {
         let before = children(&daemon);
         installed.install();
@@ -123,6 +145,8 @@ fn upgrade_replaces_every_program_and_keeps_process_id_address_and_files() {
             );
         }
         assert!(rig.host.has_address("10.9.0.9"));
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(installed.holdings(daemon.pid()), held);
     }
     assert_eq!(pid_in(&rig.path("k.pid")), Some(daemon.pid()));
     assert_eq!(installed.masters(), 1, "{:?}", rig.notes());
