@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_millis(20);
 const MANY: u32 = 30;
 
 /// Length of a rest: far below the shortest master-down time (30 ms with `advert_int 0.01`).
-const REST: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(2);
 
 /// Shortest rest that is worth a system call.
 const SHORTEST: Duration = Duration::from_micros(200);

@@ -14,9 +14,11 @@ pub fn give_back() {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_env = "gnu")]
     use super::*;
 
     /// Resident anonymous memory in KiB.
+    #[cfg(target_env = "gnu")]
     fn used() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status
@@ -30,6 +32,7 @@ mod tests {
             .unwrap()
     }
 
+    #[cfg(target_env = "gnu")]
     #[test]
     fn memory_that_was_freed_below_a_block_in_use_goes_back() {
         let mut blocks: Vec<Vec<u8>> = (0..40_000).map(|_| vec![1; 500]).collect();

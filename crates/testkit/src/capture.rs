@@ -115,9 +115,12 @@ fn receive(socket: &Socket, buffer: &mut [u8]) -> Option<(usize, Instant)> {
     let flags = MsgFlags::empty();
     let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
     let (now, time_of_day) = (Instant::now(), clock_gettime(ClockId::CLOCK_REALTIME).ok()?);
-    let stamp = received.cmsgs().ok()?.find_map(|message| match message {
-        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-        _ => None,
+    let stamp = received.cmsgs().ok()?.find_map(|message| {
+        if let ControlMessageOwned::ScmTimestampns(stamp) = message {
+            Some(Duration::from(stamp))
+        } else {
+            None
+        }
     });
     let age = Duration::from(time_of_day).saturating_sub(stamp?);
     Some((received.bytes, now.checked_sub(age)?))

@@ -113,7 +113,7 @@ impl Daemon {
     /// Tells the kernel of which links it need not tell addresses. Those of a link that matters from now on are read.
     pub(super) fn limit_events(&mut self) {
         let kernel = self.table.kernel();
-        let named = self.named.as_ref().map(|named| {
+        let named: Option<BTreeSet<IfIndex>> = self.named.as_ref().map(|named| {
             let links = named.iter().filter_map(|name| kernel.named(name));
             links.map(|link| link.index).collect()
         });
@@ -127,11 +127,10 @@ impl Daemon {
             return;
         }
         let was_heard = |link| self.heard.as_ref().is_none_or(|heard| heard.contains(link));
-        let all_were = named
-            .as_ref()
-            .map_or(self.heard.is_none(), |named: &BTreeSet<IfIndex>| {
-                named.iter().all(was_heard)
-            });
+        let all_were = match &named {
+            Some(named) => named.iter().all(was_heard),
+            None => self.heard.is_none(),
+        };
         self.heard = named;
         if !all_were {
             self.table.refresh();
