@@ -141,17 +141,23 @@ fn full_disk(scene: &impl Scene) -> io::Result<()> {
     fs::remove_file(&filler)
 }
 
-/// Removes an interface with thousands of addresses: the kernel tells of each, all at once.
+/// Deletes an address of `eth0` on which thousands of others depend: the kernel tells of each, all at once.
 fn lost_events(scene: &impl Scene) -> io::Result<()> {
-    let mut batch = "link add flood type veth peer name flooded\n".to_owned();
-    for number in 0..4_000 {
+    scene
+        .host()
+        .sysctl("net/ipv4/conf/all/promote_secondaries", "0")?;
+    scene
+        .host()
+        .sysctl("net/ipv4/conf/eth0/promote_secondaries", "0")?;
+    let mut batch = String::new();
+    for number in 1..=4_000 {
         let (high, low) = (number / 250, number % 250);
-        batch += &format!("address add 10.99.{high}.{low}/32 dev flood\n");
+        batch += &format!("address add 10.99.{high}.{low}/16 dev eth0\n");
     }
     scene.host().ip(&batch)?;
     sleep(Duration::from_secs(1));
     kill(scene.victim(), Signal::SIGSTOP)?;
-    scene.host().ip("link delete flood\n")?;
+    scene.host().ip("address delete 10.99.0.1/16 dev eth0\n")?;
     Ok(kill(scene.victim(), Signal::SIGCONT)?)
 }
 
