@@ -36,7 +36,6 @@ mod namespaces;
 mod pools;
 mod reload;
 mod resilience;
-mod survival;
 mod sync;
 mod table;
 mod traffic;
