@@ -1,5 +1,10 @@
 //! Runs a program on a kernel that knows no Landlock, as far as the program can tell.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program of tests, which only becomes another"
+)]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
