@@ -54,6 +54,9 @@ pub(crate) struct State {
     /// `net_namespace_ipvs` of the configuration, which cannot change either, and what leads there.
     pub(crate) ipvs_namespace: IpvsNamespace,
     pub(crate) table: Option<Handed>,
+    /// What `disable_local_igmp` found.
+    #[serde(default)]
+    pub(crate) local_igmp: Option<u32>,
     /// Of this process.
     pub(crate) pid_file: Option<Handed>,
     pub(crate) vrrpd: HandedRole,

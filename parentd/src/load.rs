@@ -15,7 +15,7 @@ use kr_config::source::Sources;
 use kr_config::typed::Config;
 use kr_host::disk::Disk;
 use kr_model::diff::diff;
-use kr_model::global::{Global, IpvsNamespace, ReloadCheck};
+use kr_model::global::{IpvsNamespace, ReloadCheck};
 use nix::libc;
 
 use crate::cli::Options;
@@ -202,7 +202,7 @@ pub(crate) fn reload(
             );
             None
         }
-        Some(settings) if errors == 0 => match fixed(&running.global, &settings.config.global) {
+        Some(settings) if errors == 0 => match fixed(running, &settings.config) {
             None => Some(settings),
             Some(keyword) => {
                 log::error!(
@@ -235,7 +235,11 @@ fn write_report(path: &Path, report: &str) {
 }
 
 /// The first keyword whose value differs and must not.
-fn fixed(running: &Global, new: &Global) -> Option<&'static str> {
+fn fixed(running: &Config, new: &Config) -> Option<&'static str> {
+    if running.vrrp.firewall.leaves_igmp != new.vrrp.firewall.leaves_igmp {
+        return Some("disable_local_igmp");
+    }
+    let (running, new) = (&running.global, &new.global);
     if running.instance_name != new.instance_name {
         Some("instance")
     } else if running.namespace != new.namespace {
@@ -352,10 +356,12 @@ mod tests {
     fn a_daemon_keeps_its_name_and_its_namespace() {
         let changed = |line: &str| {
             let new = config_with("global_defs {", &format!("{line}\nglobal_defs {{"));
-            fixed(&config().global, &new.global)
+            fixed(&config(), &new)
         };
         assert_eq!(changed(""), None);
         assert_eq!(changed("instance blue"), Some("instance"));
+        let silent = config_with("global_defs {", "global_defs {\n disable_local_igmp");
+        assert_eq!(fixed(&config(), &silent), Some("disable_local_igmp"));
         assert_eq!(changed("net_namespace blue"), Some("net_namespace"));
         assert_eq!(
             changed("net_namespace_ipvs blue"),

@@ -9,6 +9,7 @@ mod dump;
 mod fifos;
 mod handover;
 mod load;
+mod local_igmp;
 mod log_file;
 mod marker;
 mod namespace;

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use kr_config::ids::IdAllocator;
@@ -20,6 +21,7 @@ use crate::cli::Options;
 use crate::daemon::{Side, Starter, go_to_background};
 use crate::handover::State;
 use crate::load::{self, Read, Settings};
+use crate::local_igmp::{SETTING, Silence};
 use crate::log_file;
 use crate::marker::Marker;
 use crate::namespace::{Namespace, table_socket};
@@ -185,9 +187,15 @@ fn prepare(
     // While this process may still go there.
     let table = table_socket(&config.global.ipvs_namespace, namespace)
         .map_err(|error| fatal(&format_args!("net_namespace_ipvs: {error}")))?;
+    let silent = settings.config.vrrp.firewall.leaves_igmp;
     let mut parts = parts(options, settings, allocator, log, signals)?;
     parts.pid_file = Some(pid_file);
     parts.table = table;
+    if silent {
+        let silence = Silence::begin(Path::new(SETTING))
+            .map_err(|error| fatal(&format_args!("disable_local_igmp: {SETTING}: {error}")))?;
+        parts.local_igmp = Some(silence);
+    }
     Ok(parts)
 }
 
@@ -251,6 +259,7 @@ fn parts(
         held,
         tunes,
         table: None,
+        local_igmp: None,
         signals: signals.map_err(|error| fatal(&error))?,
     })
 }
@@ -273,6 +282,8 @@ fn take_over(mut options: Options, number: i32) -> u8 {
                 .take()
                 .map(|file| PidFile::take_over(&parts.pid_paths.parent, file));
             parts.pid_file = file.transpose().map_err(|error| fatal(&error))?;
+            let before = state.local_igmp;
+            parts.local_igmp = before.map(|before| Silence::of(Path::new(SETTING), before));
             let table = state.table.take().map(Handed::take);
             parts.table = table.transpose().map_err(|errno| fatal(&errno))?;
             Ok((parts, state))

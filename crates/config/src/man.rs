@@ -6,8 +6,8 @@ use std::fmt::Write;
 use crate::registry::{self, Block, Keyword, Status};
 
 const INTRODUCTION: &str = "keepalived-rs reads the configuration files of keepalived. This page lists every keyword of \
-keepalived 2.4 with what keepalived-rs does with it. A keyword marked as planned is known but not built yet: using it \
-gives a warning and has no effect. An ignored keyword has no effect on purpose. A refused keyword is an error.";
+keepalived 2.4 with what keepalived-rs does with it. An ignored keyword has \
+no effect on purpose. A refused keyword is an error.";
 
 /// The manual page, in the `man` macros of roff.
 #[must_use]
@@ -77,7 +77,6 @@ fn description(keyword: &Keyword) -> Vec<String> {
     }
     match keyword.status {
         Status::Supported => {}
-        Status::Planned => lines.push("Planned.".to_owned()),
         Status::Ignored(why) => lines.push(format!("Ignored: {why}.")),
         Status::Refused(why) => lines.push(format!("Refused: {why}.")),
     }

@@ -16,6 +16,8 @@ pub struct FirewallSettings {
     pub by_index: bool,
     /// `nftables_counters`: every rule counts its packets.
     pub counters: bool,
+    /// `disable_local_igmp`: the kernel sends no reports of IPv4 groups of the link, so those of VMACs need no rules.
+    pub leaves_igmp: bool,
 }
 
 impl Default for FirewallSettings {
@@ -25,6 +27,7 @@ impl Default for FirewallSettings {
             priority: -1,
             by_index: false,
             counters: false,
+            leaves_igmp: false,
         }
     }
 }

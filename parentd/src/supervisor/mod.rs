@@ -41,6 +41,7 @@ use crate::daemon::Starter;
 use crate::dump;
 use crate::fifos::Fifos;
 use crate::load::Settings;
+use crate::local_igmp::Silence;
 use crate::namespace::Namespace;
 use crate::pidfile::{Paths, PidFile};
 use crate::published::Published;
@@ -131,6 +132,8 @@ pub(crate) struct Parts {
     pub(crate) tunes: Tunes,
     /// What leads to the IPVS table of another namespace.
     pub(crate) table: Option<OwnedFd>,
+    /// `disable_local_igmp`.
+    pub(crate) local_igmp: Option<Silence>,
     /// What [`answered_signals`] gave; some may have come already.
     pub(crate) signals: Signals,
 }
@@ -196,6 +199,8 @@ pub(crate) struct Supervisor {
     tunes: Tunes,
     /// What leads to the IPVS table of another namespace.
     table: Option<OwnedFd>,
+    /// `disable_local_igmp`.
+    local_igmp: Option<Silence>,
     pace: Pace,
     accusations: Accusations,
     /// Of the VRRP, the checker and the IPVS process.
@@ -277,6 +282,7 @@ impl Supervisor {
             held: parts.held,
             tunes: parts.tunes,
             table: parts.table,
+            local_igmp: parts.local_igmp,
             pace: Pace::new(clock.now()),
             accusations: Accusations::default(),
             cadences,

@@ -20,6 +20,7 @@ use nix::unistd::{geteuid, pipe2};
 use sd_notify::NotifyState;
 
 use crate::handover::{HandedRole, State};
+use crate::local_igmp::Silence;
 use crate::supervisor::child::{Child, Edge};
 use crate::supervisor::{Phase, Supervisor, TRIAL, tell_systemd};
 use crate::upgrade;
@@ -221,6 +222,7 @@ impl Supervisor {
             instance: self.config.global.instance_name.clone(),
             ipvs_namespace: self.config.global.ipvs_namespace.clone(),
             table: self.table.as_ref().map(|table| kept.keep(table.as_fd())),
+            local_igmp: self.local_igmp.as_ref().map(Silence::before),
             pid_file: self.pid_file.as_ref().map(|file| file.hand_over(kept)),
             vrrpd: handed(&self.vrrpd, vrrpd, kept),
             checkerd: handed(&self.checkerd, checkerd, kept),

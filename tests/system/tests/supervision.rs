@@ -240,3 +240,24 @@ fn real_time_signals_write_json_and_clear_the_statistics() {
     let data = rig.path("keepalived.data");
     eventually(SOON, "the data", || data.exists()).unwrap();
 }
+
+#[test]
+fn local_igmp_is_off_while_the_daemon_runs() {
+    let rig = Rig::new(&WHOLE.replace("global_defs {", "global_defs {\n    disable_local_igmp"));
+    let reports = || {
+        let setting = "/proc/sys/net/ipv4/igmp_link_local_mcast_reports";
+        let output = rig.host.command("cat").arg(setting).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(reports(), "1\n");
+    let mut daemon = rig.start_and_wait();
+    assert_eq!(reports(), "0\n");
+    rig.configure(WHOLE);
+    daemon.signal(Signal::SIGHUP).unwrap();
+    rig.wait_for(
+        &daemon,
+        "the reload is refused: `disable_local_igmp` cannot change",
+    );
+    daemon.terminate(SOON).unwrap();
+    assert_eq!(reports(), "1\n");
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use kr_model::InstanceId;
 use kr_model::firewall::FirewallSettings;
+use kr_model::net::Family;
 
 use super::Daemon;
 use crate::firewall::{Owner, entries, tables, vmac_entries};
@@ -63,7 +64,10 @@ impl Daemon {
 
     fn claim_links(&mut self) {
         let by_index = self.firewall.by_index();
-        let wanted = vmac_entries(self.own_links.vmacs(), self.table.kernel(), by_index);
+        let silent = self.firewall.leaves_igmp();
+        let vmacs = self.own_links.vmacs();
+        let vmacs = vmacs.filter(|vmac| vmac.family == Family::Inet6 || !silent);
+        let wanted = vmac_entries(vmacs, self.table.kernel(), by_index);
         self.firewall.claim(Owner::Links, wanted);
     }
 

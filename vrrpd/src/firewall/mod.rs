@@ -87,6 +87,11 @@ impl Firewall {
         self.plan.is_empty()
     }
 
+    /// IPv4 VMACs need no rules.
+    pub(crate) const fn leaves_igmp(&self) -> bool {
+        self.plan.leaves_igmp()
+    }
+
     /// True when entries name interfaces by index, which changes with the interface.
     pub(crate) const fn by_index(&self) -> bool {
         self.plan.by_index()

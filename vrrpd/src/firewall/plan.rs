@@ -72,6 +72,11 @@ impl Plan {
         &self.settings.table
     }
 
+    /// IPv4 VMACs need no rules.
+    pub(crate) const fn leaves_igmp(&self) -> bool {
+        self.settings.leaves_igmp
+    }
+
     /// How the tables find interfaces.
     pub(crate) const fn by_index(&self) -> bool {
         self.settings.by_index
@@ -268,7 +273,7 @@ pub(crate) fn tables<'a>(
         let table = tables.entry(address.address.family()).or_insert(nothing);
         table.drops = true;
     }
-    for vmac in vmacs {
+    for vmac in vmacs.filter(|vmac| vmac.family == Family::Inet6 || !settings.leaves_igmp) {
         let table = tables.entry(vmac.family).or_insert(nothing);
         table.vmacs = VmacRules::Duplicate;
     }

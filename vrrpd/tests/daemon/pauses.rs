@@ -38,11 +38,12 @@ fn lost_events_are_made_up_for_by_reading_the_tables() {
     vrrpd.until(State::Master);
     until_address(&lan.router, "10.9.0.100", true);
     vrrpd.pause(true);
+    // On this interface: the kernel keeps those of others to itself.
     let mut batch = String::new();
     for number in 0..5000 {
         let address = format!("10.50.{}.{}/32", number / 250, number % 250);
-        writeln!(batch, "address add {address} dev lo").unwrap();
-        writeln!(batch, "address del {address} dev lo").unwrap();
+        writeln!(batch, "address add {address} dev eth0").unwrap();
+        writeln!(batch, "address del {address} dev eth0").unwrap();
     }
     lan.router.ip(&batch).unwrap();
     lan.router

@@ -384,6 +384,7 @@ impl Build<'_> {
             }
             "nftables_ifindex" => firewall.by_index = self.switch(statement).unwrap_or(false),
             "nftables_counters" => firewall.counters = true,
+            "disable_local_igmp" => firewall.leaves_igmp = true,
             _ => return false,
         }
         true

@@ -153,7 +153,7 @@ fn scripts_without_script_security_are_exit_code_6() {
 }
 
 #[test]
-fn unknown_and_planned_keywords_are_exit_code_5_and_run() {
+fn unknown_keywords_are_exit_code_5_and_run() {
     for line in ["prioirty 3", "track_script {\n x\n}", "priority 300"] {
         let found = loaded(&instance_with(line));
         assert_eq!(exit_code(&found.diagnostics), 5, "{line}");

@@ -5,7 +5,7 @@ use crate::source::Span;
 use crate::tree::Statement;
 
 use super::Build;
-use super::finding::{advice, error, note, warning};
+use super::finding::{advice, error, note};
 
 /// What a block of the file may hold.
 pub(super) struct Context {
@@ -39,20 +39,6 @@ impl Build<'_> {
         };
         match keyword.status {
             Status::Supported => {}
-            Status::Planned => {
-                let effect = match keyword.name {
-                    "unicast_peer" => "the instance does not run",
-                    _ => "it has no effect",
-                };
-                self.report(
-                    warning(
-                        word.span,
-                        format!("`{}` is known but not supported yet: {effect}", word.text),
-                    )
-                    .help("see the list of supported keywords; a later version will read it"),
-                );
-                return Some(keyword);
-            }
             Status::Ignored(why) => {
                 self.report(advice(word.span, format!("`{}` is ignored", word.text)).help(why));
                 return None;

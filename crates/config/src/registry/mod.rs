@@ -41,8 +41,6 @@ pub struct Keyword {
 pub enum Status {
     /// It works.
     Supported,
-    /// It is known, but not built yet; using it gives a warning.
-    Planned,
     /// It is read and has no effect on purpose; the text says why and what to do.
     Ignored(&'static str),
     /// It is an error; the text says why and what to do.
@@ -55,7 +53,6 @@ impl Status {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Supported => "supported",
-            Self::Planned => "planned",
             Self::Ignored(_) => "ignored",
             Self::Refused(_) => "refused",
         }

@@ -216,6 +216,10 @@ fn vmacs_have_rules_in_the_table_of_their_family() {
     assert_eq!(vmac_entries(vmac(), &kernel(), false), [by_name].into());
     // By its index only when it exists.
     assert!(vmac_entries(vmac(), &kernel(), true).is_empty());
+    // A kernel that sends no reports needs none.
+    settings.leaves_igmp = true;
+    assert!(tables([&accepts].into_iter(), vmac(), &settings).is_empty());
+    settings.leaves_igmp = false;
     // A kernel that cannot duplicate gets other rules, also later on.
     settings.counters = true;
     let mut plan = Plan::default();

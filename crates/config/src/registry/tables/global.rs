@@ -2,8 +2,7 @@
 
 use super::{
     Block, FIXED_BUFFERS, Keyword, MANY, NO_BFD_PROCESS, NO_CONNECTOR, NO_DBUS, NO_IPTABLES,
-    NO_OWN_PRIORITY, NO_RANGE_MARKS, NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, PLANNED, SUPPORTED,
-    keywords,
+    NO_OWN_PRIORITY, NO_RANGE_MARKS, NO_SNMP, OWN_NAMES, PARENT_READS_ONCE, SUPPORTED, keywords,
 };
 
 keywords! {
@@ -69,8 +68,8 @@ keywords! {
         "Gives virtual addresses a lifetime in the kernel, which is renewed three times in that time: a host whose whole daemon was killed loses them by itself, and so does one that keeps them at exit (-V).";
     SUPPORTED (1, 1) "default_interface" "default_interface NAME" ["eth0"] [""]
         "Interface used by static addresses that name no interface.";
-    PLANNED (0, MANY) "disable_local_igmp" "disable_local_igmp" ["off"] [""]
-        "Writes 0 to net.ipv4.igmp_link_local_mcast_reports at start (old value put back at stop), so the kernel sends no IGMP report for 224.0.0.x groups and the firewall rules that move IGMP of IPv4 VMACs are not made.";
+    SUPPORTED (0, 0) "disable_local_igmp" "disable_local_igmp" ["off"] [""]
+        "Writes 0 to net.ipv4.igmp_link_local_mcast_reports at start and puts the old value back at stop, so the kernel sends no IGMP report for 224.0.0.x groups and the firewall rules that move IGMP of IPv4 VMACs are not made. The daemon does not start where that cannot be written; a reload that changes it is refused.";
     SUPPORTED (0, 0) "v3_checksum_as_v2" "v3_checksum_as_v2" ["off"] [""]
         "Default for the instance keyword of the same name.";
     SUPPORTED (2, 6) "lvs_timeouts" "lvs_timeouts [tcp S] [tcpfin S] [udp S]" ["kernel values"] ["0..2678400 seconds each"]

@@ -34,7 +34,6 @@ pub(super) static ALL: [&[Keyword]; 11] = [
 pub(super) const MANY: usize = usize::MAX;
 
 const SUPPORTED: Status = Status::Supported;
-const PLANNED: Status = Status::Planned;
 const NO_SNMP: Status =
     Status::Ignored("there is no SNMP agent; use notify scripts, mail and the state dump instead");
 const NO_DBUS: Status = Status::Ignored("there is no D-Bus interface; use notify scripts instead");
