@@ -350,7 +350,12 @@ impl Daemon {
             }
             ToCheckerd::Mail(mail) => self.mailer.push(*mail, now),
             ToCheckerd::Stop => self.leave(now),
-            ToCheckerd::Ping { nonce } => self.parent.send(&FromCheckerd::Pong { nonce })?,
+            ToCheckerd::Ping { nonce } => {
+                self.parent.send(&FromCheckerd::Pong { nonce })?;
+                if let Some(times) = self.events.times_to_tell() {
+                    self.parent.send(&FromCheckerd::Times(Box::new(times)))?;
+                }
+            }
         }
         Ok(())
     }

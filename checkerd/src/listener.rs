@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use kr_check::Checks;
-use kr_check::exporter::{Directory, Exchange, MAX_REQUEST};
+use kr_check::exporter::{Directory, Exchange, MAX_REQUEST, Shown};
 use kr_event::EventLoop;
 use kr_model::Instant;
 use mio::{Interest, Token};
@@ -132,6 +132,11 @@ impl Listener {
         if self.waiting {
             self.accept(events, now);
         }
+        let shown = Shown {
+            directory,
+            checks,
+            times: events.times(),
+        };
         for slot in &mut self.clients {
             let Some(client) = slot else {
                 continue;
@@ -139,7 +144,7 @@ impl Listener {
             let served = if now >= client.deadline {
                 Served::Done
             } else if client.busy {
-                client.serve(directory, checks, now).unwrap_or(Served::Done)
+                client.serve(shown, now).unwrap_or(Served::Done)
             } else {
                 Served::Wait
             };
@@ -205,12 +210,7 @@ impl Listener {
 
 impl Client {
     /// Does what can be done without waiting.
-    fn serve(
-        &mut self,
-        directory: &Directory,
-        checks: &Checks,
-        now: Instant,
-    ) -> io::Result<Served> {
+    fn serve(&mut self, shown: Shown<'_>, now: Instant) -> io::Result<Served> {
         let mut block = [0; MAX_REQUEST];
         for _ in 0..BUDGET {
             if !self.exchange.is_answering() {
@@ -227,7 +227,7 @@ impl Client {
                 }
                 continue;
             }
-            self.exchange.fill(directory, checks);
+            self.exchange.fill(shown);
             if self.exchange.is_over() {
                 // A request that was refused may not be read to its end; the answer must arrive anyway.
                 self.stream.shutdown(Shutdown::Write)?;

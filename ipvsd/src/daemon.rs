@@ -11,9 +11,9 @@ use kr_ipc::edge::parentd_ipvsd::{FromIpvsd, ServerReason, ToIpvsd};
 use kr_ipc::edge::{Sibling, checkerd_ipvsd, vrrpd_ipvsd};
 use kr_ipc::{Channel, ChannelError, Early, Instances, Judgement};
 use kr_lvs::{Action, Event, Input, Notice, Outcome, Reason, Table};
-use kr_model::CheckerId;
 use kr_model::ipvs::Operation;
 use kr_model::lvs::Verdict;
+use kr_model::{CheckerId, Instant};
 use kr_netlink::ipvs::{Ipvs, IpvsError, explain, explain_sync};
 use mio::Token;
 
@@ -132,7 +132,7 @@ impl Daemon {
                 return self.linger();
             }
             let deadline = if busy || self.checkerd.is_unread() || self.vrrpd.is_unread() {
-                Some(self.clock.now())
+                Some(Instant::ZERO)
             } else {
                 self.table.poll_timeout()
             };
@@ -191,7 +191,12 @@ impl Daemon {
                     return Err(End::Descriptor);
                 }
                 (Taken::Part, None) => {}
-                (Taken::Ping { nonce }, None) => self.say(&FromIpvsd::Pong { nonce })?,
+                (Taken::Ping { nonce }, None) => {
+                    self.say(&FromIpvsd::Pong { nonce })?;
+                    if let Some(times) = self.events.times_to_tell() {
+                        self.say(&FromIpvsd::Times(Box::new(times)))?;
+                    }
+                }
                 (
                     Taken::Configuration {
                         table,

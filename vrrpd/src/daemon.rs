@@ -298,7 +298,7 @@ impl Daemon {
             let timers = [router, bfd, retry, mend, filter, self.renew_at];
             timers.into_iter().flatten().min()
         } else {
-            Some(self.clock.now())
+            Some(Instant::ZERO)
         };
         if let Some(time) = self.moderation.rest(self.clock.now(), deadline) {
             self.events.rest(time);
@@ -403,6 +403,9 @@ impl Daemon {
                 (Order::Wait, None) => {}
                 (Order::Answer { nonce }, None) => {
                     self.channel.send(&FromVrrpd::Pong { nonce })?;
+                    if let Some(times) = self.events.times_to_tell() {
+                        self.channel.send(&FromVrrpd::Times(Box::new(times)))?;
+                    }
                 }
                 (Order::Track(tracker, state), None) => {
                     let input = Input::Tracker { tracker, state };

@@ -152,7 +152,7 @@ impl Checkerd {
                 FromCheckerd::Snapshot(snapshot) => self.snapshots.push(snapshot),
                 FromCheckerd::RunScript { checker, run } => self.scripts.push((checker, run)),
                 FromCheckerd::Misbehaved(sibling) => self.misbehaved.push(sibling),
-                FromCheckerd::Pong { .. } => {}
+                FromCheckerd::Pong { .. } | FromCheckerd::Times(_) => {}
             }
         }
         while let Ok(Some(ToIpvsd::Verdict { verdict, .. })) = self.ipvsd.recv() {

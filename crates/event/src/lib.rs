@@ -3,6 +3,8 @@
 //! A daemon registers descriptors under tokens of its own, then repeats: take the earliest
 //! `poll_timeout()` of its machines, [`EventLoop::wait`], handle what is ready. Edge-triggered: a ready
 //! descriptor must be read until it would block, or be served again before the next wait.
+//!
+//! The loop keeps count of how late it served its deadlines and how long its turns took.
 
 pub mod clock;
 pub mod signals;
@@ -12,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use kr_model::Instant;
+use kr_model::lateness::LoopTimes;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -25,6 +28,9 @@ const TIMER: Token = Token(usize::MAX);
 
 /// Descriptors handled per wake-up; more stay ready for the next.
 const EVENTS: usize = 1024;
+
+/// Least time between two answers of [`EventLoop::times_to_tell`].
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// What a wait found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,12 @@ pub struct EventLoop {
     events: Events,
     timer: TimerFd,
     armed: Option<Instant>,
+    clock: Clock,
+    times: LoopTimes,
+    /// The turn began then; `None` while it waits or rests.
+    woke_at: Option<Instant>,
+    /// The times were told last, or the loop was made.
+    told_at: Instant,
 }
 
 impl EventLoop {
@@ -69,6 +81,10 @@ impl EventLoop {
             events: Events::with_capacity(EVENTS),
             timer,
             armed: None,
+            clock: Clock::new(),
+            times: LoopTimes::default(),
+            woke_at: None,
+            told_at: Clock::new().now(),
         })
     }
 
@@ -108,11 +124,16 @@ impl EventLoop {
     /// Sleeps until a descriptor is ready or `deadline` is reached, and returns what is ready. An empty
     /// answer means that this or an earlier deadline was reached, or a signal interrupted the sleep.
     ///
+    /// A loop that has more to do at once says [`Instant::ZERO`], for which it cannot be late.
+    ///
     /// # Errors
     /// When polling fails, which is a fault of this program.
     pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<Ready>> {
+        self.end_turn(self.clock.now());
         self.arm(deadline)?;
-        self.poll(None)
+        let ready = self.poll(None);
+        self.begin_turn(deadline);
+        ready
     }
 
     /// As [`wait`](Self::wait), with `now` as the current time: the sleep is rounded up to a whole millisecond,
@@ -125,7 +146,40 @@ impl EventLoop {
         deadline: Option<Instant>,
         now: Instant,
     ) -> io::Result<Vec<Ready>> {
-        self.poll(deadline.map(|at| at.since(now)))
+        self.end_turn(now);
+        let ready = self.poll(deadline.map(|at| at.since(now)));
+        self.begin_turn(deadline);
+        ready
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn times(&self) -> &LoopTimes {
+        &self.times
+    }
+
+    /// What was counted so far, for another process: at most once in two seconds.
+    pub fn times_to_tell(&mut self) -> Option<LoopTimes> {
+        let now = self.woke_at?;
+        if now.since(self.told_at) < TELL_EVERY {
+            return None;
+        }
+        self.told_at = now;
+        Some(self.times)
+    }
+
+    fn end_turn(&mut self, now: Instant) {
+        if let Some(woke_at) = self.woke_at.take() {
+            self.times.turns.record(now.since(woke_at));
+        }
+    }
+
+    fn begin_turn(&mut self, deadline: Option<Instant>) {
+        let now = self.clock.now();
+        self.woke_at = Some(now);
+        if let Some(at) = deadline.filter(|at| *at != Instant::ZERO && *at <= now) {
+            self.times.lateness.record(now.since(at));
+        }
     }
 
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Ready>> {
@@ -154,7 +208,8 @@ impl EventLoop {
 
     /// Sleeps for `time` whatever becomes ready meanwhile, so that one wake-up then serves much of it. A signal
     /// may end the sleep early.
-    pub fn rest(&self, time: Duration) {
+    pub fn rest(&mut self, time: Duration) {
+        self.end_turn(self.clock.now());
         clock::pause(time);
     }
 
@@ -191,6 +246,60 @@ mod tests {
         assert!(clock.now() >= at);
         // The same deadline again, now in the past, must not sleep for ever.
         assert_eq!(events.wait(Some(at)).unwrap(), []);
+    }
+
+    #[test]
+    fn a_deadline_that_was_reached_is_counted_with_its_lateness_and_others_are_not() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        let (mut a, b) = UnixStream::pair().unwrap();
+        events
+            .register_for(b.as_fd(), Token(7), Interest::READABLE)
+            .unwrap();
+        a.write_all(b"x").unwrap();
+        let far = clock.now().saturating_add(Duration::from_secs(3_600));
+        assert_eq!(events.wait(Some(far)).unwrap().len(), 1);
+        events.wait(Some(Instant::ZERO)).unwrap();
+        assert_eq!(events.times().lateness.count(), 0);
+        // Due while the loop worked, and served at the next wait.
+        let due = clock.now();
+        clock::pause(Duration::from_millis(30));
+        events.wait(Some(due)).unwrap();
+        assert_eq!(events.times().lateness.count(), 1);
+        assert!(events.times().lateness.sum() >= Duration::from_millis(30));
+    }
+
+    #[test]
+    fn a_turn_lasts_from_the_wake_up_to_the_next_wait_or_rest() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        clock::pause(Duration::from_millis(30));
+        events
+            .wait_coarsely(Some(Instant::ZERO), clock.now())
+            .unwrap();
+        assert_eq!(events.times().turns.count(), 0);
+        clock::pause(Duration::from_millis(30));
+        let before = clock.now();
+        events.rest(Duration::from_millis(30));
+        let slept = clock.now().since(before);
+        let turns = events.times().turns;
+        assert_eq!(turns.count(), 1);
+        assert!(turns.sum() >= Duration::from_millis(30));
+        // Neither the rest nor the wait is part of a turn.
+        events.wait(Some(clock.now())).unwrap();
+        assert_eq!(events.times().turns, turns);
+        assert!(slept >= Duration::from_millis(30));
+    }
+
+    #[test]
+    fn times_are_not_told_all_the_time() {
+        let mut events = EventLoop::new().unwrap();
+        events.wait(Some(Instant::ZERO)).unwrap();
+        assert_eq!(events.times_to_tell(), None);
+        events.told_at = Instant::ZERO;
+        let told = events.times_to_tell();
+        assert_eq!(told, Some(*events.times()));
+        assert_eq!(events.times_to_tell(), None);
     }
 
     #[test]

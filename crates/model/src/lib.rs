@@ -11,6 +11,7 @@ pub mod firewall;
 pub mod global;
 pub mod ids;
 pub mod ipvs;
+pub mod lateness;
 pub mod lvs;
 pub mod net;
 pub mod own_link;

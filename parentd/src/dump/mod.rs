@@ -3,6 +3,7 @@
 
 mod bfd;
 mod json;
+mod lateness;
 mod name;
 mod place;
 mod services;
@@ -15,6 +16,7 @@ mod vrrp;
 use std::collections::BTreeMap;
 
 use kr_config::typed::Config;
+use kr_model::lateness::LoopTimes;
 use kr_model::vrrp::Counters;
 use kr_model::{Generation, InstanceId, Instant, TrackerId};
 use kr_sys::privilege::Role;
@@ -40,10 +42,23 @@ pub(crate) struct Data<'a> {
     pub(crate) tracked: &'a BTreeMap<TrackerId, Shown>,
     /// What the children published.
     pub(crate) published: &'a Published,
-    /// The children; with process id and start when they run.
-    pub(crate) children: &'a [(Role, Option<(Pid, Instant)>)],
+    /// This process.
+    pub(crate) parent: Process<'a>,
+    /// The children; `None` of one that does not run.
+    pub(crate) children: &'a [(Role, Option<Process<'a>>)],
     /// Now.
     pub(crate) moment: Moment,
+}
+
+/// A process that runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process<'a> {
+    /// Its id.
+    pub(crate) pid: Pid,
+    /// It was started then.
+    pub(crate) since: Instant,
+    /// How late it is, when that is known.
+    pub(crate) times: Option<&'a LoopTimes>,
 }
 
 /// `SIGUSR1`.
@@ -119,12 +134,10 @@ fn parent(data: &Data<'_>) -> Text {
     let user = global.script_user.as_ref().map(|user| &user.user);
     text.optional("Default script user", user);
     text.title("Processes");
+    process(&mut text, "parent", data.parent, data.moment);
     for (role, running) in data.children {
         match running {
-            Some((pid, since)) => {
-                text.value(role.program(), pid);
-                text.under(|text| text.value("Started", Past(*since, data.moment)));
-            }
+            Some(running) => process(&mut text, role.program(), *running, data.moment),
             None => text.value(role.program(), "not running"),
         }
     }
@@ -135,4 +148,14 @@ fn parent(data: &Data<'_>) -> Text {
         text.under(|text| text.optional("User", user));
     }
     text
+}
+
+fn process(text: &mut Text, name: &str, process: Process<'_>, moment: Moment) {
+    text.value(name, process.pid);
+    text.under(|text| {
+        text.value("Started", Past(process.since, moment));
+        if let Some(times) = process.times {
+            lateness::lines(text, times);
+        }
+    });
 }

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use kr_model::track::{TrackerKind, TrackerState};
 use kr_model::vrrp::{Cause, Role as InstanceRole};
@@ -15,7 +16,7 @@ const MOMENT: Moment = Moment {
 fn data<'a>(
     config: &'a Config,
     published: &'a Published,
-    children: &'a [(Role, Option<(Pid, Instant)>)],
+    children: &'a [(Role, Option<Process<'a>>)],
 ) -> Data<'a> {
     static NOTHING: BTreeMap<TrackerId, Shown> = BTreeMap::new();
     Data {
@@ -24,8 +25,18 @@ fn data<'a>(
         label: "",
         generation: Generation(3),
         published,
+        parent: process(1, 60, None),
         children,
         moment: MOMENT,
+    }
+}
+
+/// A process that was started so many seconds after the clock's zero.
+fn process(pid: i32, seconds: u64, times: Option<&LoopTimes>) -> Process<'_> {
+    Process {
+        pid: Pid::from_raw(pid),
+        since: Instant::from_micros(seconds * 1_000_000),
+        times,
     }
 }
 
@@ -202,11 +213,12 @@ fn a_service_is_shown_with_servers_and_checkers() {
 fn children_are_shown_with_their_process_and_age() {
     let config = config();
     let published = Published::default();
+    let mut times = LoopTimes::default();
+    for micros in [40, 60, 2_300, 9_000_000] {
+        times.lateness.record(Duration::from_micros(micros));
+    }
     let children = [
-        (
-            Role::Vrrpd,
-            Some((Pid::from_raw(42), Instant::from_micros(60_000_000))),
-        ),
+        (Role::Vrrpd, Some(process(42, 60, Some(&times)))),
         (Role::Checkerd, None),
     ];
     let text = parent(&data(&config, &published, &children)).into_string();
@@ -216,7 +228,13 @@ fn children_are_shown_with_their_process_and_age() {
             " Configuration number = 3",
             " Router ID = R1",
             "------< Processes >------",
+            " parent = 1",
             " vrrpd = 42",
+            "   Timers served late by = 2250.600 ms on average, 9000.000 ms at most, 4 in all",
+            "     up to 0.064 ms = 2",
+            "     up to 4.096 ms = 1",
+            "     longer = 1",
+            "   Turns of the loop that took = 0.000 ms on average, 0.000 ms at most, 0 in all",
             " checkerd = not running",
         ],
     );

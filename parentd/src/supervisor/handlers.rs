@@ -128,6 +128,7 @@ impl Supervisor {
     fn hear_vrrpd(&mut self, message: FromVrrpd) -> Result<(), Misbehaviour> {
         match message {
             FromVrrpd::Pong { nonce } => self.vrrpd.answered(nonce)?,
+            FromVrrpd::Times(times) => self.vrrpd.set_times(times),
             FromVrrpd::Misbehaved(sibling) => self.accused(Sibling::Vrrpd, sibling)?,
             FromVrrpd::Ready(generation) => {
                 self.check_generation(generation)?;
@@ -175,6 +176,7 @@ impl Supervisor {
     fn hear_checkerd(&mut self, message: FromCheckerd) -> Result<(), Misbehaviour> {
         match message {
             FromCheckerd::Pong { nonce } => self.checkerd.answered(nonce)?,
+            FromCheckerd::Times(times) => self.checkerd.set_times(times),
             FromCheckerd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.checkerd.set_ready(generation);
@@ -214,6 +216,7 @@ impl Supervisor {
     fn hear_ipvsd(&mut self, message: FromIpvsd) -> Result<(), Misbehaviour> {
         match message {
             FromIpvsd::Pong { nonce } => self.ipvsd.answered(nonce)?,
+            FromIpvsd::Times(times) => self.ipvsd.set_times(times),
             FromIpvsd::Ready(generation) => {
                 self.check_generation(generation)?;
                 self.ipvsd.set_ready(generation);

@@ -34,6 +34,7 @@ use kr_sys::spawn::Identity;
 use mio::{Interest, Token};
 use nix::libc;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use sd_notify::NotifyState;
 
 use crate::cli::Options;
@@ -308,7 +309,12 @@ impl Supervisor {
             }
             let deadline = self.poll_timeout();
             self.pace.sleep(self.clock.now(), deadline);
-            let ready = match self.events.wait(Some(deadline)) {
+            let wake_at = if self.more_to_read {
+                Instant::ZERO
+            } else {
+                deadline
+            };
+            let ready = match self.events.wait(Some(wake_at)) {
                 Ok(ready) => ready,
                 Err(error) => {
                     log::error!("waiting for events failed, the daemon cannot go on: {error}");
@@ -442,9 +448,9 @@ impl Supervisor {
 
     fn with_data(&self, show: impl FnOnce(&dump::Data<'_>)) {
         let children = [
-            (Role::Vrrpd, self.vrrpd.running_since()),
-            (Role::Checkerd, self.checkerd.running_since()),
-            (Role::Ipvsd, self.ipvsd.running_since()),
+            (Role::Vrrpd, process_of(&self.vrrpd)),
+            (Role::Checkerd, process_of(&self.checkerd)),
+            (Role::Ipvsd, process_of(&self.ipvsd)),
         ];
         let tracked = self.tracking.shown(&self.config.trackers);
         show(&dump::Data {
@@ -453,6 +459,11 @@ impl Supervisor {
             label: &self.launcher.label,
             generation: self.generation,
             published: &self.published,
+            parent: dump::Process {
+                pid: Pid::this(),
+                since: self.started_at,
+                times: Some(self.events.times()),
+            },
             children: &children,
             moment: dump::Moment {
                 now: self.now,
@@ -543,6 +554,15 @@ impl Supervisor {
         .flatten()
         .fold(self.now.saturating_add(PERIOD), Instant::min)
     }
+}
+
+/// A child as it is shown; `None` when it does not run.
+fn process_of<E: Edge>(child: &Child<E>) -> Option<dump::Process<'_>> {
+    child.running_since().map(|(pid, since)| dump::Process {
+        pid,
+        since,
+        times: child.times(),
+    })
 }
 
 /// How often each child is asked whether it lives: the VRRP, the checker and the IPVS process.

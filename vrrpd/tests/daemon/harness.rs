@@ -256,7 +256,8 @@ impl Vrrpd {
                         | FromVrrpd::LowerPriorityHeard { .. }
                         | FromVrrpd::Bfd(_)
                         | FromVrrpd::OwnLink(_)
-                        | FromVrrpd::Pong { .. } => {}
+                        | FromVrrpd::Pong { .. }
+                        | FromVrrpd::Times(_) => {}
                     }
                     said.push(message);
                 }

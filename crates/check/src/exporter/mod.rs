@@ -6,6 +6,7 @@
 //! asks for. One answer per connection. How many connections there are, and for how long, is bounded by
 //! the checker process.
 
+mod lateness;
 mod pages;
 mod request;
 
@@ -14,6 +15,7 @@ use std::ops::Bound;
 
 use kr_model::CheckerId;
 use kr_model::check::Checker;
+use kr_model::lateness::LoopTimes;
 
 use crate::Checks;
 use crate::conversation::Outgoing;
@@ -52,6 +54,17 @@ impl Directory {
         let mut rest = self.0.range((from, Bound::Unbounded));
         rest.next().map(|(name, checks)| (name, checks.as_slice()))
     }
+}
+
+/// What the pages tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The real servers.
+    pub directory: &'a Directory,
+    /// Their checks.
+    pub checks: &'a Checks,
+    /// How late the process itself is.
+    pub times: &'a LoopTimes,
 }
 
 /// One connection of a client: its request, then its answer.
@@ -105,7 +118,7 @@ impl Exchange {
     }
 
     /// Writes the next piece of the answer once the one before is sent.
-    pub fn fill(&mut self, directory: &Directory, checks: &Checks) {
+    pub fn fill(&mut self, shown: Shown<'_>) {
         if !self.out.rest().is_empty() {
             return;
         }
@@ -114,7 +127,7 @@ impl Exchange {
         };
         let mut piece = String::new();
         while piece.len() < PIECE {
-            if !page.write_next(directory, checks, &mut piece) {
+            if !page.write_next(shown, &mut piece) {
                 self.answer = Some(Answer::Complete);
                 break;
             }

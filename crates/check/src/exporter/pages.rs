@@ -4,6 +4,7 @@
 //! no harm: what is written next is what there is then.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use kr_model::CheckerId;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::Checks;
 use crate::checks::State;
 
 use super::request::Format;
-use super::{Directory, ServerName};
+use super::{ServerName, Shown, lateness};
 
 /// A page that is being written.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ enum Kind {
         format: Format,
         rest: &'static [Metric],
         begun: bool,
+    },
+    /// The metrics of the process itself, behind those of the checks.
+    Process {
+        format: Format,
     },
     Status {
         begun: bool,
@@ -56,7 +61,7 @@ enum Value {
     Shared,
 }
 
-/// Every metric; the manual page checkerd(8) lists them too.
+/// Every metric of the checks; the manual page checkerd(8) lists them too.
 const METRICS: &[Metric] = &[
     Metric {
         name: "keepalived_real_server_up",
@@ -123,38 +128,41 @@ impl Page {
 
     /// Adds what belongs to one real server, or what stands before or after all. False: the page is
     /// complete.
-    pub(super) fn write_next(
-        &mut self,
-        directory: &Directory,
-        checks: &Checks,
-        out: &mut String,
-    ) -> bool {
+    pub(super) fn write_next(&mut self, shown: Shown<'_>, out: &mut String) -> bool {
         let server = match &mut self.kind {
             Kind::Metrics { begun, .. } | Kind::Status { begun } if !*begun => {
                 *begun = true;
                 self.begin(out);
                 return true;
             }
-            Kind::Metrics { .. } | Kind::Status { .. } => directory.after(self.last.as_ref()),
+            Kind::Metrics { .. } | Kind::Status { .. } => shown.directory.after(self.last.as_ref()),
+            Kind::Process { format } => {
+                lateness::metrics(*format, shown.times, out);
+                if *format == Format::OpenMetrics {
+                    out.push_str("# EOF\n");
+                }
+                self.kind = Kind::Written;
+                return true;
+            }
             Kind::Written => return false,
         };
         let Some((name, ids)) = server else {
-            self.end(out);
+            self.end(shown, out);
             return true;
         };
         match &self.kind {
             Kind::Metrics { rest, .. } => {
                 if let Some(metric) = rest.first() {
-                    metric.samples(name, ids, checks, out);
+                    metric.samples(name, ids, shown.checks, out);
                 }
             }
             Kind::Status { .. } => {
                 if self.last.is_some() {
                     out.push(',');
                 }
-                out.push_str(&json(name, ids, checks));
+                out.push_str(&json(name, ids, shown.checks));
             }
-            Kind::Written => {}
+            Kind::Process { .. } | Kind::Written => {}
         }
         self.last = Some(name.clone());
         true
@@ -169,12 +177,12 @@ impl Page {
                 }
             }
             Kind::Status { .. } => out.push_str("{\"real_servers\":["),
-            Kind::Written => {}
+            Kind::Process { .. } | Kind::Written => {}
         }
     }
 
     /// What stands after the last real server; the next metric begins at the first again.
-    fn end(&mut self, out: &mut String) {
+    fn end(&mut self, shown: Shown<'_>, out: &mut String) {
         match &mut self.kind {
             Kind::Metrics {
                 format,
@@ -185,17 +193,16 @@ impl Page {
                 *begun = false;
                 self.last = None;
                 if rest.is_empty() {
-                    if *format == Format::OpenMetrics {
-                        out.push_str("# EOF\n");
-                    }
-                    self.kind = Kind::Written;
+                    self.kind = Kind::Process { format: *format };
                 }
             }
             Kind::Status { .. } => {
-                out.push_str("]}\n");
+                out.push_str("],\"loop\":");
+                out.push_str(&lateness::json(shown.times));
+                out.push_str("}\n");
                 self.kind = Kind::Written;
             }
-            Kind::Written => {}
+            Kind::Process { .. } | Kind::Written => {}
         }
     }
 }
@@ -248,7 +255,7 @@ impl Metric {
             Value::Shared => per_check(out, &|state| state.shared.then(|| "1".to_owned())),
             Value::LastDuration => per_check(out, &|state| {
                 let last = state.last_duration?;
-                Some(format!("{}.{:06}", last.as_secs(), last.subsec_micros()))
+                Some(seconds(last))
             }),
         }
     }
@@ -266,6 +273,11 @@ fn states<'a>(
 
 fn is_up(ids: &[CheckerId], checks: &Checks) -> bool {
     states(ids, checks).all(|(_, state)| state.up)
+}
+
+/// Seconds to the microsecond.
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{}.{:06}", time.as_secs(), time.subsec_micros())
 }
 
 /// A label value: `\`, `"` and line ends are escaped.

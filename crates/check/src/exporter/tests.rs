@@ -72,10 +72,19 @@ fn answer(request: &str, directory: &Directory, checks: &Checks) -> (String, usi
     for byte in request.as_bytes() {
         exchange.received(&[*byte]);
     }
+    let mut times = LoopTimes::default();
+    for micros in [64, 1_000, 9_000_000] {
+        times.lateness.record(Duration::from_micros(micros));
+    }
+    let shown = Shown {
+        directory,
+        checks,
+        times: &times,
+    };
     let mut sent = Vec::new();
     let mut most = 0;
     while !exchange.is_over() {
-        exchange.fill(directory, checks);
+        exchange.fill(shown);
         most = most.max(exchange.outgoing().len());
         sent.extend_from_slice(exchange.outgoing());
         exchange.sent(exchange.outgoing().len());
@@ -122,10 +131,51 @@ keepalived_check_last_duration_seconds{{{vip},real_server="b",check="TCP_CHECK",
 keepalived_check_last_duration_seconds{{{vip},real_server="b",check="TCP_CHECK",number="2"}} 0.250000
 # HELP keepalived_check_shared 1 when the check takes the results of an identical one (checker_share).
 # TYPE keepalived_check_shared gauge
-# EOF
 "#
     );
-    assert_eq!(body(&text), expected);
+    let (of_checks, of_process) = body(&text).split_at(expected.len());
+    assert_eq!(of_checks, expected);
+    assert!(of_process.starts_with("# HELP keepalived_loop_lateness_seconds "));
+    assert!(of_process.ends_with("\n# EOF\n"));
+}
+
+#[test]
+fn metrics_tell_how_late_the_process_is() {
+    let (directory, checks) = after_one_run(Vec::new());
+    let (text, _) = answer("GET /metrics HTTP/1.1\r\n\r\n", &directory, &checks);
+    let name = "keepalived_loop_lateness_seconds";
+    let samples: Vec<&str> = body(&text)
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .collect();
+    let buckets = [
+        ("0.000064", 1),
+        ("0.000128", 1),
+        ("0.000256", 1),
+        ("0.000512", 1),
+        ("0.001024", 2),
+        ("0.002048", 2),
+        ("0.004096", 2),
+        ("0.008192", 2),
+        ("0.016384", 2),
+        ("0.032768", 2),
+        ("0.065536", 2),
+        ("0.131072", 2),
+        ("0.262144", 2),
+        ("0.524288", 2),
+        ("1.048576", 2),
+        ("2.097152", 2),
+        ("4.194304", 2),
+        ("8.388608", 2),
+        ("+Inf", 3),
+    ];
+    let mut expected = buckets
+        .map(|(bound, count)| format!("_bucket{{le=\"{bound}\"}} {count}"))
+        .to_vec();
+    expected.extend(["_sum 9.001064".to_owned(), "_count 3".to_owned()]);
+    assert_eq!(samples, expected);
+    assert!(body(&text).contains("\n# TYPE keepalived_loop_turn_seconds histogram\n"));
+    assert!(body(&text).ends_with("\nkeepalived_loop_turn_seconds_count 0\n"));
 }
 
 #[test]
@@ -149,14 +199,19 @@ fn status_is_json() {
         }])
     };
     let vip = "vip \"quoted\"";
-    let expected = serde_json::json!({ "real_servers": [
+    let process = serde_json::json!({
+        "lateness": { "count": 3, "mean_seconds": 3.000_354, "longest_seconds": 9.0 },
+        "turns": { "count": 0, "mean_seconds": 0.0, "longest_seconds": 0.0 },
+    });
+    let expected = serde_json::json!({ "loop": process, "real_servers": [
         { "virtual_server": vip, "real_server": "a", "up": true, "checks": check(true, 0) },
         { "virtual_server": vip, "real_server": "b", "up": false, "checks": check(false, 1) },
     ]});
     assert_eq!(status, expected);
     let nothing = Directory::default();
     let (text, _) = answer("GET /status HTTP/1.1\r\n\r\n", &nothing, &checks);
-    assert_eq!(body(&text), "{\"real_servers\":[]}\n");
+    assert!(body(&text).starts_with("{\"real_servers\":[],\"loop\":{"));
+    assert!(body(&text).ends_with("}\n"));
 }
 
 #[test]
@@ -187,7 +242,11 @@ fn a_client_that_sends_without_end_is_answered_and_not_stored() {
     for _ in 0..1_000 {
         exchange.received(&[b'a'; 1_000]);
     }
-    exchange.fill(&directory, &checks);
+    exchange.fill(Shown {
+        directory: &directory,
+        checks: &checks,
+        times: &LoopTimes::default(),
+    });
     assert!(exchange.outgoing().starts_with(b"HTTP/1.1 431 "));
     assert_eq!(exchange.heard.capacity(), 0);
 }

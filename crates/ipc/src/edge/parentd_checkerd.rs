@@ -1,6 +1,7 @@
 //! Parent and checker process.
 
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Mail, Suspension};
+use kr_model::lateness::LoopTimes;
 use kr_model::script::ScriptOutcome;
 use kr_model::{CheckerId, Generation, InstanceId, TrackerId};
 use serde::{Deserialize, Serialize};
@@ -90,4 +91,6 @@ pub enum FromCheckerd {
         /// Number of the question.
         nonce: u64,
     },
+    /// How late its loop is, now and then after a pong.
+    Times(Box<LoopTimes>),
 }

@@ -1,6 +1,7 @@
 //! Parent and IPVS process.
 
 use kr_model::check::SocketRule;
+use kr_model::lateness::LoopTimes;
 use kr_model::lvs::{
     ConnectionTimeouts, IpvsGlobal, PoolSnapshot, RealServer, ServiceKey, VirtualServer,
 };
@@ -115,6 +116,8 @@ pub enum FromIpvsd {
         /// Number of the question.
         nonce: u64,
     },
+    /// How late its loop is, now and then after a pong.
+    Times(Box<LoopTimes>),
 }
 
 /// Why a change of a server or a quorum is said.

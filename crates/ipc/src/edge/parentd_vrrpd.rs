@@ -1,6 +1,7 @@
 //! Parent and VRRP process.
 
 use kr_model::bfd;
+use kr_model::lateness::LoopTimes;
 use kr_model::own_link::LinkReport;
 use kr_model::route::Route;
 use kr_model::rule::Rule;
@@ -107,4 +108,6 @@ pub enum FromVrrpd {
     },
     /// This process broke the protocol of its channel, which is closed.
     Misbehaved(Sibling),
+    /// How late its loop is, now and then after a pong.
+    Times(Box<LoopTimes>),
 }

@@ -76,6 +76,7 @@ impl<E: Edge> Child<E> {
             duty,
             replaced: false,
             outdated: true,
+            times: None,
         });
         Ok(())
     }

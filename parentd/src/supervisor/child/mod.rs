@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use kr_event::EventLoop;
 use kr_ipc::channel::{self, Channel, ChannelError};
+use kr_model::lateness::LoopTimes;
 use kr_model::{Generation, Instant};
 use kr_sys::privilege::Duty;
 use kr_sys::spawn::{Ended, Identity, Process, Stderr, spawn_child};
@@ -72,6 +73,8 @@ struct Running<E: Edge> {
     replaced: bool,
     /// The program before this one started it: one of today's version takes its place.
     outdated: bool,
+    /// How late it is, as it last said.
+    times: Option<Box<LoopTimes>>,
 }
 
 impl<E: Edge> Running<E> {
@@ -230,6 +233,21 @@ impl<E: Edge> Child<E> {
         match &self.state {
             State::Running(running) => Some((running.process.pid(), running.since)),
             State::Absent | State::Waiting { .. } => None,
+        }
+    }
+
+    /// How late it is, once it has said so.
+    pub(crate) fn times(&self) -> Option<&LoopTimes> {
+        match &self.state {
+            State::Running(running) => running.times.as_deref(),
+            State::Absent | State::Waiting { .. } => None,
+        }
+    }
+
+    /// It said how late it is; that concerns nothing but dumps.
+    pub(crate) fn set_times(&mut self, times: Box<LoopTimes>) {
+        if let State::Running(running) = &mut self.state {
+            running.times = Some(times);
         }
     }
 
@@ -534,5 +552,6 @@ fn spawn<E: Edge>(
         duty,
         replaced: false,
         outdated: false,
+        times: None,
     })
 }
