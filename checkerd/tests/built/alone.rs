@@ -143,6 +143,9 @@ fn checks_of_a_file_are_made_and_reported() {
     let server = &status["real_servers"][0];
     assert_eq!(server["virtual_server"], "[192.0.2.1]:tcp:80");
     assert!(status["real_servers"].as_array().unwrap().len() == 2);
+    for of_loop in ["lateness", "turns"] {
+        assert!(status["loop"][of_loop]["count"].as_u64() > Some(0));
+    }
 }
 
 #[test]

@@ -179,6 +179,20 @@ fn dumps_and_statistics_are_written_for_root_alone() {
 }
 
 #[test]
+fn the_dump_of_the_parent_tells_how_late_every_process_is() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    eventually(SOON, "four processes that say how late they are", || {
+        daemon.signal(Signal::SIGUSR1).unwrap();
+        let dump = std::fs::read_to_string(rig.path("keepalived_parent.data")).unwrap_or_default();
+        let turns = "   Turns of the loop that took = ";
+        let told = dump.lines().filter(|line| line.starts_with(turns));
+        told.filter(|line| !line.ends_with(" 0 in all")).count() == 4
+    })
+    .unwrap();
+}
+
+#[test]
 fn dumps_go_to_a_run_directory_for_root_alone_and_hold_no_password() {
     use std::os::unix::fs::PermissionsExt;
     let text = WHOLE.replace(
