@@ -1,6 +1,6 @@
 //! `keepalived.json`: version 1 of keepalived's JSON, an array with data and statistics of each instance,
 //! under the names that its readers know. What is not built has the value that keepalived gives to what is
-//! not configured.
+//! not configured. Version 2 has `processes` besides, which is ours.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::dump::Data;
 use crate::dump::text::Moment;
-use crate::dump::track;
 use crate::dump::vrrp::{address_line, command};
+use crate::dump::{lateness, track};
 
 /// The whole text.
 pub(super) fn text(data: &Data<'_>) -> String {
@@ -42,7 +42,11 @@ pub(super) fn text(data: &Data<'_>) -> String {
         .collect();
     match data.config.global.dumps.json {
         JsonVersion::One => Value::from(instances),
-        JsonVersion::Two => json!({"vrrp": instances, "track_process": track::processes(data)}),
+        JsonVersion::Two => json!({
+            "vrrp": instances,
+            "track_process": track::processes(data),
+            "processes": lateness::processes(data),
+        }),
     }
     .to_string()
 }

@@ -243,6 +243,40 @@ fn children_are_shown_with_their_process_and_age() {
 }
 
 #[test]
+fn json_of_version_2_tells_how_late_each_process_is() {
+    let mut config = config();
+    config.global.dumps.json = kr_model::global::JsonVersion::Two;
+    let mut times = LoopTimes::default();
+    for micros in [64, 64, 16_000_000] {
+        times.turns.record(Duration::from_micros(micros));
+    }
+    let children = [
+        (Role::Vrrpd, Some(process(42, 60, Some(&times)))),
+        (Role::Checkerd, None),
+        (Role::Ipvsd, Some(process(43, 60, None))),
+    ];
+    let published = published(&config);
+    let text = json::text(&data(&config, &published, &children));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let none = serde_json::json!({
+        "count": 0, "mean": 0.0, "longest": 0.0, "buckets": [], "longer": 0,
+    });
+    let turns = serde_json::json!({
+        "count": 3,
+        "mean": 5.333_376,
+        "longest": 16.0,
+        "buckets": [{ "up_to": 0.000_064, "count": 2 }],
+        "longer": 1,
+    });
+    let untold = |name, pid| serde_json::json!({ "name": name, "pid": pid, "loop_lateness": null, "loop_turns": null });
+    let vrrpd = serde_json::json!({
+        "name": "vrrpd", "pid": 42, "loop_lateness": none, "loop_turns": turns,
+    });
+    let expected = serde_json::json!([untold("parent", 1), vrrpd, untold("ipvsd", 43)]);
+    assert_eq!(json["processes"], expected);
+}
+
+#[test]
 fn nothing_is_shown_in_the_form_of_the_program_s_own_types() {
     let config = config();
     let published = published(&config);
