@@ -9,8 +9,7 @@ use kr_model::rule::Rule;
 use kr_model::track::Tracked;
 use kr_model::units::{IfName, Priority, Vrid};
 use kr_model::vrrp::{
-    Authentication, ExtraAnnounce, Peer, Secret, TrackedInterface, Version, VirtualAddress,
-    WantedState,
+    Authentication, ExtraAnnounce, Peer, TrackedInterface, Version, VirtualAddress, WantedState,
 };
 
 use crate::registry::Block;
@@ -19,7 +18,7 @@ use crate::tree::{Statement, Word};
 use crate::typed::Deletion;
 
 use super::Build;
-use super::finding::{error, warning};
+use super::finding::error;
 use super::global::Globals;
 use super::line_value::Use;
 use super::own_link::OwnLinkDraft;
@@ -39,13 +38,6 @@ const INSTANCE: Context = Context {
         "virtual_routes",
         "virtual_rules",
     ],
-};
-
-const AUTHENTICATION: Context = Context {
-    name: "authentication",
-    blocks: &[Block::Authentication],
-    also: &[],
-    repeatable: &[],
 };
 
 /// Longest period of `garp_extra_if`, in seconds: a day.
@@ -581,76 +573,4 @@ impl Build<'_> {
     pub(super) fn down_timer_adverts(&mut self, line: &Statement) -> Option<u8> {
         self.number(line, 1, 100).and_then(|n| u8::try_from(n).ok())
     }
-
-    fn authentication(&mut self, draft: &mut InstanceDraft, statement: &Statement) {
-        let mut seen = Seen::default();
-        let mut kind = None;
-        let mut secret = None;
-        for line in statement.block.iter().flat_map(|block| &block.statements) {
-            let Some(keyword) = self.accept(&AUTHENTICATION, &mut seen, line) else {
-                continue;
-            };
-            let Some(word) = line.arguments.first() else {
-                continue;
-            };
-            match keyword.name {
-                "auth_type" => kind = self.authentication_kind(word),
-                "auth_pass" => secret = self.secret(word),
-                _ => self.unbuilt(keyword, line),
-            }
-        }
-        let at = statement.keyword.span;
-        let value = match (kind, secret) {
-            (Some(AuthKind::Password), Some(secret)) => Authentication::Password(secret),
-            (Some(AuthKind::Header), Some(secret)) => Authentication::Header(secret),
-            (None | Some(_), _) => {
-                self.report(
-                    error(at, "authentication is off, because `auth_type` or `auth_pass` is missing or wrong")
-                        .label("expected `auth_type PASS` and `auth_pass TEXT`"),
-                );
-                Authentication::None
-            }
-        };
-        draft.authentication = Some((value, at));
-    }
-
-    fn authentication_kind(&mut self, word: &Word) -> Option<AuthKind> {
-        match word.text.as_str() {
-            "PASS" => Some(AuthKind::Password),
-            "AH" => Some(AuthKind::Header),
-            _ => {
-                self.report(
-                    error(
-                        word.span,
-                        format!("unknown authentication type `{}`", word.text),
-                    )
-                    .label("expected `PASS` or `AH`"),
-                );
-                None
-            }
-        }
-    }
-
-    fn secret(&mut self, word: &Word) -> Option<Secret> {
-        if word.text.is_empty() {
-            return None;
-        }
-        if word.text.len() > 8 {
-            self.report(
-                warning(word.span, "only the first 8 bytes of the password are used")
-                    .help("shorten it to 8 characters on all routers of this VRID"),
-            );
-        }
-        let mut bytes = [0; 8];
-        for (slot, byte) in bytes.iter_mut().zip(word.text.bytes()) {
-            *slot = byte;
-        }
-        Some(Secret::new(bytes))
-    }
-}
-
-#[derive(Clone, Copy)]
-enum AuthKind {
-    Password,
-    Header,
 }

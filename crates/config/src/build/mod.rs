@@ -5,6 +5,7 @@
 //! `global_defs` and the other settings of the root are read first, so blocks may stand in any order.
 
 mod address;
+mod authentication;
 mod bfd;
 mod check_draft;
 mod checker;
