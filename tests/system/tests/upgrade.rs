@@ -96,7 +96,9 @@ impl Installed {
             "Cap",
             "NoNewPrivs",
             "Seccomp",
-            "Sig",
+            "SigBlk",
+            "SigIgn",
+            "SigCgt",
         ];
         let lines = status
             .lines()
