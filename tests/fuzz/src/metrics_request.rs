@@ -5,8 +5,9 @@ use std::time::Duration;
 use kr_check::Checks;
 use kr_check::Rng;
 use kr_check::checks::{Configuration, Input};
-use kr_check::exporter::{Directory, Exchange, MAX_REQUEST};
+use kr_check::exporter::{Directory, Exchange, MAX_REQUEST, Shown};
 use kr_model::check::{Checker, Connection, Probe, Timing};
+use kr_model::lateness::LoopTimes;
 use kr_model::{CheckerId, Generation, Instant};
 
 use crate::pieces::choice_and_size;
@@ -62,7 +63,11 @@ fn answer<'a>(
         if exchange.is_over() {
             return Some(sent);
         }
-        exchange.fill(directory, checks);
+        exchange.fill(Shown {
+            directory,
+            checks,
+            times: &LoopTimes::default(),
+        });
         sent.extend_from_slice(exchange.outgoing());
         exchange.sent(exchange.outgoing().len());
     }
