@@ -5,7 +5,9 @@
 //! from one side delays own adverts by no more than one budget. Waiting packets come before the timer: a
 //! process that was stopped for a while hears the master before it decides that the master is gone.
 
+mod actions;
 mod addresses;
+mod apply;
 mod filter;
 mod holdings;
 mod links;
@@ -27,24 +29,23 @@ use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::own_link::LinkReport;
 use kr_model::units::{IfIndex, IfName};
-use kr_model::vrrp::{Authentication, Role, Transport, VrrpGlobal};
+use kr_model::vrrp::VrrpGlobal;
 use kr_model::{InstanceId, Instant};
-use kr_netlink::route::{Event, Events, LinkChange, Place, Requests};
+use kr_netlink::route::{Event, Events, LinkChange, Requests};
 use kr_sys::batch::Inbox;
-use kr_vrrp::{Action, Input, Router, Severity};
+use kr_vrrp::{Input, Router};
 use mio::Token;
 use nix::errno::Errno;
 
-use crate::addresses::{locate, locate_statics};
 use crate::bfd::{Bfd, ListenerId};
 use crate::firewall::Firewall;
-use crate::intake::{Configuration, HostObjects, Instances, Intake, IntakeError, Order, each};
+use crate::intake::{HostObjects, Instances, Intake, IntakeError, Order, each};
 use crate::kernel::Told;
 use crate::moderation::Moderation;
 use crate::own_links::OwnLinks;
 use crate::routing::Routing;
 use crate::siblings::Siblings;
-use crate::sockets::{self, Outgoing, PACKET, PortId, Sockets};
+use crate::sockets::{self, PACKET, PortId, Sockets};
 use crate::table::Table;
 use addresses::{present, virtual_ips};
 
@@ -517,173 +518,6 @@ impl Daemon {
         self.backlog.ports.extend(needs.into_keys());
     }
 
-    /// Puts a configuration into force: the router works out what changed, and the kernel gets the
-    /// difference.
-    fn apply(&mut self, mut new: Configuration) -> Result<(), ChannelError> {
-        let first = !std::mem::replace(&mut self.configured, true);
-        let resolved = self.prepare_links(&new.global, &new.instances);
-        self.unresolved = std::mem::replace(&mut new.instances, resolved);
-        self.global = Some(new.global.clone());
-        let old = std::mem::replace(&mut self.instances, new.instances.clone());
-        self.signed = self
-            .instances
-            .values()
-            .any(|instance| matches!(instance.authentication, Authentication::Signed(_)));
-        let old_host = std::mem::replace(&mut self.host, new.host);
-        self.find_link_addresses();
-        self.report_links()?;
-        self.keep_at_exit = new.global.keep_addresses_at_exit;
-        self.set_named();
-        self.limit_events();
-        let mut managed: BTreeSet<Place> = locate(each(&old), self.table.kernel())
-            .into_keys()
-            .collect();
-        managed.extend(locate(each(&self.instances), self.table.kernel()).into_keys());
-        managed.extend(locate_statics(old_host.statics(), self.table.kernel()).into_keys());
-        if first {
-            managed.extend(self.leftovers());
-        }
-        self.virtual_ips = virtual_ips(&self.instances);
-        self.tracked_sources = tracked_sources(&self.instances);
-        self.log_unknown_vrids = new.global.log_unknown_vrids;
-        let resumed = new.resume.values();
-        let masters = resumed.filter(|snapshot| matches!(snapshot.role, Role::Master { .. }));
-        self.present.extend(masters.map(|snapshot| snapshot.id));
-        let filter = new.global.firewall.clone();
-        self.hold_filter(filter.clone());
-        self.set_statics(&old_host);
-        if first {
-            self.adopt_routing();
-        }
-        // Instances that go still say priority 0, so their sockets stay until they have.
-        let both = each(&old).chain(each(&self.instances));
-        let needs = sockets::needs(both, self.table.kernel(), self.log_unknown_vrids);
-        self.sockets
-            .adjust(&needs, &self.events, self.table.kernel());
-        self.tell_kernel_news()?;
-        let mut trackers = new.trackers;
-        let news = self.configure_bfd(new.bfd, new.resume_bfd, &mut trackers);
-        let now = self.clock.now();
-        self.router.handle(Input::Trackers(trackers), now);
-        let configure = Input::Configure {
-            global: new.global,
-            instances: new.instances,
-            resume: new.resume,
-        };
-        self.siblings.begin(new.generation);
-        self.tell_time_of_day();
-        self.router.handle(configure, now);
-        self.act()?;
-        self.pass_on(news)?;
-        self.siblings.retain(|id| self.instances.contains_key(&id));
-        self.siblings
-            .retain_sessions(|id| self.bfd.reach(id).is_some());
-        self.present.retain(|id| self.instances.contains_key(id));
-        self.settle(&managed, &old);
-        self.settle_routing();
-        self.renew(&Self::lifetimes(&old, self.table.kernel()));
-        self.act()?;
-        self.adjust_sockets();
-        self.remove_links();
-        self.release_filter(&filter);
-        self.promote_secondaries();
-        // All instances changed at once; from now on they do so one by one.
-        kr_sys::memory::give_back();
-        log::info!(
-            "running configuration {}: {} virtual routers, {} BFD sessions",
-            new.generation,
-            self.instances.len(),
-            self.bfd.len()
-        );
-        self.channel.send(&FromVrrpd::Ready(new.generation))
-    }
-
-    /// Carries out everything that the router wants done, and tells it what became of addresses.
-    fn act(&mut self) -> Result<(), ChannelError> {
-        self.carry_out()?;
-        while let Some(id) = self.unjudged.pop_first() {
-            if let Some(set) = self.judge(id) {
-                let input = Input::Addresses { instance: id, set };
-                self.router.handle(input, self.clock.now());
-                self.carry_out()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The adverts of all go first, then the addresses of all change in one request, then everything else follows.
-    fn carry_out(&mut self) -> Result<(), ChannelError> {
-        let mut rest = Vec::new();
-        let mut moved = BTreeSet::new();
-        while let Some(action) = self.router.poll_action() {
-            if let Action::SendAdvert {
-                interface,
-                destination,
-                packet,
-                ..
-            } = action
-            {
-                let advert = Outgoing {
-                    destination,
-                    packet,
-                };
-                self.queue_advert(&interface, advert);
-            } else if let Action::SetAddresses { instance, present } = action {
-                if present {
-                    self.present.insert(instance);
-                } else {
-                    self.present.remove(&instance);
-                }
-                moved.insert(instance);
-            } else {
-                rest.push(action);
-            }
-        }
-        self.send_adverts();
-        self.set_addresses(&moved);
-        for action in rest {
-            match action {
-                Action::SendAdvert { .. } | Action::SetAddresses { .. } => {}
-                Action::Announce {
-                    device, address, ..
-                } => self.announce(&device, address),
-                Action::Publish(snapshot) => {
-                    self.siblings.say(snapshot.id, snapshot.role.state());
-                    self.channel.send(&FromVrrpd::Snapshot(snapshot))?;
-                }
-                Action::Transition {
-                    instance,
-                    to,
-                    priority,
-                    cause,
-                } => {
-                    self.channel.send(&FromVrrpd::Transition {
-                        instance,
-                        to,
-                        priority,
-                        cause,
-                    })?;
-                }
-                Action::LowerPriorityHeard { instance } => {
-                    self.channel
-                        .send(&FromVrrpd::LowerPriorityHeard { instance })?;
-                }
-                Action::GroupTransition { group, to } => {
-                    self.channel
-                        .send(&FromVrrpd::GroupTransition { group, to })?;
-                }
-                Action::Event(event) => match event.severity() {
-                    Severity::Info => log::info!("{event}"),
-                    Severity::Warning => log::warn!("{event}"),
-                },
-            }
-        }
-        if std::mem::take(&mut self.routing_changed) {
-            self.settle_routing();
-        }
-        Ok(())
-    }
-
     /// Says farewell to the other routers and to the parent.
     fn leave(&mut self) {
         self.router.handle(Input::Shutdown, self.clock.now());
@@ -705,17 +539,4 @@ impl Daemon {
             }
         }
     }
-}
-
-/// The source addresses of instances with `track_src_ip`.
-fn tracked_sources(instances: &Instances) -> BTreeSet<(IfName, IpAddr)> {
-    let tracking = each(instances).filter(|one| one.track_source);
-    tracking
-        .filter_map(|one| {
-            let source = match one.transport {
-                Transport::Multicast { source, .. } | Transport::Unicast { source, .. } => source,
-            };
-            Some((one.interface.clone(), source?))
-        })
-        .collect()
 }

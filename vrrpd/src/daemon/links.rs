@@ -11,7 +11,9 @@ use kr_netlink::socket::NetlinkError;
 use kr_vrrp::Input;
 use nix::errno::Errno;
 
-use super::{Daemon, tracked_sources, virtual_ips};
+use super::Daemon;
+use super::addresses::virtual_ips;
+use super::apply::tracked_sources;
 use crate::intake::{Instances, each};
 
 /// Rounds until every link is as it is wanted: one of ours in the way goes, the new one is made, set, and the
