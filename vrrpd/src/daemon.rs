@@ -47,7 +47,7 @@ use crate::routing::Routing;
 use crate::siblings::Siblings;
 use crate::sockets::{self, PACKET, PortId, Sockets};
 use crate::table::Table;
-use addresses::{present, virtual_ips};
+use addresses::present;
 
 const PARENT: Token = Token(0);
 const KERNEL: Token = Token(1);
