@@ -50,7 +50,11 @@ fn started() -> (Farm, Keepalived) {
 fn table_cleared_by_somebody_else_is_repaired() {
     let (farm, balancer) = started();
     farm.director.run("ipvsadm", &["-C"]).unwrap();
-    assert_eq!(farm.table().unwrap(), Vec::<String>::new());
+    let what = "the loss to be noticed";
+    eventually(SOON, what, || {
+        balancer.logged("was changed by another program") > 0
+    })
+    .unwrap();
     farm.wait_table(&balancer, &TABLE).unwrap();
 }
 
