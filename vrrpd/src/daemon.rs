@@ -29,7 +29,7 @@ use kr_ipc::edge::parentd_vrrpd::{FromVrrpd, ToVrrpd};
 use kr_ipc::{Channel, ChannelError};
 use kr_model::own_link::LinkReport;
 use kr_model::units::{IfIndex, IfName};
-use kr_model::vrrp::VrrpGlobal;
+use kr_model::vrrp::{Instance, VrrpGlobal};
 use kr_model::{InstanceId, Instant};
 use kr_netlink::route::{Event, Events, LinkChange, Requests};
 use kr_sys::batch::Inbox;
@@ -39,7 +39,7 @@ use nix::errno::Errno;
 
 use crate::bfd::{Bfd, ListenerId};
 use crate::firewall::Firewall;
-use crate::intake::{HostObjects, Instances, Intake, IntakeError, Order, each};
+use crate::intake::{HostObjects, Instances, Intake, IntakeError, Order};
 use crate::kernel::Told;
 use crate::moderation::Moderation;
 use crate::own_links::OwnLinks;
@@ -539,4 +539,9 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Each instance of a configuration.
+fn each(instances: &Instances) -> impl Iterator<Item = &Instance> + Clone {
+    instances.values().map(|instance| &**instance)
 }

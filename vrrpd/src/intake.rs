@@ -26,11 +26,6 @@ const MAX_OBJECTS: usize = 65_536;
 /// The instances of a configuration, which the daemon and the router share.
 pub(crate) type Instances = BTreeMap<InstanceId, Arc<Instance>>;
 
-/// Each of them.
-pub(crate) fn each(instances: &Instances) -> impl Iterator<Item = &Instance> + Clone {
-    instances.values().map(|instance| &**instance)
-}
-
 /// A complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Configuration {

@@ -9,9 +9,9 @@ use kr_model::units::IfName;
 use kr_model::vrrp::Instance;
 use kr_netlink::route::Place;
 
-use super::Daemon;
+use super::{Daemon, each};
 use crate::addresses::{self, device, locate, reconcile, renewed};
-use crate::intake::{Instances, each};
+use crate::intake::Instances;
 
 impl Daemon {
     /// Tries again to set what the kernel refused, and whatever else of the wanted addresses is missing.

@@ -10,10 +10,10 @@ use kr_model::vrrp::{Authentication, Role, Transport};
 use kr_netlink::route::Place;
 use kr_vrrp::Input;
 
-use super::Daemon;
 use super::addresses::virtual_ips;
+use super::{Daemon, each};
 use crate::addresses::{locate, locate_statics};
-use crate::intake::{Configuration, Instances, each};
+use crate::intake::{Configuration, Instances};
 use crate::sockets;
 
 impl Daemon {

@@ -7,9 +7,8 @@ use kr_model::InstanceId;
 use kr_model::firewall::FirewallSettings;
 use kr_model::net::Family;
 
-use super::Daemon;
+use super::{Daemon, each};
 use crate::firewall::{Owner, entries, tables, vmac_entries};
-use crate::intake::each;
 
 impl Daemon {
     /// A configuration comes into force: its masters are guarded before the first of their addresses is set, and

@@ -11,10 +11,10 @@ use kr_model::vrrp::{Instance, VirtualAddress};
 use kr_netlink::fib::Object;
 use kr_netlink::route::{Change, Event, Place};
 
-use super::{Daemon, present};
+use super::{Daemon, each, present};
 use crate::addresses::{Located, device, locate, locate_statics, reconcile, renewed};
 use crate::fib::{Owner, Wishes};
-use crate::intake::{HostObjects, Instances, each};
+use crate::intake::{HostObjects, Instances};
 use crate::kernel::Kernel;
 
 /// How often an address is renewed within its lifetime: two renewals may fail.

@@ -11,10 +11,10 @@ use kr_netlink::socket::NetlinkError;
 use kr_vrrp::Input;
 use nix::errno::Errno;
 
-use super::Daemon;
 use super::addresses::virtual_ips;
 use super::apply::tracked_sources;
-use crate::intake::{Instances, each};
+use super::{Daemon, each};
+use crate::intake::Instances;
 
 /// Rounds until every link is as it is wanted: one of ours in the way goes, the new one is made, set, and the
 /// interface below it after that. One more shows that there is nothing left.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kr_model::units::{IfIndex, IfName};
 use kr_netlink::route::{InetSetting, LinkChange, LinkSettings};
 
-use super::Daemon;
-use crate::intake::{Instances, each};
+use super::{Daemon, each};
+use crate::intake::Instances;
 use crate::kernel::Kernel;
 
 /// The interfaces that were changed.
