@@ -271,7 +271,7 @@ pub struct Snapshot {
     pub sequence: u32,
     /// With `auth_hmac`: what was sent and heard last.
     pub signatures: SignatureMarks,
-    /// A peer was detected whose checksums are those of [`ChecksumMode::OldUnicast`].
+    /// A peer was detected whose checksums are those of [`ChecksumMode::OldUnicast`](super::ChecksumMode::OldUnicast).
     pub old_checksum: bool,
     /// When the state was entered.
     pub since: Instant,
