@@ -77,8 +77,10 @@ impl Build<'_> {
                 scripts.no_new_privileges = self.switch(statement).unwrap_or(false);
             }
             "script_read_only" => {
-                let directories = statement.arguments.iter();
-                scripts.read_only = directories.map(|word| self.absolute_path(word)).collect();
+                let words = statement.arguments.iter();
+                // A wrong one takes nothing away from the rule.
+                let directories = words.filter_map(|word| self.absolute_path(word));
+                scripts.read_only = Some(directories.collect());
             }
             "startup_script" => set(&mut scripts.startup.script, self.script(statement)),
             "shutdown_script" => set(&mut scripts.shutdown.script, self.script(statement)),

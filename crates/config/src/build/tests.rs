@@ -172,6 +172,14 @@ fn unknown_keywords_are_exit_code_5_and_run() {
 }
 
 #[test]
+fn scripts_stay_confined_when_a_directory_is_wrong() {
+    let read = loaded("global_defs {\n script_read_only /a b /c\n}\n");
+    assert_eq!(exit_code(&read.diagnostics), 5);
+    let directories = read.config.unwrap().global.script_read_only;
+    assert_eq!(directories, Some(vec!["/a".into(), "/c".into()]));
+}
+
+#[test]
 fn a_repeated_setting_counts_last_but_a_repeated_script_first() {
     let config = loaded(&instance_with(
         "priority 3\npriority 4\nnotify_stop /bin/a\nnotify_stop /bin/b",
