@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use kr_check::Rng;
@@ -23,8 +22,9 @@ use crate::engine::{Engine, Request};
 use crate::holder::{Holder, LocalAddresses};
 use crate::intake::{Complete, Intake, IntakeError};
 use crate::ipvsd::{Answer, Ipvsd};
-use crate::listener::{Listener, MOST_CLIENTS};
+use crate::listener::MOST_CLIENTS;
 use crate::mailer::{self, Mailer};
+use crate::metrics::{Metrics, Tokens};
 use crate::probe_io::Sockets;
 use crate::sandbox::NameFiles;
 
@@ -116,14 +116,6 @@ pub struct Daemon {
     phase: Phase,
 }
 
-/// `metrics_listen`.
-#[derive(Debug, Default)]
-struct Metrics {
-    address: Option<SocketAddr>,
-    listener: Option<Listener>,
-    directory: Directory,
-}
-
 impl Daemon {
     /// A daemon that waits for its first configuration and runs at most `running` checks at a time.
     ///
@@ -156,7 +148,10 @@ impl Daemon {
             intake: Intake::default(),
             engine: Engine::new(running, rng, FIRST_PROBE_TOKEN, Sockets::OfSibling),
             mailer: Mailer::new(MAIL, names, mail_rng),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(Tokens {
+                listener: METRICS.0,
+                first_client: FIRST_CLIENT_TOKEN,
+            }),
             phase: Phase::Working,
         })
     }
@@ -203,10 +198,8 @@ impl Daemon {
                     self.suspend(suspended, now);
                 }
                 MAIL => self.mailer.ready(ready, &self.events, now),
-                METRICS => self.metrics.listener.iter_mut().for_each(Listener::knocked),
                 Token(token) => {
-                    let listener = self.metrics.listener.as_mut();
-                    if !listener.is_some_and(|listener| listener.ready(token)) {
+                    if !self.metrics.ready(token) {
                         self.engine.ready(ready, now);
                     }
                 }
@@ -221,14 +214,7 @@ impl Daemon {
         }
         self.carry_out(now)?;
         self.mailer.drive(&self.events, now);
-        let Metrics {
-            listener,
-            directory,
-            ..
-        } = &mut self.metrics;
-        if let Some(listener) = listener {
-            listener.pass(&self.events, directory, self.engine.checks(), now);
-        }
+        self.metrics.pass(&self.events, self.engine.checks(), now);
         Ok(match self.phase {
             Phase::Working => true,
             Phase::Leaving(until) => !self.mailer.is_done() && now < until,
@@ -243,8 +229,7 @@ impl Daemon {
             Phase::Working => self.engine.poll_timeout(),
             Phase::Leaving(until) => Some(until),
         };
-        let metrics = self.metrics.listener.as_ref();
-        let metrics = metrics.and_then(Listener::poll_timeout);
+        let metrics = self.metrics.poll_timeout();
         let all = [checks, self.mailer.poll_timeout(), metrics];
         all.into_iter().flatten().min()
     }
@@ -289,7 +274,7 @@ impl Daemon {
         if self.phase == Phase::Working {
             self.phase = Phase::Leaving(now.saturating_add(mailer::FAREWELL));
             self.engine.clear();
-            self.metrics = Metrics::default();
+            self.metrics.close();
             self.mailer.stop();
         }
     }
@@ -377,10 +362,9 @@ impl Daemon {
         self.sessions.configure(generation, sessions);
         let suspended = self.holder.configure(suspensions, &self.instances);
         self.mailer.configure(global.mail.clone());
-        self.listen(global.metrics_listen);
-        if self.metrics.listener.is_some() {
-            self.metrics.directory = Directory::new(&checks.checkers);
-        }
+        self.metrics
+            .listen(global.metrics_listen, &self.events, now);
+        self.metrics.describe(|| Directory::new(&checks.checkers));
         self.engine.configure(global, checks, now);
         for (session, reach) in self.sessions.all() {
             self.engine.reach(session, reach, now);
@@ -388,25 +372,6 @@ impl Daemon {
         self.suspend(Some(suspended), now);
         self.parent.send(&FromCheckerd::Ready(generation))?;
         Ok(())
-    }
-
-    /// Listens at this address from now on, and nowhere else.
-    fn listen(&mut self, address: Option<SocketAddr>) {
-        if self.metrics.address == address && self.metrics.listener.is_some() == address.is_some() {
-            return;
-        }
-        self.metrics = Metrics::default();
-        self.metrics.address = address;
-        let Some(address) = address else {
-            return;
-        };
-        match Listener::open(address, METRICS.0, FIRST_CLIENT_TOKEN, &self.events) {
-            Ok(listener) => {
-                log::info!("listening on {address} for /metrics, /status and /healthz");
-                self.metrics.listener = Some(listener);
-            }
-            Err(error) => log::error!("cannot listen on {address} (metrics_listen): {error}"),
-        }
     }
 
     /// Takes a new end of the channel to a sibling. The IPVS process is told every verdict over it, and

@@ -6,7 +6,6 @@ pub mod alone;
 pub mod daemon;
 mod datagram;
 mod engine;
-
 pub mod genhash;
 mod holder;
 mod intake;
@@ -14,5 +13,6 @@ mod ipvsd;
 pub mod link;
 mod listener;
 mod mailer;
+mod metrics;
 mod probe_io;
 pub mod sandbox;

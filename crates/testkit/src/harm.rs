@@ -1,6 +1,8 @@
 //! What can happen to a running process from outside: signals, limits that are lowered, processor time that is
 //! taken away, a disk that is full.
 
+mod undying;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -16,6 +18,8 @@ use nix::unistd::Pid;
 use crate::netns::{Host, run};
 use crate::process::is_alive;
 use crate::wait::eventually;
+
+pub use undying::Undying;
 
 /// What happens to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -373,29 +373,9 @@ impl Supervisor {
                 self.ipvsd.flush();
                 self.read_ipvsd();
             }
-            VRRPD_PROCESS => {
-                // Its last words first.
-                self.read_vrrpd();
-                if let Some(left) = self.vrrpd.collect(self.now) {
-                    self.after_end(Role::Vrrpd, left);
-                }
-            }
-            CHECKERD_PROCESS => {
-                self.read_checkerd();
-                if let Some(left) = self.checkerd.collect(self.now) {
-                    self.scripts.abandon_checks(self.now);
-                    self.after_end(Role::Checkerd, left);
-                }
-            }
-            IPVSD_PROCESS => {
-                self.read_ipvsd();
-                if let Some(left) = self.ipvsd.collect(self.now) {
-                    self.published.ipvs_usable = None;
-                    // A successor says it anew.
-                    self.published.services_remain = false;
-                    self.after_end(Role::Ipvsd, left);
-                }
-            }
+            VRRPD_PROCESS => self.collect_vrrpd(),
+            CHECKERD_PROCESS => self.collect_checkerd(),
+            IPVSD_PROCESS => self.collect_ipvsd(),
             // Looked at before the next sleep.
             TRIAL => {}
             standby if is_of_standby(standby) => {}
@@ -411,6 +391,45 @@ impl Supervisor {
                 }) => self.tracking.script_ended(tracker, run, outcome, self.now),
                 None => {}
             },
+        }
+    }
+
+    /// Those that were killed are not waited for.
+    fn collect_killed(&mut self) {
+        if self.vrrpd.is_killed() {
+            self.collect_vrrpd();
+        }
+        if self.checkerd.is_killed() {
+            self.collect_checkerd();
+        }
+        if self.ipvsd.is_killed() {
+            self.collect_ipvsd();
+        }
+    }
+
+    fn collect_vrrpd(&mut self) {
+        // Its last words first.
+        self.read_vrrpd();
+        if let Some(left) = self.vrrpd.collect(self.now) {
+            self.after_end(Role::Vrrpd, left);
+        }
+    }
+
+    fn collect_checkerd(&mut self) {
+        self.read_checkerd();
+        if let Some(left) = self.checkerd.collect(self.now) {
+            self.scripts.abandon_checks(self.now);
+            self.after_end(Role::Checkerd, left);
+        }
+    }
+
+    fn collect_ipvsd(&mut self) {
+        self.read_ipvsd();
+        if let Some(left) = self.ipvsd.collect(self.now) {
+            self.published.ipvs_usable = None;
+            // A successor says it anew.
+            self.published.services_remain = false;
+            self.after_end(Role::Ipvsd, left);
         }
     }
 
@@ -492,6 +511,7 @@ impl Supervisor {
         self.vrrpd.handle_timeout(wait, self.now);
         self.checkerd.handle_timeout(wait, self.now);
         self.ipvsd.handle_timeout(wait, self.now);
+        self.collect_killed();
         match self.phase {
             // The processes wait for the `startup_script`.
             Phase::Starting if self.scripts.daemon_script_runs() => None,

@@ -1,8 +1,10 @@
 //! Children that die, a parent that dies, and a clean stop.
 
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use kr_testkit::process::{child_named, is_alive};
+use kr_testkit::harm::Undying;
+use kr_testkit::process::{Process, child_named, is_alive};
 use kr_testkit::wait::{eventually, throughout};
 use nix::sys::signal::Signal;
 
@@ -73,6 +75,70 @@ fn a_stopped_child_is_replaced_within_its_deadline_and_the_address_stays() {
     );
 }
 
+/// How often systemd's watchdog was fed since the last time this was asked.
+fn feedings(socket: &UnixDatagram) -> usize {
+    let mut buffer = [0; 256];
+    let mut heard = std::iter::from_fn(|| {
+        let length = socket.recv(&mut buffer).ok()?;
+        Some(buffer[..length].starts_with(b"WATCHDOG=1"))
+    });
+    heard.by_ref().filter(|is_watchdog| *is_watchdog).count()
+}
+
+#[test]
+fn the_successor_of_a_process_that_cannot_end_takes_over_but_no_third_one_is_started() {
+    let rig = Rig::new(WHOLE);
+    let socket = UnixDatagram::bind(rig.path("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut command = rig.command(&["-nlDG"]);
+    command
+        .env("NOTIFY_SOCKET", rig.path("notify"))
+        .env("WATCHDOG_USEC", "900000");
+    let daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process runs its configuration");
+    eventually(SOON, "the address", || rig.host.has_address("10.9.0.9")).unwrap();
+    let current = || pid_in(&rig.path("vrrpd.pid")).unwrap();
+    let stop = |pid| {
+        let held = Undying::new(pid).unwrap();
+        nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+        held
+    };
+    let is_ready = |times| {
+        let ready = || daemon.log().matches("vrrpd runs configuration 1").count() == times;
+        let waited = eventually(SOON, "vrrpd", ready);
+        assert!(waited.is_ok(), "{}", daemon.log());
+    };
+
+    let first = current();
+    let held_first = stop(first);
+    is_ready(2);
+    let second = current();
+    assert_ne!(first, second);
+    assert!(is_alive(first), "it ended");
+    eventually(SOON, "food for the watchdog", || feedings(&socket) > 0).unwrap();
+
+    let held_second = stop(second);
+    let killed = || daemon.log().matches("killing vrrpd: it has not").count() == 2;
+    eventually(SOON, "the second is killed", killed).unwrap();
+    feedings(&socket);
+    throughout(Duration::from_secs(2), "nobody replaces it", || {
+        current() == second && feedings(&socket) == 0
+    })
+    .unwrap();
+    assert!(rig.host.has_address("10.9.0.9"));
+
+    drop(held_second);
+    is_ready(3);
+    assert!(is_alive(first), "it ended");
+    eventually(SOON, "food for the watchdog", || feedings(&socket) > 0).unwrap();
+    drop(held_first);
+    eventually(SOON, "the end of the first", || !is_alive(first)).unwrap();
+    assert_eq!(
+        rig.notes().iter().filter(|note| *note == "master").count(),
+        1
+    );
+}
+
 #[test]
 fn children_leave_within_a_second_when_the_parent_is_killed() {
     let rig = Rig::new(WHOLE);
@@ -111,7 +177,7 @@ fn a_stop_removes_the_address_and_every_pid_file() {
 fn without_respawn_the_daemon_stops_when_a_child_dies() {
     let rig = Rig::new(WHOLE);
     let mut command = rig.command(&["-nlGR"]);
-    let mut daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    let mut daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
     rig.wait_for(&daemon, "up: every process");
     kill(child_named(daemon.pid(), "checkerd").unwrap());
     eventually(SOON, "the daemon's end", || daemon.exited().is_some()).unwrap();
@@ -136,7 +202,7 @@ fn a_child_whose_channel_breaks_is_replaced() {
 fn only_the_processes_that_the_configuration_needs_are_started() {
     let rig = Rig::new(WHOLE);
     let mut command = rig.command(&["-nlG", "--vrrp"]);
-    let daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    let daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
     rig.wait_for(&daemon, "up: every process");
     assert!(child_named(daemon.pid(), "vrrpd").is_some());
     assert!(child_named(daemon.pid(), "checkerd").is_none());
@@ -202,7 +268,7 @@ fn dumps_go_to_a_run_directory_for_root_alone_and_hold_no_password() {
     let rig = Rig::new(&text);
     let mut command = rig.command(&["-nlDG"]);
     command.env_remove("TMPDIR");
-    let daemon = kr_testkit::process::Process::spawn(&mut command, &rig.path("log")).unwrap();
+    let daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
     rig.wait_for(&daemon, "up: every process");
     daemon.signal(Signal::SIGUSR1).unwrap();
     rig.wait_for(&daemon, "wrote /run/keepalived-rs/keepalived_check.data");

@@ -20,8 +20,9 @@ use self::sockets::{Listener, PACKET, Sender};
 
 pub(crate) use self::sockets::ListenerId;
 
-/// Pause before a port that was refused is asked for again: the program that has it may end.
-const RETRY: Duration = Duration::from_secs(1);
+/// Pause before a port that was refused is asked for again: the program that has it may end. Short, for a
+/// predecessor of this process that was killed may hold it for another moment.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What the daemon has to pass on.
 #[derive(Debug)]

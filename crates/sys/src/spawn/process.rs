@@ -33,6 +33,11 @@ pub enum Ended {
     },
 }
 
+impl Ended {
+    /// `SIGKILL` ended it.
+    pub const KILLED: Self = Self::Signal(9);
+}
+
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -75,6 +75,7 @@ impl<E: Edge> Child<E> {
             heartbeat: handed.heartbeat,
             duty,
             replaced: false,
+            killed: false,
             outdated: true,
             times: None,
         });

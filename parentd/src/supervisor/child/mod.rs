@@ -71,6 +71,8 @@ struct Running<E: Edge> {
     duty: Duty,
     /// It was ended for another in its place.
     replaced: bool,
+    /// It was killed, and so never runs an instruction of its program again, even when it cannot end yet.
+    killed: bool,
     /// The program before this one started it: one of today's version takes its place.
     outdated: bool,
     /// How late it is, as it last said.
@@ -81,6 +83,7 @@ impl<E: Edge> Running<E> {
     /// Ends it. The signal comes before the end of the channel, at which it would begin to clean up.
     fn kill(&mut self) {
         self.process.signal(Signal::SIGKILL);
+        self.killed = true;
         self.channel = None;
         self.mute = None;
     }
@@ -103,7 +106,7 @@ pub(crate) struct Child<E: Edge> {
     state: State<E>,
     /// A successor that runs already and waits for its configuration.
     standby: Option<Standby<E>>,
-    /// Successors that were killed and have not ended yet.
+    /// Those that were killed and have not ended yet.
     dismissed: Vec<Process>,
     backoff: Backoff,
     /// When one was last ended for its silence.
@@ -451,21 +454,43 @@ impl<E: Edge> Child<E> {
         let cut = running.cut_at.is_some_and(|at| now.since(at) >= CUT_WAIT);
         if asked || cut {
             log::warn!("killing {}: it does not leave", E::ROLE.program());
-            running.process.signal(Signal::SIGKILL);
+            if asked {
+                // It may have said something that is to be read.
+                running.process.signal(Signal::SIGKILL);
+            } else {
+                running.kill();
+            }
             // Once is enough; the next deadline is as far away again.
             running.asked_at = running.asked_at.map(|_| now);
             running.cut_at = running.cut_at.map(|_| now);
         }
     }
 
+    /// True when it was killed, and its end was not looked at yet.
+    pub(crate) const fn is_killed(&self) -> bool {
+        matches!(&self.state, State::Running(Running { killed: true, .. }))
+    }
+
     /// Collects the process when it has ended. A child that was not asked to leave waits for its next
     /// start.
+    ///
+    /// One that was killed counts as ended: where it lacks processor time, or waits in the kernel, its successor
+    /// does not wait with it. But only for one such process: when its successor cannot end either, the host is
+    /// at fault, and more processes would not help.
     pub(crate) fn collect(&mut self, now: Instant) -> Option<Left> {
         let State::Running(running) = &mut self.state else {
             return None;
         };
+        let mut is_dying = false;
         let ended = match running.process.try_wait() {
-            Ok(None) => return None,
+            Ok(None) => {
+                let may_leave_it = running.killed && running.asked_at.is_none();
+                if !may_leave_it || !self.dismissed.is_empty() {
+                    return None;
+                }
+                is_dying = true;
+                Ended::KILLED
+            }
             Ok(Some(ended)) => ended,
             Err(errno) => {
                 log::error!("{} is lost: {errno}", E::ROLE.program());
@@ -486,7 +511,7 @@ impl<E: Edge> Child<E> {
             );
         }
         let lived = now.since(running.since);
-        self.state = if left.was_asked {
+        let next = if left.was_asked {
             State::Absent
         } else if left.was_replaced {
             State::Waiting { until: now }
@@ -506,6 +531,10 @@ impl<E: Edge> Child<E> {
                 until: now.saturating_add(wait),
             }
         };
+        let before = std::mem::replace(&mut self.state, next);
+        if let (true, State::Running(Running { process, .. })) = (is_dying, before) {
+            self.dismissed.push(process);
+        }
         Some(left)
     }
 }
@@ -551,6 +580,7 @@ fn spawn<E: Edge>(
         heartbeat: Heartbeat::default(),
         duty,
         replaced: false,
+        killed: false,
         outdated: false,
         times: None,
     })

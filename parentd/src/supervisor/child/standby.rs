@@ -146,7 +146,7 @@ impl<E: Edge> Child<E> {
         }
     }
 
-    /// Collects successors that were not needed.
+    /// Collects those that were killed.
     pub(super) fn collect_dismissed(&mut self) {
         self.dismissed
             .retain_mut(|process| matches!(process.try_wait(), Ok(None)));
