@@ -6,6 +6,8 @@
 )]
 
 pub mod binaries;
+#[cfg(target_arch = "x86_64")]
+pub mod captive;
 pub mod capture;
 pub mod frr;
 pub mod harm;

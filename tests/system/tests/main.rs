@@ -8,6 +8,8 @@
 )]
 
 mod background;
+#[cfg(target_arch = "x86_64")]
+mod captured;
 mod command_line;
 mod confinement;
 mod container;
