@@ -109,26 +109,16 @@ pub(crate) fn reconcile<'a>(
 
 #[cfg(test)]
 mod tests {
-    use kr_netlink::route::{Event, Link, LinkDetail};
+    use kr_netlink::route::Event;
 
     use super::*;
-    use crate::samples::{index, instance, name, virtual_address};
+    use crate::samples::{index, instance, link, name, virtual_address};
 
     /// `eth0` is link 2 and `eth1` link 3; `held` are set on `eth0`.
     fn kernel(held: &[&str]) -> Kernel {
         let mut kernel = Kernel::default();
         for (number, text) in [(2, "eth0"), (3, "eth1")] {
-            kernel.apply(Event::Link(Link {
-                index: index(number),
-                name: name(text),
-                up: true,
-                arp: true,
-                loopback: false,
-                hardware: None,
-                router: false,
-                vrf_table: None,
-                detail: LinkDetail::default(),
-            }));
+            kernel.apply(Event::Link(link(number, text)));
         }
         for text in held {
             kernel.made(Change::Add {

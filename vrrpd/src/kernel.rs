@@ -314,22 +314,13 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use kr_netlink::route::LinkDetail;
-
     use super::*;
-    use crate::samples::{index, name, virtual_address};
+    use crate::samples::{self, index, name, virtual_address};
 
     fn link(number: u64, text: &str, up: bool) -> Link {
         Link {
-            index: index(number),
-            name: name(text),
             up,
-            arp: true,
-            loopback: false,
-            hardware: None,
-            router: false,
-            vrf_table: None,
-            detail: LinkDetail::default(),
+            ..samples::link(number, text)
         }
     }
 

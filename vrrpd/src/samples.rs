@@ -13,6 +13,7 @@ use kr_model::vrrp::{
     AddressFlags, Announce, Authentication, ChecksumMode, Instance, MULTICAST_V4, Preemption,
     Transport, Version, VirtualAddress, WantedState,
 };
+use kr_netlink::route::{Link, LinkDetail};
 
 pub(crate) fn name(text: &str) -> IfName {
     IfName::try_from(text.to_owned()).unwrap()
@@ -20,6 +21,21 @@ pub(crate) fn name(text: &str) -> IfName {
 
 pub(crate) fn index(number: u64) -> IfIndex {
     IfIndex::try_from(number).unwrap()
+}
+
+/// A plain Ethernet link that is up.
+pub(crate) fn link(number: u64, text: &str) -> Link {
+    Link {
+        index: index(number),
+        name: name(text),
+        up: true,
+        arp: true,
+        loopback: false,
+        hardware: None,
+        router: false,
+        vrf_table: None,
+        detail: LinkDetail::default(),
+    }
 }
 
 pub(crate) fn vrids(all: impl IntoIterator<Item = u64>) -> BTreeSet<Vrid> {

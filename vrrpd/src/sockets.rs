@@ -237,25 +237,15 @@ impl Sockets {
 #[cfg(test)]
 mod tests {
     use kr_model::vrrp::Secret;
-    use kr_netlink::route::{Event, Link, LinkDetail};
+    use kr_netlink::route::Event;
 
     use super::*;
-    use crate::samples::{index, instance, name, vrids};
+    use crate::samples::{index, instance, link, vrids};
 
     #[test]
     fn an_interface_needs_the_groups_and_ids_of_all_its_instances() {
         let mut kernel = Kernel::default();
-        kernel.apply(Event::Link(Link {
-            index: index(2),
-            name: name("eth0"),
-            up: true,
-            arp: true,
-            loopback: false,
-            hardware: None,
-            router: false,
-            vrf_table: None,
-            detail: LinkDetail::default(),
-        }));
+        kernel.apply(Event::Link(link(2, "eth0")));
         let mut other_group = instance(9, "eth0", &[]);
         other_group.transport = Transport::Multicast {
             group: [224, 0, 0, 99].into(),

@@ -1,5 +1,7 @@
 //! A pair of virtual routers on one segment, either of which can be ours or the distribution's keepalived.
 
+pub mod monitor;
+
 use std::io;
 use std::time::Duration;
 

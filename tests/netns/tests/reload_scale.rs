@@ -7,9 +7,10 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use kr_test_netns::monitor::Monitor;
 use kr_testkit::capture::{self, Capture};
 use kr_testkit::keepalived::{Keepalived, Parts, Peer, Role};
-use kr_testkit::netns::{Host, Network};
+use kr_testkit::netns::Network;
 use kr_testkit::process::Process;
 use kr_testkit::wait::eventually;
 use nix::sys::signal::Signal;
@@ -49,41 +50,17 @@ fn configuration(vrids: std::ops::RangeInclusive<u8>, without: &[(u8, u8)]) -> S
     text
 }
 
-/// What the kernel tells of addresses, routes, rules and links of a host.
-struct Monitor {
-    process: Process,
-    _directory: tempfile::TempDir,
-}
-
-impl Monitor {
-    fn start(host: &Host) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut command = host.command("ip");
-        command.args(["monitor", "address", "route", "rule", "link"]);
-        let process = Process::spawn(&mut command, &directory.path().join("log")).unwrap();
-        eventually(START, "the monitor", || {
-            host.ip("route add blackhole 10.66.0.0/16").unwrap();
-            host.ip("route del blackhole 10.66.0.0/16").unwrap();
-            process.log().contains("10.66.0.0/16")
-        })
-        .unwrap();
-        Self {
-            process,
-            _directory: directory,
-        }
-    }
-
-    /// The virtual addresses of events, with more of the same one after another once.
-    fn addresses(&self) -> Vec<String> {
-        let log = self.process.log();
-        let words = log.split(|c: char| c.is_whitespace() || c == '/');
-        let mut found: Vec<String> = words
-            .filter(|word| word.split('.').nth(2) == Some("7"))
-            .map(str::to_owned)
-            .collect();
-        found.dedup();
-        found
-    }
+/// The virtual addresses of events, with more of the same one after another once.
+fn addresses(events: &[String]) -> Vec<String> {
+    let words = events
+        .iter()
+        .flat_map(|line| line.split(|c: char| c.is_whitespace() || c == '/'));
+    let mut found: Vec<String> = words
+        .filter(|word| word.split('.').nth(2) == Some("7"))
+        .map(str::to_owned)
+        .collect();
+    found.dedup();
+    found
 }
 
 /// The longest time between two adverts of each instance, by source and router id; the end counts as one.
@@ -156,7 +133,7 @@ fn a_thousand_instances_that_stay_the_same_do_not_notice_a_reload() {
     let seen = |frame: &[u8]| capture::is_vrrp(frame);
     let adverts = Capture::start(&b, seen).unwrap();
     let announcements = Capture::start(&b, |frame| frame.get(12..14) == Some(&[8, 6])).unwrap();
-    let monitor = Monitor::start(&a);
+    let monitor = Monitor::start(&a, &["address", "route", "rule", "link"]).unwrap();
     std::thread::sleep(Duration::from_secs(2));
     let mut generation = 1;
     let mut reload = |text: &str| {
@@ -169,13 +146,13 @@ fn a_thousand_instances_that_stay_the_same_do_not_notice_a_reload() {
     for _ in 0..3 {
         reload(&same);
     }
-    assert_eq!(monitor.addresses(), [""; 0]);
+    assert_eq!(addresses(&monitor.lines()), [""; 0]);
     assert!(announcements.frames().is_empty());
     // One goes and comes back: it alone.
     let gone = (2, 77);
     reload(&configuration(1..=EACH, &[gone]));
     reload(&same);
-    assert_eq!(monitor.addresses(), ["10.2.7.77"]);
+    assert_eq!(addresses(&monitor.lines()), ["10.2.7.77"]);
     let gaps = gaps(&adverts);
     assert_eq!(gaps.len(), ALL);
     let late = gaps

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
+use kr_test_netns::monitor::Monitor;
 use kr_test_netns::{ELECTION, Pair, VIP, instance};
 use kr_testkit::keepalived::Peer::{self, Ours, Stock};
 use kr_testkit::keepalived::{Keepalived, Parts, Role};
 use kr_testkit::netns::Host;
-use kr_testkit::process::Process;
 use kr_testkit::wait::{eventually, throughout};
 
 const FAILOVER: Duration = Duration::from_secs(8);
@@ -301,38 +301,6 @@ fn a_refused_route_says_why_stops_no_other_and_is_set_when_it_can_be() {
     .unwrap();
 }
 
-/// What happens to routes and rules of a host, one line for each change.
-struct Monitor {
-    process: Process,
-    _directory: tempfile::TempDir,
-}
-
-impl Monitor {
-    fn start(host: &Host) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut command = host.command("ip");
-        command.args(["monitor", "route", "rule"]);
-        let process = Process::spawn(&mut command, &directory.path().join("log")).unwrap();
-        // It follows when it shows this one.
-        eventually(SOON, "the monitor", || {
-            host.ip("route add blackhole 10.66.0.0/16").unwrap();
-            host.ip("route del blackhole 10.66.0.0/16").unwrap();
-            process.log().contains("10.66.0.0/16")
-        })
-        .unwrap();
-        Self {
-            process,
-            _directory: directory,
-        }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let log = self.process.log();
-        let lines = log.lines().filter(|line| !line.contains("10.66.0.0/16"));
-        lines.map(|line| line.trim().to_owned()).collect()
-    }
-}
-
 #[test]
 fn a_reload_writes_only_what_differs() {
     let pair = Pair::new().unwrap();
@@ -355,7 +323,7 @@ fn a_reload_writes_only_what_differs() {
     let daemon = start(Ours, &pair.a, &with(&before, &[rule]));
     pair.wait_holder('a', ELECTION).unwrap();
     eventually(SOON, "all", || has_route(&pair.a, "10.93.0.0/16")).unwrap();
-    let monitor = Monitor::start(&pair.a);
+    let monitor = Monitor::start(&pair.a, &["route", "rule"]).unwrap();
     daemon.reload(&with(&after, &[rule])).unwrap();
     eventually(SOON, "the new route", || has_route(&pair.a, "10.94.0.0/16")).unwrap();
     eventually(SOON, "the end of the reload", || {
@@ -387,7 +355,7 @@ fn a_killed_vrrpd_changes_no_route_and_a_killed_daemon_s_are_taken_over() {
     let mut daemon = start(Ours, &pair.a, &with("10.91.0.0/16 dev eth0", 901));
     pair.wait_holder('a', ELECTION).unwrap();
     eventually(SOON, "the last rule", || has_rule(&pair.a, "901")).unwrap();
-    let monitor = Monitor::start(&pair.a);
+    let monitor = Monitor::start(&pair.a, &["route", "rule"]).unwrap();
     let before = daemon.child(Role::Vrrp).unwrap();
     kill(before, Signal::SIGKILL).unwrap();
     eventually(SOON, "a new child", || {

@@ -101,7 +101,11 @@ fn thousands_of_programs_run_in_turn_and_leave_nothing_behind() {
     .unwrap();
     // The first ones may have been running when it was counted.
     let closed = eventually(SOON, "closed descriptors", || descriptors() <= idle);
-    assert!(closed.is_ok(), "{} descriptors, {idle} before", descriptors());
+    assert!(
+        closed.is_ok(),
+        "{} descriptors, {idle} before",
+        descriptors()
+    );
     let log = daemon.log();
     assert!(!log.contains("does not answer"), "{log}");
     daemon.terminate(SOON).unwrap();

@@ -82,24 +82,17 @@ mod tests {
     use kr_netlink::route::{Event, Link, LinkDetail};
 
     use super::*;
-    use crate::samples::{index, instance, name};
+    use crate::samples::{index, instance, link};
 
     fn kernel(value: i32) -> Kernel {
         let mut kernel = Kernel::default();
         for (number, text) in [(2, "eth0"), (3, "eth1")] {
             kernel.apply(Event::Link(Link {
-                index: index(number),
-                name: name(text),
-                up: true,
-                arp: true,
-                loopback: false,
-                hardware: None,
-                router: false,
-                vrf_table: None,
                 detail: LinkDetail {
                     inet: [(InetSetting::PromoteSecondaries, value)].into(),
                     ..LinkDetail::default()
                 },
+                ..link(number, text)
             }));
         }
         kernel

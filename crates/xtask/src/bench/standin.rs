@@ -36,11 +36,11 @@ impl StandIn {
     /// Lets a program use it; ours needs none, its IPVS process is there and finds no IPVS.
     pub(super) fn give(&self, peer: Peer, command: &mut Command) {
         if peer == Peer::Stock {
-            command.env("LD_PRELOAD", self.library());
+            command.env("LD_PRELOAD", self.object());
         }
     }
 
-    fn library(&self) -> PathBuf {
+    fn object(&self) -> PathBuf {
         self.directory.path().join("standin.so")
     }
 }

@@ -1,8 +1,8 @@
 use kr_model::units::Priority;
-use kr_netlink::route::{Event, Link as KernelLink, LinkDetail};
+use kr_netlink::route::Event;
 
 use super::*;
-use crate::samples::{index, instance, name};
+use crate::samples::{self, index, instance, name};
 
 fn guarded(id: u32, addresses: &[&str]) -> Instance {
     Instance {
@@ -16,19 +16,8 @@ fn none() -> impl Iterator<Item = Vmac> {
 }
 
 fn kernel() -> Kernel {
-    let link = KernelLink {
-        index: index(2),
-        name: name("eth0"),
-        up: true,
-        arp: true,
-        loopback: false,
-        hardware: None,
-        router: false,
-        vrf_table: None,
-        detail: LinkDetail::default(),
-    };
     let mut kernel = Kernel::default();
-    kernel.apply(Event::Link(link));
+    kernel.apply(Event::Link(samples::link(2, "eth0")));
     kernel
 }
 
