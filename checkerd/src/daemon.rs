@@ -303,12 +303,7 @@ impl Daemon {
             ToCheckerd::Global(global) => self.intake.global(*global)?,
             ToCheckerd::Authorities(piece) => self.intake.authorities(&piece)?,
             ToCheckerd::Checker(checker) => self.intake.checker(*checker)?,
-            ToCheckerd::Kept(ids) => {
-                for id in ids {
-                    let in_force = self.engine.checks().checker(id);
-                    self.intake.kept(id, in_force)?;
-                }
-            }
+            ToCheckerd::Kept(ids) => self.intake.kept(&ids, self.engine.checks())?,
             ToCheckerd::Resume(snapshot) => self.intake.resume(snapshot)?,
             ToCheckerd::Commit(generation) => {
                 let complete = self.intake.commit(generation)?;
@@ -364,8 +359,9 @@ impl Daemon {
         self.mailer.configure(global.mail.clone());
         self.metrics
             .listen(global.metrics_listen, &self.events, now);
-        self.metrics.describe(|| Directory::new(&checks.checkers));
         self.engine.configure(global, checks, now);
+        let checks = self.engine.checks();
+        self.metrics.describe(|| Directory::new(checks.all()));
         for (session, reach) in self.sessions.all() {
             self.engine.reach(session, reach, now);
         }

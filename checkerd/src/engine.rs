@@ -77,20 +77,19 @@ impl Engine {
             self.probes.set_tls(tls);
             self.global = global;
         }
-        let unverified = !self.global.verifies() && configuration.checkers.iter().any(uses_tls);
+        let generation = configuration.generation;
+        self.checks.handle(Input::Configure(configuration), now);
+        let unverified = !self.global.verifies() && self.checks.all().any(uses_tls);
         if unverified && !std::mem::replace(&mut self.said_unverified, true) {
             log::warn!(
                 "SSL_GET accepts any certificate, as keepalived does; with `SSL {{ verify }}` or `SSL {{ ca FILE }}` certificates are verified"
             );
         }
         log::info!(
-            "configuration {}: {} checkers",
-            configuration.generation,
-            configuration.checkers.len()
+            "configuration {generation}: {} checkers",
+            self.checks.all().count()
         );
-        let patterns = Patterns::of(configuration.checkers.iter());
-        self.probes.set_patterns(patterns);
-        self.checks.handle(Input::Configure(configuration), now);
+        self.probes.set_patterns(Patterns::of(self.checks.all()));
         let sharing = self.checks.sharing();
         if sharing > 0 {
             log::info!("{sharing} of them share the runs of an identical one (checker_share)");

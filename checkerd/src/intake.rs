@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use kr_check::Configuration;
+use kr_check::{Checks, Configuration};
 use kr_model::check::{Checker, CheckerGlobal, CheckerSnapshot, Probe, Suspension};
 use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
 
@@ -78,6 +78,7 @@ struct Partial {
     generation: Generation,
     global: Option<CheckerGlobal>,
     checkers: Vec<Checker>,
+    kept: BTreeSet<CheckerId>,
     ids: BTreeSet<CheckerId>,
     resume: Vec<CheckerSnapshot>,
     instances: BTreeSet<InstanceId>,
@@ -92,6 +93,7 @@ impl Intake {
             generation,
             global: None,
             checkers: Vec::new(),
+            kept: BTreeSet::new(),
             ids: BTreeSet::new(),
             resume: Vec::new(),
             instances: BTreeSet::new(),
@@ -133,23 +135,28 @@ impl Intake {
         if empty {
             return Err(IntakeError::Empty(checker.id));
         }
-        if !partial.ids.insert(checker.id) {
+        if partial.kept.contains(&checker.id) || !partial.ids.insert(checker.id) {
             return Err(IntakeError::Duplicate(checker.id));
         }
         partial.checkers.push(checker);
         Ok(())
     }
 
-    /// What a predecessor knew. Of a checker that is not configured it is of no use and later ignored.
-    /// A checker of the configuration in force, which stays as it is.
-    pub(crate) fn kept(
-        &mut self,
-        id: CheckerId,
-        in_force: Option<&Checker>,
-    ) -> Result<(), IntakeError> {
-        self.checker(in_force.ok_or(IntakeError::NotInForce(id))?.clone())
+    /// Checkers of the configuration in force, which stay as they are.
+    pub(crate) fn kept(&mut self, ids: &[CheckerId], in_force: &Checks) -> Result<(), IntakeError> {
+        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        for id in ids {
+            if in_force.checker(*id).is_none() {
+                return Err(IntakeError::NotInForce(*id));
+            }
+            if partial.ids.contains(id) || !partial.kept.insert(*id) {
+                return Err(IntakeError::Duplicate(*id));
+            }
+        }
+        Ok(())
     }
 
+    /// What a predecessor knew. Of a checker that is not configured it is of no use and later ignored.
     pub(crate) fn resume(&mut self, snapshot: CheckerSnapshot) -> Result<(), IntakeError> {
         let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
         partial.resume.push(snapshot);
@@ -171,7 +178,8 @@ impl Intake {
         let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
         let checkers = suspension.checkers.iter();
         let instances = suspension.instances.iter();
-        let known = checkers.copied().all(|id| partial.ids.contains(&id))
+        let mut checkers = checkers.copied();
+        let known = checkers.all(|id| partial.ids.contains(&id) || partial.kept.contains(&id))
             && instances.copied().all(|id| partial.instances.contains(&id));
         if !known {
             return Err(IntakeError::Suspension(suspension.virtual_server));
@@ -201,6 +209,7 @@ impl Intake {
                 generation,
                 share: global.share,
                 checkers: partial.checkers,
+                kept: partial.kept,
                 resume: partial.resume,
             },
             global,
@@ -215,6 +224,9 @@ impl Intake {
 mod tests {
     use std::time::Duration;
 
+    use kr_check::Rng;
+    use kr_check::checks::Input;
+    use kr_model::Instant;
     use kr_model::check::Timing;
 
     use super::*;
@@ -327,11 +339,24 @@ mod tests {
 
     #[test]
     fn a_checker_stays_only_if_it_is_there() {
+        let mut in_force = Checks::new(1, Rng::new(1));
+        let configuration = Configuration {
+            generation: Generation(1),
+            checkers: vec![misc(1), misc(5)],
+            kept: BTreeSet::new(),
+            share: false,
+            resume: Vec::new(),
+        };
+        in_force.handle(Input::Configure(configuration), Instant::ZERO);
         let mut intake = begun();
-        intake.kept(CheckerId(1), Some(&misc(1))).unwrap();
+        intake.kept(&[CheckerId(1)], &in_force).unwrap();
         assert_eq!(
-            intake.kept(CheckerId(2), None),
+            intake.kept(&[CheckerId(2)], &in_force),
             Err(IntakeError::NotInForce(CheckerId(2)))
+        );
+        assert_eq!(
+            intake.kept(&[CheckerId(1)], &in_force),
+            Err(IntakeError::Duplicate(CheckerId(1)))
         );
         assert_eq!(
             intake.checker(misc(1)),
@@ -339,7 +364,11 @@ mod tests {
         );
         intake.global(CheckerGlobal::default()).unwrap();
         let complete = intake.commit(Generation(3)).unwrap();
-        assert_eq!(complete.checks.checkers, [misc(1)]);
+        assert_eq!(complete.checks.checkers, []);
+        assert_eq!(complete.checks.kept, [CheckerId(1)].into());
+        in_force.handle(Input::Configure(complete.checks), Instant::ZERO);
+        let stay: Vec<_> = in_force.all().collect();
+        assert_eq!(stay, [&misc(1)]);
     }
 
     #[test]

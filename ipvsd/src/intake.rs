@@ -7,7 +7,7 @@ use std::fmt;
 
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
-use kr_lvs::{Configuration, Resume, Table};
+use kr_lvs::{Configuration, Kept, Resume, Table};
 use kr_model::check::SocketRule;
 use kr_model::ipvs::plain;
 use kr_model::lvs::{
@@ -97,6 +97,9 @@ struct Building {
     /// In the parent's order, which is that of the file.
     order: Vec<VirtualServerId>,
     real_servers: Vec<RealServer>,
+    /// Virtual servers that stay, with their real servers.
+    kept: Vec<Kept>,
+    kept_ids: BTreeSet<VirtualServerId>,
     known: BTreeSet<RealServerId>,
     checkers: BTreeSet<CheckerId>,
     resume: BTreeMap<VirtualServerId, PoolSnapshot>,
@@ -128,7 +131,7 @@ impl Intake {
                     self.building()?.kept(id, in_force)?;
                 }
             }
-            ToIpvsd::CheckSocket(rule) => self.building()?.check_socket(*rule)?,
+            ToIpvsd::CheckSocket(rule) => self.building()?.check_socket(*rule, in_force)?,
             ToIpvsd::Resume(pool) => self.building()?.resume(*pool)?,
             ToIpvsd::Departed(server) => self.building()?.departed(*server)?,
             ToIpvsd::Former(key) => self.building()?.former.push(key),
@@ -141,6 +144,7 @@ impl Intake {
             ToIpvsd::Commit(generation) => {
                 let mut building = self.building.take().ok_or(Fault::NotBegun)?;
                 building.check_sync()?;
+                building.check_kept(in_force)?;
                 let instances = std::mem::take(&mut building.instances);
                 let sockets = std::mem::take(&mut building.sockets);
                 let table = Box::new(building.commit(generation)?);
@@ -182,6 +186,8 @@ impl Intake {
             virtual_servers: BTreeMap::new(),
             order: Vec::new(),
             real_servers: Vec::new(),
+            kept: Vec::new(),
+            kept_ids: BTreeSet::new(),
             known: BTreeSet::new(),
             checkers: BTreeSet::new(),
             resume: BTreeMap::new(),
@@ -256,14 +262,37 @@ impl Building {
         }
     }
 
-    /// Takes over a virtual server with its real servers from the configuration in force.
+    /// A virtual server of the configuration in force stays with its real servers.
     fn kept(&mut self, id: VirtualServerId, in_force: &Table) -> Result<(), Fault> {
-        let unknown = || Fault::Unknown(format!("virtual server {id}, which is to stay,"));
-        let (server, members) = in_force.configured(id).ok_or_else(unknown)?;
-        self.virtual_server(server.clone())?;
-        members
-            .cloned()
-            .try_for_each(|member| self.real_server(member))
+        if in_force.real_servers(id).is_none() {
+            let what = format!("virtual server {id}, which is to stay,");
+            return Err(Fault::Unknown(what));
+        }
+        if !self.kept_ids.insert(id) {
+            return Err(Fault::Twice(format!("virtual server {id}")));
+        }
+        let place = self.order.len();
+        self.kept.push(Kept { id, place });
+        Ok(())
+    }
+
+    /// Nothing of what stays is configured anew.
+    fn check_kept(&self, in_force: &Table) -> Result<(), Fault> {
+        for id in &self.kept_ids {
+            if self.virtual_servers.contains_key(id) || self.departed.contains_key(id) {
+                return Err(Fault::Twice(format!("virtual server {id}")));
+            }
+            for server in in_force.real_servers(*id).into_iter().flatten() {
+                if self.known.contains(&server.id) {
+                    return Err(Fault::Twice(format!("real server {}", server.id)));
+                }
+                let mut checkers = server.checkers.iter();
+                if let Some(twice) = checkers.find(|checker| self.checkers.contains(&checker.id)) {
+                    return Err(Fault::Twice(format!("checker {}", twice.id)));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn real_server(&mut self, server: RealServer) -> Result<(), Fault> {
@@ -282,9 +311,13 @@ impl Building {
         Ok(())
     }
 
-    fn check_socket(&mut self, rule: SocketRule) -> Result<(), Fault> {
+    fn check_socket(&mut self, rule: SocketRule, in_force: &Table) -> Result<(), Fault> {
         let what = || format!("a socket of checker {}", rule.checker);
-        if !self.checkers.contains(&rule.checker) {
+        let stays = || {
+            let owner = in_force.virtual_server_of(rule.checker);
+            owner.is_some_and(|id| self.kept_ids.contains(&id))
+        };
+        if !self.checkers.contains(&rule.checker) && !stays() {
             return Err(Fault::Unknown(what()));
         }
         if !rule.is_sound() {
@@ -338,6 +371,7 @@ impl Building {
             global: self.global.ok_or(Fault::Global)?,
             virtual_servers,
             real_servers: self.real_servers,
+            kept: self.kept,
             resume: Resume {
                 pools: self.resume.into_values().collect(),
                 departed: self.departed.into_values().collect(),

@@ -5,7 +5,7 @@
 mod load;
 mod scripts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt;
 use std::io;
@@ -360,11 +360,12 @@ impl<'o> Alone<'o> {
                 );
             }
         }
-        self.directory = Directory::new(&checkers);
+        self.directory = Directory::new(checkers.iter());
         self.scripts.replace(runnable, now);
         let configuration = Configuration {
             generation: Generation(self.generation),
             checkers,
+            kept: BTreeSet::new(),
             share: config.checker.share,
             resume: Vec::new(),
         };

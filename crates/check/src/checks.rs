@@ -201,6 +201,11 @@ impl Checks {
         self.generation
     }
 
+    /// The configurations of all checkers.
+    pub fn all(&self) -> impl Iterator<Item = &Checker> {
+        self.entries.values().map(|entry| &entry.config)
+    }
+
     /// The configuration of a checker.
     #[must_use]
     pub fn checker(&self, checker: CheckerId) -> Option<&Checker> {
@@ -244,11 +249,20 @@ impl Checks {
             .into_iter()
             .map(|snapshot| (snapshot.id, snapshot))
             .collect();
-        let mut old = std::mem::take(&mut self.entries);
+        let kept = configuration.kept;
+        let mut changed = BTreeMap::new();
+        if kept.is_empty() {
+            changed = std::mem::take(&mut self.entries);
+        } else {
+            let ids: Vec<CheckerId> = self.entries.keys().copied().collect();
+            for id in ids.into_iter().filter(|id| !kept.contains(id)) {
+                changed.extend(self.entries.remove_entry(&id));
+            }
+        }
         let mut entries = Vec::with_capacity(configuration.checkers.len());
         for config in configuration.checkers {
             let id = config.id;
-            let entry = match old.remove(&id) {
+            let entry = match changed.remove(&id) {
                 Some(entry) => self.kept(entry, config, now),
                 None => {
                     let first_wait = FIRST_RUN.saturating_add(self.rng.below(config.timing.warmup));
@@ -265,9 +279,13 @@ impl Checks {
             };
             entries.push((id, entry));
         }
-        // Made at once the map is filled to the last place; grown one by one, half of it.
-        self.entries = entries.into_iter().collect();
-        for (id, entry) in old {
+        if self.entries.is_empty() {
+            // Made at once the map is filled to the last place; grown one by one, half of it.
+            self.entries = entries.into_iter().collect();
+        } else {
+            self.entries.extend(entries);
+        }
+        for (id, entry) in changed {
             self.forget(id, entry.slot);
         }
         self.regroup(now);

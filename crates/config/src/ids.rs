@@ -1,14 +1,14 @@
 //! Ids that stay: what a new configuration has in common with the old one keeps its ids, so that the
 //! children can tell a kept object from a new one. The parent calls [`adopt`] at start and at reload.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::hash::{Hash as _, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use kr_model::bfd;
 use kr_model::check::Probe;
 use kr_model::global::DaemonScript;
-use kr_model::lvs::CheckerBinding;
 use kr_model::net::Family;
 use kr_model::script::ScriptUser;
 use kr_model::track::TrackerSource;
@@ -69,8 +69,8 @@ enum Check {
         dynamic: bool,
     },
     File(TrackerId),
-    /// A probe has no order, but its text has.
-    Other(String),
+    /// By fingerprint. Two that share one by accident are one checker that changed, no more.
+    Other(u64),
 }
 
 impl Check {
@@ -80,8 +80,31 @@ impl Check {
         } else if let Probe::File(probe) = probe {
             Self::File(probe.file)
         } else {
-            Self::Other(format!("{probe:?}"))
+            let mut fingerprint = Fingerprint::default();
+            probe.hash(&mut fingerprint);
+            Self::Other(fingerprint.finish())
         }
+    }
+}
+
+/// FNV-1a. It is the same in another run of the program, which an upgrade needs and [`std`] does not promise.
+struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -129,7 +152,7 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
     let scripts = pair(&old.scripts, script_keys(&new), || {
         ScriptId(take(&mut allocator.scripts))
     });
-    let script_of = |id: ScriptId| scripts.get(&id).copied();
+    let script_of = |id: ScriptId| scripts.get(id);
     let script = |id: Option<ScriptId>| id.and_then(script_of);
     let instances = pair(&old.instances, instance_keys(&new), || {
         InstanceId(take(&mut allocator.instances))
@@ -140,7 +163,7 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
     let virtual_servers = pair(&old.virtual_servers, virtual_server_keys(&new), || {
         VirtualServerId(take(&mut allocator.virtual_servers))
     });
-    let owner_of = |id: VirtualServerId| virtual_servers.get(&id).copied();
+    let owner_of = |id: VirtualServerId| virtual_servers.get(id);
     let real_servers = pair(&old.real_servers, real_server_keys(&new, owner_of), || {
         RealServerId(take(&mut allocator.real_servers))
     });
@@ -149,26 +172,23 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
     });
     for entry in new.checkers.values_mut() {
         if let Probe::File(probe) = &mut entry.checker.probe
-            && let Some(id) = trackers.get(&probe.file)
+            && let Some(id) = trackers.get(probe.file)
         {
-            probe.file = *id;
+            probe.file = id;
         }
         if let Probe::Bfd { session, .. } = &mut entry.checker.probe
-            && let Some(id) = sessions.get(session)
+            && let Some(id) = sessions.get(*session)
         {
-            *session = *id;
+            *session = id;
         }
     }
-    let server_of = |id: RealServerId| real_servers.get(&id).copied();
+    let server_of = |id: RealServerId| real_servers.get(id);
     let keys = checker_keys(&new, server_of, script_of);
     let checkers = pair(&old.checkers, keys, || {
         CheckerId(take(&mut allocator.checkers))
     });
     // A group has the number of its first member.
-    let groups: BTreeMap<GroupId, GroupId> = instances
-        .iter()
-        .map(|(old, new)| (GroupId(old.0), GroupId(new.0)))
-        .collect();
+    let groups = instances.map(|id| GroupId(id.0));
     let renamed = |notify: &InstanceNotify| InstanceNotify {
         master: script(notify.master),
         backup: script(notify.backup),
@@ -193,7 +213,7 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
     }
     let mut ipvs = new.ipvs;
     if let Some(sync) = &mut ipvs.sync {
-        sync.instance = sync.instance.and_then(|id| instances.get(&id).copied());
+        sync.instance = sync.instance.and_then(|id| instances.get(id));
     }
     Config {
         global,
@@ -204,11 +224,11 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
         instances: renumber(new.instances, &instances, |id, entry| {
             entry.instance.id = id;
             let group = entry.instance.group;
-            entry.instance.group = group.and_then(|group| groups.get(&group).copied());
+            entry.instance.group = group.and_then(|group| groups.get(group));
             for line in &mut entry.instance.trackers {
-                let new = sessions.get(&line.tracker);
-                if let Some(tracker) = new.or_else(|| trackers.get(&line.tracker)) {
-                    line.tracker = *tracker;
+                let new = sessions.get(line.tracker);
+                if let Some(tracker) = new.or_else(|| trackers.get(line.tracker)) {
+                    line.tracker = tracker;
                 }
             }
             entry.notify = renamed(&entry.notify);
@@ -225,49 +245,79 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
         real_servers: renumber(new.real_servers, &real_servers, |id, entry| {
             let server = &mut entry.real_server;
             server.id = id;
-            if let Some(owner) = virtual_servers.get(&server.virtual_server) {
-                server.virtual_server = *owner;
+            if let Some(owner) = virtual_servers.get(server.virtual_server) {
+                server.virtual_server = owner;
             }
-            let bound = server.checkers.iter().filter_map(|binding| {
-                let id = checkers.get(&binding.id)?;
-                Some(CheckerBinding {
-                    id: *id,
-                    alpha: binding.alpha,
-                })
+            server.checkers.retain_mut(|binding| {
+                let new = checkers.get(binding.id);
+                binding.id = new.unwrap_or(binding.id);
+                new.is_some()
             });
-            server.checkers = bound.collect();
             entry.notify_up = script(entry.notify_up);
             entry.notify_down = script(entry.notify_down);
         }),
         checkers: renumber(new.checkers, &checkers, |id, entry| {
             entry.checker.id = id;
-            if let Some(owner) = real_servers.get(&entry.real_server) {
-                entry.real_server = *owner;
+            if let Some(owner) = real_servers.get(entry.real_server) {
+                entry.real_server = owner;
             }
             entry.script = script(entry.script);
         }),
         trackers: renumber(new.trackers, &trackers, |_, entry| {
             if let TrackerSource::Script(tracker) = &mut entry.source
-                && let Some(script) = scripts.get(&tracker.script)
+                && let Some(script) = scripts.get(tracker.script)
             {
-                tracker.script = *script;
+                tracker.script = script;
             }
         }),
         scripts: renumber(new.scripts, &scripts, |id, entry| entry.id = id),
     }
 }
 
-/// Moves every entry to its new id.
+/// New ids of the objects of a kind.
+struct Renamed<Id> {
+    /// Ids before and after, in the order of those before.
+    pairs: Vec<(Id, Id)>,
+    /// Every object has the id that it had.
+    same: bool,
+}
+
+impl<Id: Ord + Copy> Renamed<Id> {
+    fn new(pairs: Vec<(Id, Id)>) -> Self {
+        let same = pairs.iter().all(|(before, after)| before == after);
+        Self { pairs, same }
+    }
+
+    fn get(&self, id: Id) -> Option<Id> {
+        let at = self.pairs.binary_search_by_key(&id, |(before, _)| *before);
+        self.pairs.get(at.ok()?).map(|(_, after)| *after)
+    }
+
+    /// The same for objects with the numbers of these.
+    fn map<Other: Ord + Copy>(&self, to: impl Fn(Id) -> Other) -> Renamed<Other> {
+        let pairs = self.pairs.iter();
+        Renamed::new(pairs.map(|(a, b)| (to(*a), to(*b))).collect())
+    }
+}
+
+/// Moves every entry to its new id. Most reloads change few objects and no id: then all stay where they are.
 fn renumber<Id: Ord + Copy, Entry>(
-    entries: BTreeMap<Id, Entry>,
-    ids: &BTreeMap<Id, Id>,
+    mut entries: BTreeMap<Id, Entry>,
+    ids: &Renamed<Id>,
     mut change: impl FnMut(Id, &mut Entry),
 ) -> BTreeMap<Id, Entry> {
-    let moved = entries.into_iter().filter_map(|(old, mut entry)| {
-        let id = *ids.get(&old)?;
-        change(id, &mut entry);
-        Some((id, entry))
-    });
+    let mut rename = |id: Id, entry: &mut Entry| {
+        let id = ids.get(id)?;
+        change(id, entry);
+        Some(id)
+    };
+    if ids.same {
+        entries.retain(|id, entry| rename(*id, entry).is_some());
+        return entries;
+    }
+    let moved = entries
+        .into_iter()
+        .filter_map(|(old, mut entry)| Some((rename(old, &mut entry)?, entry)));
     moved.collect()
 }
 
@@ -276,14 +326,26 @@ fn pair<Key: Ord, Id: Ord + Copy>(
     old: &[(Key, Id)],
     new: impl Iterator<Item = (Key, Id)>,
     mut fresh: impl FnMut() -> Id,
-) -> BTreeMap<Id, Id> {
-    let mut known: BTreeMap<&Key, VecDeque<Id>> = BTreeMap::new();
-    for (key, id) in old {
-        known.entry(key).or_default().push_back(*id);
-    }
-    let mut taken = |key: &Key| known.get_mut(key).and_then(VecDeque::pop_front);
-    new.map(|(key, id)| (id, taken(&key).unwrap_or_else(&mut fresh)))
-        .collect()
+) -> Renamed<Id> {
+    // Both are nearly in the order of their keys mostly, which sorting is quick with.
+    let mut old: Vec<&(Key, Id)> = old.iter().collect();
+    old.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut known = old.into_iter().peekable();
+    let mut new: Vec<(Key, Id)> = new.collect();
+    new.sort_by(|a, b| a.0.cmp(&b.0));
+    let matched = new.into_iter().map(|(key, id)| {
+        while known.next_if(|(old, _)| *old < key).is_some() {}
+        (id, known.next_if(|(old, _)| *old == key).map(|(_, id)| *id))
+    });
+    let mut matched: Vec<(Id, Option<Id>)> = matched.collect();
+    // Fresh ids in the order of the file.
+    matched.sort_by_key(|(id, _)| *id);
+    let pairs = matched.into_iter();
+    Renamed::new(
+        pairs
+            .map(|(id, known)| (id, known.unwrap_or_else(&mut fresh)))
+            .collect(),
+    )
 }
 
 fn script_keys(config: &Config) -> impl Iterator<Item = (ScriptKey, ScriptId)> {

@@ -21,4 +21,4 @@ pub mod table;
 mod wanted;
 
 pub use event::{Event, Notice, Reason};
-pub use table::{Action, Configuration, Input, Outcome, Resume, Table};
+pub use table::{Action, Configuration, Input, Kept, Outcome, Resume, Table};

@@ -183,6 +183,14 @@ impl Pool {
         }
     }
 
+    /// Its checkers with their real servers.
+    pub(crate) fn checkers(&self) -> impl Iterator<Item = (CheckerId, RealServerId)> {
+        self.servers.values().flat_map(|server| {
+            let checkers = server.config.checkers.iter();
+            checkers.map(|checker| (checker.id, server.config.id))
+        })
+    }
+
     /// Those that leave already, and every server that serves now and is configured to drain.
     fn leavers(&self, now: Instant) -> BTreeMap<SocketAddr, Leaving> {
         let mut leaving = self.leaving.clone();

@@ -52,12 +52,24 @@ pub struct Configuration {
     pub generation: Generation,
     /// Settings of no service.
     pub global: IpvsGlobal,
-    /// Virtual servers.
+    /// Virtual servers that are new, or changed, or one of whose real servers is.
     pub virtual_servers: Vec<VirtualServer>,
-    /// Real servers.
+    /// All real servers of these.
     pub real_servers: Vec<RealServer>,
+    /// Virtual servers that stay as they are, in the order of the configuration.
+    pub kept: Vec<Kept>,
     /// What a predecessor of this process left behind.
     pub resume: Resume,
+}
+
+/// A virtual server of the configuration in force that stays with all of its real servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Which.
+    pub id: VirtualServerId,
+    /// How many of [`Configuration::virtual_servers`] come before it: the order decides where several share a
+    /// firewall mark.
+    pub place: usize,
 }
 
 /// What a predecessor of this process published; empty when there was none.
@@ -378,14 +390,16 @@ impl Table {
         None
     }
 
-    /// A virtual server of the configuration in force, with its real servers.
-    pub fn configured(
-        &self,
-        id: VirtualServerId,
-    ) -> Option<(&VirtualServer, impl Iterator<Item = &RealServer>)> {
+    /// The real servers of a virtual server of the configuration in force.
+    pub fn real_servers(&self, id: VirtualServerId) -> Option<impl Iterator<Item = &RealServer>> {
         let pool = self.pools.get(&id).filter(|pool| !pool.is_departed())?;
-        let members = pool.servers.values().map(|server| &server.config);
-        Some((&pool.config, members))
+        Some(pool.servers.values().map(|server| &server.config))
+    }
+
+    /// The virtual server that a checker of the configuration in force belongs to.
+    #[must_use]
+    pub fn virtual_server_of(&self, checker: CheckerId) -> Option<VirtualServerId> {
+        self.checkers.get(&checker).map(|(id, _)| *id)
     }
 
     /// When to hand in [`Input::Timer`]; to be asked again after every input.

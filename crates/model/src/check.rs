@@ -88,7 +88,7 @@ pub struct Timing {
 }
 
 /// What a checker does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Probe {
     /// `TCP_CHECK`: a connection can be made.
     Tcp(Connection),
@@ -152,7 +152,7 @@ impl Probe {
 }
 
 /// `FILE_CHECK`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileProbe {
     /// The `track_file`.
     pub file: TrackerId,
@@ -199,7 +199,7 @@ pub enum FileVerdict {
 }
 
 /// `UDP_CHECK`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UdpProbe {
     /// How to reach the server; the timeout is for the whole attempt.
     pub connection: Connection,
@@ -210,7 +210,7 @@ pub struct UdpProbe {
 }
 
 /// `require_reply`, `min_reply_length` and `max_reply_length`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExpectedReply {
     /// How the reply begins, as far as it goes.
     pub pattern: Vec<PatternByte>,
@@ -221,7 +221,7 @@ pub struct ExpectedReply {
 }
 
 /// A byte of a reply, of which the bits of the mask count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PatternByte {
     /// The bits.
     pub value: u8,
@@ -230,7 +230,7 @@ pub struct PatternByte {
 }
 
 /// How a network check reaches its server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Connection {
     /// Where to (`connect_ip`, `connect_port`, else the real server).
     pub target: SocketAddr,
@@ -325,7 +325,7 @@ pub enum SocketKind {
 }
 
 /// `HTTP_GET` / `SSL_GET`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HttpProbe {
     /// How to reach the server.
     pub connection: Connection,
@@ -340,7 +340,7 @@ pub struct HttpProbe {
 }
 
 /// TLS of an `SSL_GET`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TlsOptions {
     /// Server name sent, already chosen from `sni_name` and the virtual hosts when `enable_sni` is on.
     /// A url may name another one.
@@ -348,7 +348,7 @@ pub struct TlsOptions {
 }
 
 /// `http_protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HttpVersion {
     /// HTTP/1.0 without a Connection header (the default).
     V1_0,
@@ -363,7 +363,7 @@ pub enum HttpVersion {
 }
 
 /// A `url` block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Url {
     /// `path`, placed into the request as it is.
     pub path: String,
@@ -383,7 +383,7 @@ pub struct Url {
 }
 
 /// `regex` of a `url` with the keywords that belong to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BodyPattern {
     /// `regex`, in PCRE2's syntax.
     pub text: String,
@@ -399,7 +399,7 @@ pub struct BodyPattern {
 
 bitflags::bitflags! {
     /// `regex_options` that change what matches.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     pub struct PatternOptions: u16 {
         /// Upper and lower case are the same.
         const CASELESS = 1;
@@ -431,7 +431,7 @@ bitflags::bitflags! {
 }
 
 /// An inclusive range of HTTP status codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StatusRange {
     /// First code.
     pub first: u16,

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kr_lvs::Kept;
 use kr_model::check::SocketKind;
 use kr_model::lvs::{
     CheckerBinding, Forwarding, Persistence, Protocol, Removal, Scheduler, ServiceFlags,
@@ -144,9 +145,18 @@ fn a_virtual_server_that_stays_brings_its_real_servers() {
         *second,
         Configuration {
             generation: Generation(2),
+            virtual_servers: Vec::new(),
+            real_servers: Vec::new(),
+            kept: vec![Kept {
+                id: VirtualServerId(1),
+                place: 0
+            }],
             ..*first
         }
     );
+    table.handle(kr_lvs::Input::Configure(second), now);
+    let stay: Vec<_> = table.real_servers(VirtualServerId(1)).unwrap().collect();
+    assert_eq!(stay, [&real_server(1, 1, 1)]);
     take(begin(3), &table).unwrap();
     let unknown = take(ToIpvsd::Kept(vec![VirtualServerId(9)]), &table);
     assert!(matches!(unknown, Err(Fault::Unknown(_))), "{unknown:?}");

@@ -1,5 +1,6 @@
 //! The request of a client of `metrics_listen`, after a byte that says in which pieces it comes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kr_check::Checks;
@@ -77,12 +78,13 @@ fn answer<'a>(
 /// Two real servers with a check each.
 fn two_servers() -> (Directory, Checks) {
     let checkers = vec![checker(1), checker(2)];
-    let directory = Directory::new(&checkers);
+    let directory = Directory::new(checkers.iter());
     let mut checks = Checks::new(usize::MAX, Rng::new(1));
     let configuration = Configuration {
         share: false,
         generation: Generation(1),
         checkers,
+        kept: BTreeSet::new(),
         resume: Vec::new(),
     };
     checks.handle(Input::Configure(configuration), Instant::ZERO);

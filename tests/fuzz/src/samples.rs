@@ -54,6 +54,7 @@ pub(crate) fn ipvs_configuration() -> Configuration {
         global: config.ipvs,
         virtual_servers: virtual_servers.map(|entry| entry.virtual_server).collect(),
         real_servers: real_servers.map(|entry| entry.real_server).collect(),
+        kept: Vec::new(),
         resume: Default::default(),
     }
 }

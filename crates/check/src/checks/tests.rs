@@ -84,6 +84,7 @@ fn configuration(generation: u64, checkers: &[Checker], resume: &[CheckerSnapsho
     Input::Configure(Configuration {
         generation: Generation(generation),
         checkers: checkers.to_vec(),
+        kept: BTreeSet::new(),
         share: false,
         resume: resume.to_vec(),
     })

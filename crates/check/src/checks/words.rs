@@ -65,8 +65,10 @@ pub enum Input {
 pub struct Configuration {
     /// Its number.
     pub generation: Generation,
-    /// The checkers.
+    /// Checkers that are new or changed.
     pub checkers: Vec<Checker>,
+    /// Checkers of the configuration in force that stay as they are.
+    pub kept: BTreeSet<CheckerId>,
     /// `checker_share`: identical ones are run once.
     pub share: bool,
     /// What a predecessor of this process knew of them.

@@ -39,7 +39,7 @@ pub struct Directory(BTreeMap<ServerName, Vec<CheckerId>>);
 impl Directory {
     /// The real servers of these checks.
     #[must_use]
-    pub fn new(checkers: &[Checker]) -> Self {
+    pub fn new<'a>(checkers: impl Iterator<Item = &'a Checker>) -> Self {
         let mut servers: BTreeMap<ServerName, Vec<CheckerId>> = BTreeMap::new();
         for checker in checkers {
             let name = (checker.service.clone(), checker.server.clone());

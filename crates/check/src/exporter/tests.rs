@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kr_model::check::{Connection, Probe, Timing};
@@ -34,12 +35,13 @@ fn tcp(id: u32, server: &str) -> Checker {
 
 /// These checks after their first attempts, which took a quarter of a second; odd ids failed.
 fn after_one_run(checkers: Vec<Checker>) -> (Directory, Checks) {
-    let directory = Directory::new(&checkers);
+    let directory = Directory::new(checkers.iter());
     let mut checks = Checks::new(usize::MAX, Rng::new(1));
     let configuration = Configuration {
         share: false,
         generation: Generation(1),
         checkers,
+        kept: BTreeSet::new(),
         resume: Vec::new(),
     };
     checks.handle(Input::Configure(configuration), Instant::ZERO);

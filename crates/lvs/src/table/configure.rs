@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use kr_model::lvs::RealServer;
+use kr_model::lvs::{RealServer, ServiceKey, VirtualServer};
 use kr_model::{Instant, RealServerId, VirtualServerId};
 
-use super::{Action, Configuration, Phase, Resume, Table};
+use super::{Action, Configuration, Kept, Phase, Resume, Table};
 use crate::event::{Event, Notice, Reason};
 use crate::pool::Pool;
 
@@ -18,6 +18,7 @@ impl Table {
             global,
             virtual_servers,
             real_servers,
+            kept,
             resume,
         } = configuration;
         if self.phase == Phase::Waiting {
@@ -28,7 +29,12 @@ impl Table {
         self.phase = Phase::Running;
         self.generation = generation;
         self.global = global;
+        self.timeouts
+            .configure(self.global.timeouts, resume.timeouts);
+        self.sync.configure(self.global.sync.clone(), resume.sync);
 
+        let order = in_order(&virtual_servers, &kept);
+        let mut before = self.keep_only(&kept);
         let mut servers: BTreeMap<VirtualServerId, Vec<RealServer>> = BTreeMap::new();
         for server in real_servers {
             servers
@@ -36,17 +42,10 @@ impl Table {
                 .or_default()
                 .push(server);
         }
-        self.timeouts
-            .configure(self.global.timeouts, resume.timeouts);
-        self.sync.configure(self.global.sync.clone(), resume.sync);
         let departed = resume.departed;
         let pools = resume.pools.into_iter();
         let resume: BTreeMap<_, _> = pools.map(|pool| (pool.id, pool)).collect();
-        let mut before = std::mem::take(&mut self.pools);
-        self.owners.clear();
-        self.checkers.clear();
-        self.publish.clear();
-        let mut order = Vec::new();
+        let mut given = Vec::new();
         for config in virtual_servers {
             let id = config.id;
             let members = servers.remove(&id).unwrap_or_default();
@@ -59,10 +58,14 @@ impl Table {
             if let Some(snapshot) = resumed {
                 pool.resume(snapshot);
             }
-            self.index(&pool);
+            for (checker, server) in pool.checkers() {
+                self.checkers.insert(checker, (id, server));
+            }
             self.pools.insert(id, pool);
-            order.push((id, old, resumed.is_some()));
+            self.touch(id);
+            given.push((id, old, resumed.is_some()));
         }
+        self.take_services(&order);
         let had_departed = before.values().any(Pool::is_departed);
         for pool in before.into_values() {
             self.say_removed(&pool);
@@ -77,7 +80,7 @@ impl Table {
         if has_departed || had_departed {
             self.queue.push_back(Action::PublishRemains(has_departed));
         }
-        for (id, old, resumed) in order {
+        for (id, old, resumed) in given {
             match old {
                 Some(old) => self.say_reloaded(id, &old, now),
                 None if resumed => self.decide(id, Reason::Checks),
@@ -87,28 +90,52 @@ impl Table {
             self.publish.insert(id, checkers.unwrap_or_default());
         }
         self.next_leaver = self.first_leaver();
-        // Services that a reload takes away are still in `present` and wanted by nobody.
-        self.dirty
-            .extend(self.owners.keys().chain(self.present.keys()).copied());
         let unknown = self
             .owners
             .keys()
             .filter(|key| !self.present.contains_key(key));
         self.unread.extend(unknown);
+        // What was refused is tried again.
+        let refused = self.refused.keys().filter_map(|(key, _)| *key);
+        self.dirty.extend(refused);
         self.refused.clear();
         self.installing = Some(0);
     }
 
-    fn index(&mut self, pool: &Pool) {
-        let id = pool.config.id;
-        for key in &pool.config.services {
-            self.owners.entry(*key).or_default().push(id);
-        }
-        for server in pool.servers.values() {
-            for checker in &server.config.checkers {
-                self.checkers.insert(checker.id, (id, server.config.id));
+    /// Leaves the pools that stay as they are, and returns the others, with everything that points to them taken
+    /// away.
+    fn keep_only(&mut self, kept: &[Kept]) -> BTreeMap<VirtualServerId, Pool> {
+        let mut before = std::mem::take(&mut self.pools);
+        let stay = kept.iter();
+        let stay = stay.filter_map(|kept| Some((kept.id, before.remove(&kept.id)?)));
+        self.pools = stay.collect();
+        for pool in before.values() {
+            self.publish.remove(&pool.config.id);
+            self.dirty.extend(pool.config.services.iter().copied());
+            for (checker, _) in pool.checkers() {
+                self.checkers.remove(&checker);
             }
         }
+        before
+    }
+
+    /// Notes which pools, in this order, stand behind each service. Services for which that changes are compared
+    /// with what is wanted, also those that have none any more and are still in the kernel.
+    fn take_services(&mut self, order: &[VirtualServerId]) {
+        let mut owners: BTreeMap<ServiceKey, Vec<VirtualServerId>> = BTreeMap::new();
+        for id in order {
+            let pool = self.pools.get(id);
+            for key in pool.iter().flat_map(|pool| &pool.config.services) {
+                owners.entry(*key).or_default().push(*id);
+            }
+        }
+        let before = std::mem::replace(&mut self.owners, owners);
+        let changed = self.owners.iter();
+        let changed = changed.filter(|(key, ids)| before.get(*key) != Some(ids));
+        self.dirty.extend(changed.map(|(key, _)| *key));
+        let foreign = self.present.keys();
+        let foreign = foreign.filter(|key| !self.owners.contains_key(key));
+        self.dirty.extend(foreign.copied());
     }
 
     /// A virtual server that a reload removed: its living servers and its quorum end.
@@ -193,4 +220,18 @@ impl Table {
             None => self.announce_quorum(id, missing, sorry.then_some(Reason::Start)),
         }
     }
+}
+
+/// The virtual servers of a configuration in its order.
+fn in_order(given: &[VirtualServer], kept: &[Kept]) -> Vec<VirtualServerId> {
+    let mut order = Vec::with_capacity(given.len() + kept.len());
+    let mut kept = kept.iter().peekable();
+    for (place, server) in given.iter().enumerate() {
+        while let Some(before) = kept.next_if(|kept| kept.place <= place) {
+            order.push(before.id);
+        }
+        order.push(server.id);
+    }
+    order.extend(kept.map(|last| last.id));
+    order
 }

@@ -7,6 +7,7 @@ fn shared(generation: u64, checkers: &[Checker], resume: &[CheckerSnapshot]) -> 
     Input::Configure(Configuration {
         generation: Generation(generation),
         checkers: checkers.to_vec(),
+        kept: BTreeSet::new(),
         share: true,
         resume: resume.to_vec(),
     })

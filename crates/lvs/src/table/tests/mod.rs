@@ -1,5 +1,6 @@
 //! The machine against a model of the kernel.
 
+mod kept;
 mod kernel;
 mod pools;
 mod random;
@@ -22,8 +23,8 @@ use kr_model::units::Weight;
 use kr_model::{CheckerId, Generation, Instant, RealServerId, VirtualServerId};
 
 use super::{
-    Action, BATCH, Configuration, Input, Outcome, READ, RECONCILE, RETRY, ROUND, Resume, SLICE,
-    SyncDaemons, Table,
+    Action, BATCH, Configuration, Input, Kept, Outcome, READ, RECONCILE, RETRY, ROUND, Resume,
+    SLICE, SyncDaemons, Table,
 };
 use crate::diff::{Present, note};
 use crate::event::{Event, Notice, Reason};
@@ -107,6 +108,7 @@ fn configuration(vs: VirtualServer, servers: Vec<RealServer>) -> Configuration {
         global: global(),
         virtual_servers: vec![vs],
         real_servers: servers,
+        kept: Vec::new(),
         resume: Resume::default(),
     }
 }
