@@ -41,8 +41,7 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
             ToCheckerd::Global(global) => intake.global(*global),
             ToCheckerd::Authorities(piece) => intake.authorities(&piece),
             ToCheckerd::Checker(checker) => intake.checker(*checker),
-            // Nothing is in force here that could stay.
-            ToCheckerd::Kept(ids) => ids.first().map_or(Ok(()), |id| intake.kept(*id, None)),
+            ToCheckerd::Kept(ids) => intake.kept(&ids, &checks),
             ToCheckerd::Resume(snapshot) => intake.resume(snapshot),
             ToCheckerd::Commit(generation) => intake.commit(generation).map(|complete| {
                 now = run(&mut checks, complete, now);
