@@ -4,7 +4,7 @@
 mod datagram;
 mod mail;
 mod reset;
-mod tls;
+pub(crate) mod tls;
 mod web;
 
 use std::io::Write as _;

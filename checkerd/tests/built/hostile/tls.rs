@@ -13,8 +13,11 @@ use rustls::{ServerConfig, ServerConnection, Stream, SupportedProtocolVersion};
 use super::{dripping, each, endless, ordeal, stuck};
 use crate::harness::https;
 
-/// Serves one page with a chain of this many bytes at least, over one version.
-fn server(chain_bytes: usize, version: &'static SupportedProtocolVersion) -> TcpServer {
+/// A server with a chain of this many bytes at least, of one version.
+pub(crate) fn configuration(
+    chain_bytes: usize,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["x".repeat(60); 30]).unwrap();
     let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
@@ -27,7 +30,12 @@ fn server(chain_bytes: usize, version: &'static SupportedProtocolVersion) -> Tcp
         .with_no_client_auth()
         .with_single_cert(chain, key.into())
         .unwrap();
-    let config = Arc::new(config);
+    Arc::new(config)
+}
+
+/// Serves one page with such a chain.
+fn server(chain_bytes: usize, version: &'static SupportedProtocolVersion) -> TcpServer {
+    let config = configuration(chain_bytes, version);
     TcpServer::on_loopback(move |mut socket| {
         let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut stream = Stream::new(&mut connection, &mut socket);
