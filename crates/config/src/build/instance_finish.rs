@@ -193,7 +193,7 @@ impl Build<'_> {
                 error(
                     draft.at,
                     format!(
-                        "instance `{}` has no virtual_router_id and does not run",
+                        "instance `{}` has no valid virtual_router_id and does not run",
                         draft.name
                     ),
                 )

@@ -164,7 +164,7 @@ impl Build<'_> {
             (Some((protocol, _)), true) => Some(protocol),
             (None, true) => {
                 self.report(
-                    error(draft.at, "this virtual server has no protocol; UDP is used")
+                    error(draft.at, "this virtual server has no valid protocol; UDP is used")
                         .help("add `protocol TCP` (or UDP, SCTP)"),
                 );
                 Some(Protocol::Udp)
@@ -416,7 +416,7 @@ impl Build<'_> {
             self.report(
                 error(
                     draft.at,
-                    "this virtual server has no forwarding method; NAT is used",
+                    "this virtual server has no valid forwarding method; NAT is used",
                 )
                 .help("add `lb_kind NAT` (or DR, TUN)"),
             );
@@ -429,7 +429,7 @@ impl Build<'_> {
             self.report(
                 error(
                     draft.at,
-                    "this virtual server has no scheduler; wlc is used",
+                    "this virtual server has no valid scheduler; wlc is used",
                 )
                 .help("add `lb_algo wlc` (or rr, wrr, lc, ...)"),
             );

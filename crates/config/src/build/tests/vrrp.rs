@@ -437,7 +437,7 @@ fn an_instance_without_vrid_or_interface_is_left_out() {
     assert_eq!(
         said,
         [
-            "instance `X` has no virtual_router_id and does not run",
+            "instance `X` has no valid virtual_router_id and does not run",
             "instance `X` has no interface and does not run"
         ]
     );
