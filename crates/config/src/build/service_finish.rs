@@ -164,8 +164,11 @@ impl Build<'_> {
             (Some((protocol, _)), true) => Some(protocol),
             (None, true) => {
                 self.report(
-                    error(draft.at, "this virtual server has no valid protocol; UDP is used")
-                        .help("add `protocol TCP` (or UDP, SCTP)"),
+                    error(
+                        draft.at,
+                        "this virtual server has no valid protocol; UDP is used",
+                    )
+                    .help("add `protocol TCP` (or UDP, SCTP)"),
                 );
                 Some(Protocol::Udp)
             }

@@ -25,9 +25,9 @@ fn a_service_has_the_defaults_of_keepalived() {
     assert_eq!(
         messages(text),
         [
-            "this virtual server has no protocol; UDP is used",
-            "this virtual server has no forwarding method; NAT is used",
-            "this virtual server has no scheduler; wlc is used",
+            "this virtual server has no valid protocol; UDP is used",
+            "this virtual server has no valid forwarding method; NAT is used",
+            "this virtual server has no valid scheduler; wlc is used",
         ]
     );
     let s = service(text);
