@@ -3,23 +3,21 @@
 mod dependencies;
 mod fuzz;
 mod guarded;
+mod guests;
+mod ipvs;
 mod step;
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kr_testkit::netns::{Network, run};
 
-use crate::lab::{Guard, Lab, quoted};
 use crate::manual;
 use crate::packages;
 pub(crate) use fuzz::replay as fuzz_replay;
 use step::{Outcome, Tally};
-
-/// Longest time for all tests in the lab.
-const LAB_LIMIT: Duration = Duration::from_secs(900);
 
 /// Private items are documented too, so links to them are no mistake.
 const RUSTDOC: &str = "-D warnings -A rustdoc::private_intra_doc_links";
@@ -31,15 +29,6 @@ const HOST_TESTS: [(&str, &str); 4] = [
     ("ipvsd", "sockets"),
     ("checkerd", "system_calls"),
 ];
-
-/// Test programs that need a kernel with IPVS, by package, in the order that they run in the lab. The first two
-/// share one table, so their tests take turns; those of the last have hosts of their own.
-const LAB_TESTS: [(&str, &str); 3] = [
-    ("kr-netlink", "ipvs_kernel"),
-    ("ipvsd", "kernel"),
-    ("kr-test-vm", "vm"),
-];
-const LAB_THREADS: [&str; 3] = ["--test-threads=1", "--test-threads=1", "--test-threads=3"];
 
 /// A heading and what is done under it.
 type Step = (&'static str, fn() -> io::Result<Outcome>);
@@ -57,7 +46,7 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("fuzz corpus", fuzz::replay),
     ("namespace tests", namespaces),
-    ("IPVS tests in the lab", virtual_machine),
+    ("IPVS tests in the lab", ipvs::in_the_lab),
     ("AppArmor and SELinux in the lab", guarded::in_the_lab),
 ];
 
@@ -142,7 +131,8 @@ fn clippy() -> io::Result<Outcome> {
     ]))?;
     // Targets that plain `cargo test` leaves out are left out of `--all-targets` as well.
     let mut apart = cargo(&["clippy"]);
-    for (package, test) in HOST_TESTS.iter().chain(&LAB_TESTS).chain([&guarded::TEST]) {
+    let of_lab = ipvs::IN_TURN.iter().chain([&ipvs::APART, &guarded::TEST]);
+    for (package, test) in HOST_TESTS.iter().chain(of_lab) {
         apart.args(["--package", package, "--test", test]);
     }
     outcome.add(whole(apart.args(["--", "-D", "warnings"]))?);
@@ -191,34 +181,6 @@ fn namespaces() -> io::Result<Outcome> {
         tests.args(["--package", package, "--test", test]);
     }
     counted(tests.args(["--", "--test-threads=6"]))
-}
-
-fn virtual_machine() -> io::Result<Outcome> {
-    let lab = Lab::prepare()?;
-    programs()?;
-    let mut script = "failed=0".to_owned();
-    for ((package, test), threads) in LAB_TESTS.into_iter().zip(LAB_THREADS) {
-        let program = test_program(package, test)?;
-        script += &format!("; {} || failed=1", quoted([program.as_str(), threads]));
-    }
-    script += "; exit $failed";
-    let mut tally = Tally::default();
-    let mut rest = String::new();
-    let status = lab.run(Guard::Nothing, &script, LAB_LIMIT, &mut |bytes| {
-        rest += &String::from_utf8_lossy(bytes);
-        while let Some((line, after)) = rest.split_once('\n') {
-            println!("{line}");
-            tally.line(line);
-            rest = after.to_owned();
-        }
-    });
-    match status {
-        Ok(status) => Ok(tally.outcome(status == 0)),
-        Err(error) => {
-            println!("{error}");
-            Ok(tally.outcome(false))
-        }
-    }
 }
 
 /// Builds one integration test and returns the path of its program.
