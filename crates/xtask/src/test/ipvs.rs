@@ -43,7 +43,7 @@ pub(super) fn in_the_lab() -> io::Result<Outcome> {
         })
         .collect();
     if let Some(first) = scripts.first_mut() {
-        for (package, test) in IN_TURN {
+        for (package, test) in IN_TURN.into_iter().rev() {
             let program = test_program(package, test)?;
             let words = quoted([program.as_str(), "--test-threads=1"]);
             *first = format!("{words} || failed=1; {first}");
