@@ -1,6 +1,5 @@
 //! Reading the configuration: at start, for a test, and for a reload.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +13,6 @@ use kr_config::render::{Style, one_line, render};
 use kr_config::source::Sources;
 use kr_config::typed::Config;
 use kr_host::disk::Disk;
-use kr_model::diff::diff;
 use kr_model::global::{IpvsNamespace, ReloadCheck};
 use nix::libc;
 
@@ -260,38 +258,6 @@ pub(crate) fn asks_for_nothing(config: &Config) -> bool {
     config.instances.is_empty() && config.virtual_servers.is_empty() && config.bfd.is_empty()
 }
 
-/// What a reload changes, in one line.
-pub(crate) fn summary(old: &Config, new: &Config) -> String {
-    let parts = [
-        part("instances", &old.instances, &new.instances),
-        part("BFD sessions", &old.bfd, &new.bfd),
-        part(
-            "virtual servers",
-            &old.virtual_servers,
-            &new.virtual_servers,
-        ),
-        part("real servers", &old.real_servers, &new.real_servers),
-        part("checkers", &old.checkers, &new.checkers),
-    ];
-    let changed: Vec<String> = parts.into_iter().flatten().collect();
-    if changed.is_empty() {
-        "the new configuration changes no object".to_owned()
-    } else {
-        format!("the new configuration changes {}", changed.join("; "))
-    }
-}
-
-fn part<K: Ord + Clone, V: PartialEq>(
-    name: &str,
-    old: &BTreeMap<K, V>,
-    new: &BTreeMap<K, V>,
-) -> Option<String> {
-    let diff = diff(old, new);
-    let (added, changed, removed) = (diff.added.len(), diff.changed.len(), diff.removed.len());
-    (added + changed + removed > 0)
-        .then(|| format!("{name}: {added} added, {changed} changed, {removed} removed"))
-}
-
 fn file(options: &Options) -> PathBuf {
     let [usual, older] = FILES.map(Path::new);
     match &options.file {
@@ -337,20 +303,6 @@ fn apply(options: &Options, config: &mut Config) {
 mod tests {
     use super::*;
     use crate::sample::{config, config_with};
-
-    #[test]
-    fn a_summary_counts_what_a_reload_changes() {
-        let old = config();
-        assert_eq!(
-            summary(&old, &config()),
-            "the new configuration changes no object"
-        );
-        let new = config_with("weight 5", "weight 6");
-        assert_eq!(
-            summary(&old, &new),
-            "the new configuration changes real servers: 0 added, 1 changed, 0 removed"
-        );
-    }
 
     #[test]
     fn a_daemon_keeps_its_name_and_its_namespace() {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod alert;
+mod changes;
 mod cli;
 mod daemon;
 mod dump;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use kr_config::typed::{Config, VirtualServerEntry};
+use kr_config::typed::Config;
 use kr_ipc::edge::parentd_checkerd::{self, AUTHORITIES_PIECE, ToCheckerd};
 use kr_ipc::edge::parentd_ipvsd::{self, ToIpvsd};
 use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
@@ -20,6 +20,7 @@ use kr_model::vrrp::Instance;
 use kr_model::{CheckerId, Generation, InstanceId, TrackerId, VirtualServerId};
 use kr_sys::privilege::Duty;
 
+use crate::changes::Changes;
 use crate::published::{Published, services};
 
 /// The slice of the VRRP process: tracked objects with their states, then the instances.
@@ -90,8 +91,8 @@ pub(crate) enum Receiver<'a> {
     New(&'a Published),
     /// It runs, and it is not certain with which configuration.
     Running,
-    /// It has this configuration in force: what is equal in the new one is only named.
-    Has(&'a Config),
+    /// It has the one before in force, from which the new one differs in this: what is equal is only named.
+    Has(&'a Changes),
 }
 
 impl<'a> Receiver<'a> {
@@ -102,9 +103,9 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    const fn has(self) -> Option<&'a Config> {
+    const fn changes(self) -> Option<&'a Changes> {
         match self {
-            Self::Has(config) => Some(config),
+            Self::Has(changes) => Some(changes),
             Self::New(_) | Self::Running => None,
         }
     }
@@ -127,12 +128,11 @@ pub(crate) fn to_checkerd(
         .iter()
         .flat_map(|pem| pem.chunks(AUTHORITIES_PIECE));
     out.extend(pieces.map(|piece| ToCheckerd::Authorities(piece.to_vec())));
-    let before = receiver.has().map(|config| &config.checkers);
-    let mut kept = Vec::new();
+    let kept = receiver.changes();
+    let kept = kept.map_or(&[][..], |changes| &changes.checkers.kept);
+    let mut stay = kept.iter().peekable();
     for (id, entry) in &config.checkers {
-        let known = before.and_then(|before| before.get(id));
-        if known.is_some_and(|known| known.checker == entry.checker) {
-            kept.push(*id);
+        if stay.next_if_eq(&id).is_some() {
             continue;
         }
         out.push(ToCheckerd::Checker(Box::new(entry.checker.clone())));
@@ -153,6 +153,9 @@ pub(crate) fn to_checkerd(
 /// The checkers that follow the addresses of their virtual servers.
 fn suspensions(config: &Config) -> Vec<Suspension> {
     let mut checkers: BTreeMap<VirtualServerId, Vec<CheckerId>> = BTreeMap::new();
+    if !config.virtual_servers.values().any(|entry| entry.suspend) {
+        return Vec::new();
+    }
     for (id, entry) in &config.checkers {
         let server = config.real_servers.get(&entry.real_server);
         let owner = server.map(|entry| entry.real_server.virtual_server);
@@ -210,9 +213,9 @@ pub(crate) fn to_ipvsd(
         ToIpvsd::Begin(generation),
         ToIpvsd::Global(config.ipvs.clone()),
     ];
-    let kept = receiver
-        .has()
-        .map_or_else(BTreeSet::new, |before| equal_pools(before, config));
+    let none = BTreeSet::new();
+    let changes = receiver.changes();
+    let kept = changes.map_or(&none, |changes| &changes.equal_pools);
     for entry in config.virtual_servers.values() {
         let server = &entry.virtual_server;
         if !kept.contains(&server.id) {
@@ -257,27 +260,6 @@ pub(crate) fn duty_of_vrrpd(config: &Config) -> Duty {
     } else {
         Duty::Usual
     }
-}
-
-/// Virtual servers that are in both configurations and equal, with all of their real servers.
-fn equal_pools(before: &Config, config: &Config) -> BTreeSet<VirtualServerId> {
-    let old = |entry: &VirtualServerEntry| {
-        let known = before.virtual_servers.get(&entry.virtual_server.id)?;
-        (known.virtual_server == entry.virtual_server).then_some(entry.virtual_server.id)
-    };
-    let mut equal: BTreeSet<_> = config.virtual_servers.values().filter_map(old).collect();
-    for (id, entry) in &config.real_servers {
-        let known = before.real_servers.get(id);
-        if known.is_none_or(|known| known.real_server != entry.real_server) {
-            equal.remove(&entry.real_server.virtual_server);
-        }
-    }
-    for (id, entry) in &before.real_servers {
-        if !config.real_servers.contains_key(id) {
-            equal.remove(&entry.real_server.virtual_server);
-        }
-    }
-    equal
 }
 
 /// What the IPVS process has to do for the checkers of a configuration.
@@ -427,7 +409,11 @@ mod tests {
     #[test]
     fn a_process_that_has_the_configuration_is_told_the_difference() {
         let before = config();
-        let same_checkers = to_checkerd(&before, G, Receiver::Has(&before));
+        let same_checkers = to_checkerd(
+            &before,
+            G,
+            Receiver::Has(&Changes::between(&before, &before)),
+        );
         assert!(matches!(
             same_checkers.as_slice(),
             [
@@ -440,7 +426,7 @@ mod tests {
             ] if ids.len() == before.checkers.len()
         ));
         let pools = |config: &Config| -> Vec<&str> {
-            to_ipvsd(config, G, Receiver::Has(&before))
+            to_ipvsd(config, G, Receiver::Has(&Changes::between(&before, config)))
                 .iter()
                 .filter_map(|message| {
                     if matches!(message, ToIpvsd::Kept(_)) {

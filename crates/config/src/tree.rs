@@ -101,6 +101,12 @@ impl Tree {
         self.roots.iter().map(move |&at| Root { tree, sources, at })
     }
 
+    /// Makes room for the pieces of a text of so many bytes, so that they are not copied from one place to a larger
+    /// one again and again. A usual line has one for every eight to twelve.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.nodes.reserve(bytes / 10);
+    }
+
     /// Adds a word.
     pub(crate) fn word(&mut self, part: Part, word: NewWord<'_>) -> NodeAt {
         let at = self.end();

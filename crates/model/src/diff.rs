@@ -24,15 +24,20 @@ pub fn diff<K: Ord + Clone, V: PartialEq>(old: &BTreeMap<K, V>, new: &BTreeMap<K
         kept: Vec::new(),
         removed: Vec::new(),
     };
+    // Both are in key order: one walk over the two.
+    let mut before = old.iter().peekable();
     for (key, value) in new {
-        match old.get(key) {
-            None => out.added.push(key.clone()),
-            Some(before) if before == value => out.kept.push(key.clone()),
-            Some(_) => out.changed.push(key.clone()),
+        while let Some((gone, _)) = before.next_if(|(known, _)| *known < key) {
+            out.removed.push(gone.clone());
         }
+        let list = match before.next_if(|(known, _)| *known == key) {
+            None => &mut out.added,
+            Some((_, known)) if known == value => &mut out.kept,
+            Some(_) => &mut out.changed,
+        };
+        list.push(key.clone());
     }
-    out.removed
-        .extend(old.keys().filter(|key| !new.contains_key(key)).cloned());
+    out.removed.extend(before.map(|(gone, _)| gone.clone()));
     out
 }
 

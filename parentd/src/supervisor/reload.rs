@@ -9,6 +9,7 @@ use kr_sys::privilege::Role;
 use sd_notify::NotifyState;
 
 use crate::accounts;
+use crate::changes::Changes;
 use crate::load;
 use crate::log_file;
 use crate::reload_time::Now;
@@ -19,20 +20,20 @@ use crate::supervisor::{Phase, Supervisor, cadences, tell_systemd};
 use crate::transfer::{self, Receiver};
 
 /// How far a child is that is handed a configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Informed {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Informed<'a> {
     /// It was just started.
     Started,
     /// It has not put the last configuration into force yet.
     Behind,
-    /// It has.
-    UpToDate,
+    /// It has, and this is what changes.
+    UpToDate(&'a Changes),
 }
 
-impl Informed {
-    fn of<E: Edge>(child: &Child<E>, generation: Generation) -> Self {
+impl<'a> Informed<'a> {
+    fn of<E: Edge>(child: &Child<E>, generation: Generation, changes: &'a Changes) -> Self {
         if child.is_ready(generation) {
-            Self::UpToDate
+            Self::UpToDate(changes)
         } else {
             Self::Behind
         }
@@ -60,7 +61,8 @@ impl Supervisor {
             self.follow_reload_time();
             return;
         };
-        log::info!("{}", load::summary(&self.config, &new.config));
+        let changes = Changes::between(&self.config, &new.config);
+        log::info!("{changes}");
         if let Ok(state) = NotifyState::monotonic_usec_now() {
             tell_systemd(&[NotifyState::Reloading, state]);
         }
@@ -84,8 +86,8 @@ impl Supervisor {
         );
         self.published.depart(&self.config, &config);
         // Who has not put the last configuration into force is told the whole new one.
-        let checkerd = Informed::of(&self.checkerd, self.generation);
-        let ipvsd = Informed::of(&self.ipvsd, self.generation);
+        let checkerd = Informed::of(&self.checkerd, self.generation, &changes);
+        let ipvsd = Informed::of(&self.ipvsd, self.generation, &changes);
         self.previous = Some(std::mem::replace(&mut self.config, config));
         self.cadences = cadences(&self.config);
         self.generation = self.generation.next();
@@ -231,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn transfer_to_checkerd(&mut self, informed: Informed) {
+    pub(super) fn transfer_to_checkerd(&mut self, informed: Informed<'_>) {
         let receiver = self.receiver(informed);
         for message in transfer::to_checkerd(&self.config, self.generation, receiver) {
             self.checkerd.send(&message);
@@ -239,7 +241,7 @@ impl Supervisor {
         self.tell_numbers();
     }
 
-    pub(super) fn transfer_to_ipvsd(&mut self, informed: Informed) {
+    pub(super) fn transfer_to_ipvsd(&mut self, informed: Informed<'_>) {
         let receiver = self.receiver(informed);
         for message in transfer::to_ipvsd(&self.config, self.generation, receiver) {
             self.ipvsd.send(&message);
@@ -247,11 +249,11 @@ impl Supervisor {
         self.published.add_services(&self.config);
     }
 
-    const fn receiver(&self, informed: Informed) -> Receiver<'_> {
-        match (informed, &self.previous) {
-            (Informed::Started, _) => Receiver::New(&self.published),
-            (Informed::UpToDate, Some(previous)) => Receiver::Has(previous),
-            (Informed::UpToDate, None) | (Informed::Behind, _) => Receiver::Running,
+    const fn receiver<'a>(&'a self, informed: Informed<'a>) -> Receiver<'a> {
+        match informed {
+            Informed::Started => Receiver::New(&self.published),
+            Informed::UpToDate(changes) => Receiver::Has(changes),
+            Informed::Behind => Receiver::Running,
         }
     }
 

@@ -187,3 +187,69 @@ fn a_thousand_instances_that_stay_the_same_do_not_notice_a_reload() {
     // The address of the one that goes is removed, and strace sees that.
     assert_eq!(of_one.len(), 1, "{of_one:?}");
 }
+
+/// Advert interval of the instance beside many real servers, and the longest time between two of its adverts: one is
+/// late by no more than one interval.
+const SHORT: Duration = Duration::from_millis(10);
+const SHORT_AND_LATE: Duration = Duration::from_millis(20);
+
+/// An instance with that interval, and 10,000 real servers, some of which have this weight.
+fn beside_real_servers(weight: u8) -> String {
+    let mut text = "vrrp_instance V {
+        version 3
+        interface eth0
+        virtual_router_id 7
+        priority 200
+        advert_int 0.01
+        virtual_ipaddress {
+            10.0.7.7/32
+        }
+    }\n"
+    .to_owned();
+    for pool in 0..100 {
+        text += &format!(
+            "virtual_server 10.42.0.{pool} 80 {{\ndelay_loop 600\nlb_algo rr\nlb_kind NAT\nprotocol TCP\n"
+        );
+        for server in 0..100 {
+            let weight = if server == 0 { weight } else { 1 };
+            text += &format!(
+                "real_server 127.1.{pool}.{server} 80 {{\nweight {weight}\nTCP_CHECK {{\nconnect_timeout 3\n}}\n}}\n"
+            );
+        }
+        text += "}\n";
+    }
+    text
+}
+
+/// Anything may hold up a process of a busy machine once; a reload that holds up the adverts does it every time.
+#[test]
+fn a_reload_of_10000_real_servers_does_not_hold_up_an_instance_that_sends_every_10_ms() {
+    let network = Network::new().unwrap();
+    let (a, b) = (network.host("a").unwrap(), network.host("b").unwrap());
+    network.segment("lan").unwrap();
+    for (host, address) in [(&a, "10.0.0.1/24"), (&b, "10.0.0.2/24")] {
+        network.connect(host, "eth0", "lan", &[address]).unwrap();
+    }
+    let text = [beside_real_servers(1), beside_real_servers(9)];
+    let daemon = Keepalived::start(Peer::Ours, &a, Parts::Both, &text[0]).unwrap();
+    let master = || daemon.logged("Entering MASTER STATE") == 1;
+    eventually(START, "a master", master).unwrap();
+    let up = "up: every process runs";
+    eventually(START, up, || daemon.logged(up) == 1).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+
+    let mut longest = Vec::new();
+    for turn in 1..=5 {
+        let capture = Capture::start(&b, capture::is_vrrp).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        daemon.reload(&text[turn % 2]).unwrap();
+        let done = format!("reloaded: configuration {} is in force", turn + 1);
+        eventually(START, &done, || daemon.logged(&done) == 1).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let count = capture.frames().len();
+        assert!(count >= 30, "{count} adverts every {SHORT:?}");
+        longest.extend(gaps(&capture).into_values());
+    }
+    assert_eq!(longest.len(), 5, "one instance");
+    assert!(longest.iter().min() <= Some(&SHORT_AND_LATE), "{longest:?}");
+}

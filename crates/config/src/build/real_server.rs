@@ -72,6 +72,10 @@ impl Build<'_> {
                 "notify_down" => set(&mut draft.notify_down, self.script(line)),
                 "TCP_CHECK" | "HTTP_GET" | "SSL_GET" | "SMTP_CHECK" | "DNS_CHECK" | "UDP_CHECK"
                 | "PING_CHECK" | "MISC_CHECK" | "BFD_CHECK" | "FILE_CHECK" => {
+                    // Most have one, and a draft is large: no room for more until there is one.
+                    if draft.checkers.is_empty() {
+                        draft.checkers.reserve_exact(1);
+                    }
                     draft.checkers.extend(self.checker(line));
                 }
                 name => {

@@ -20,6 +20,7 @@ impl Parser<'_> {
     /// Reads a file to its end.
     pub(super) fn file(&mut self, path: PathBuf, text: String) {
         self.bytes_read = self.bytes_read.saturating_add(text.len());
+        self.builder.expect(text.len());
         let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         let outer_directory = std::mem::replace(&mut self.macros.directory, directory);
         self.open_files.push(path.clone());

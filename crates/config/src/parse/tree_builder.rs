@@ -58,6 +58,11 @@ struct Suspect {
 }
 
 impl TreeBuilder {
+    /// A text of so many bytes follows.
+    pub(super) fn expect(&mut self, bytes: usize) {
+        self.tree.expect(bytes);
+    }
+
     /// A new line begins, indented so far.
     pub(super) fn begin_line(&mut self, indentation: Option<usize>) {
         self.line_start = indentation;
