@@ -36,6 +36,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kr_config::registry;
+use kr_sys::memory;
 use nix::unistd::execv;
 use zeroizing_alloc::ZeroAlloc;
 
@@ -51,6 +52,11 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 const EXIT_TEST_IMPOSSIBLE: u8 = 4;
 
 fn main() -> ExitCode {
+    // The configuration holds passwords.
+    if let Err(errno) = memory::keep_to_itself() {
+        let message = format!("own memory cannot be kept out of core dumps: {errno}");
+        return ExitCode::from(fail(EXIT_FATAL, &message));
+    }
     let code = match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => perform(command),
         Err(message) => fail(EXIT_FATAL, &format!("{message} (see --help)")),

@@ -24,6 +24,7 @@ use kr_log::{Detail, Settings};
 use kr_model::check::Probe;
 use kr_model::track::TrackerSource;
 use kr_model::{Generation, Instant, TrackerId};
+use kr_sys::memory;
 use mio::{Interest, Token};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -76,6 +77,8 @@ pub enum AloneError {
     Loop(io::Error),
     /// The signal descriptor failed.
     Signals(Errno),
+    /// Own memory cannot be kept out of core dumps.
+    Memory(Errno),
 }
 
 impl fmt::Display for AloneError {
@@ -86,6 +89,9 @@ impl fmt::Display for AloneError {
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Loop(error) => write!(f, "event loop: {error}"),
             Self::Signals(errno) => write!(f, "signals: {errno}"),
+            Self::Memory(errno) => {
+                write!(f, "own memory cannot be kept out of core dumps: {errno}")
+            }
         }
     }
 }
@@ -124,6 +130,8 @@ pub fn options() -> Option<Result<Options, EarlyExit>> {
 /// # Errors
 /// When the configuration cannot run at start, or a system call that nothing works without fails.
 pub fn run(options: &Options) -> Result<(), AloneError> {
+    // The configuration may hold keys.
+    memory::keep_to_itself().map_err(AloneError::Memory)?;
     let settings = Settings {
         ident: "checkerd".to_owned(),
         detail: if options.log_detail {

@@ -30,6 +30,7 @@ use kr_ipc::Channel;
 use kr_log::{Detail, Settings};
 use kr_sys::capability;
 use kr_sys::fd::adopt;
+use kr_sys::memory;
 use kr_sys::privilege::{Account, Excess, Holdings};
 use kr_sys::sandbox::SandboxError;
 use nix::errno::Errno;
@@ -250,7 +251,7 @@ fn confine(role: Role, duty: Duty, account: Account, unconfined: bool) -> Result
         return Ok(());
     }
     prctl::set_no_new_privs().map_err(os("no_new_privs"))?;
-    prctl::set_dumpable(false).map_err(os("dumpable flag"))?;
+    memory::keep_to_itself().map_err(os("dumpable flag"))?;
     capability::set(role.mask() | duty.mask(), 0).map_err(os("capabilities"))?;
     let holdings = Holdings::of_this_process().map_err(StartError::NoProc)?;
     holdings

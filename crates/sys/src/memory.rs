@@ -1,6 +1,8 @@
-//! Memory that this process does not use.
+//! The memory of this process: what it does not use, and who may see it.
 
+use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
 
 /// Gives free memory back to the kernel. To be called after work that used much for a short time, such as reading a
 /// configuration: without it the allocator keeps what lies below a block in use.
@@ -12,10 +14,25 @@ pub fn give_back() {
     }
 }
 
+/// Keeps the memory of this process, which may hold passwords, out of every core dump, also one that goes to a
+/// program, and from whoever has the same account. A program that is executed is open again.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn keep_to_itself() -> Result<(), Errno> {
+    prctl::set_dumpable(false)
+}
+
 #[cfg(test)]
 mod tests {
-    #[cfg(target_env = "gnu")]
     use super::*;
+
+    #[test]
+    fn memory_that_is_kept_is_in_no_core_dump() {
+        keep_to_itself().unwrap();
+        assert_eq!(prctl::get_dumpable(), Ok(false));
+        prctl::set_dumpable(true).unwrap();
+    }
 
     /// Resident anonymous memory in KiB.
     #[cfg(target_env = "gnu")]

@@ -2,6 +2,7 @@
 //! container grants them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use kr_sys::privilege::{Account, Duty, Holdings, Role};
 use kr_testkit::binaries;
@@ -65,6 +66,24 @@ fn two_capabilities_and_no_root_are_enough() {
     .unwrap();
     daemon.terminate(SOON).unwrap();
     assert!(!rig.host.has_address("10.9.0.9"));
+}
+
+#[test]
+fn no_process_leaves_its_memory_to_a_core_dump_or_to_others_of_its_account() {
+    let rig = Rig::new(&WHOLE.replace("script_user root", "enable_script_security"));
+    let owner = (Some(Uid::from_raw(ACCOUNT)), Some(Gid::from_raw(ACCOUNT)));
+    chown(rig.directory.path(), owner.0, owner.1).unwrap();
+    let mut command = command(&rig, "-all,+net_admin,+net_raw");
+    let daemon = Process::spawn(&mut command, &rig.path("log")).unwrap();
+    rig.wait_for(&daemon, "up: every process runs its configuration");
+    let [vrrpd, checkerd, ipvsd] = children(&daemon);
+    for pid in [daemon.pid(), vrrpd, checkerd, ipvsd] {
+        // The kernel gives what concerns such a process to root, whatever its account.
+        let memory = fs::metadata(format!("/proc/{pid}/mem")).unwrap();
+        assert_eq!(memory.uid(), 0, "{pid}");
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert_eq!(Holdings::parse(&text).unwrap().uids, [ACCOUNT; 4]);
+    }
 }
 
 #[test]
