@@ -22,6 +22,7 @@ mod processes;
 mod reload;
 mod reload_settings;
 mod rig;
+mod rows;
 mod scripts;
 mod secrets;
 mod sockets;

@@ -13,6 +13,9 @@ pub struct Row {
     pub verdict: Verdict,
     /// What it is for.
     pub reason: &'static str,
+    /// Why a daemon that does all its work on a usual machine may not make the call. Every row without such a
+    /// reason is seen to be made use of by a test.
+    pub rare: Option<&'static str>,
 }
 
 /// What is done with a call that has a row. One without a row, or with other arguments, ends the process.
@@ -57,6 +60,14 @@ pub enum Must {
 }
 
 impl Row {
+    /// The same row, of which a usual machine may see nothing.
+    pub(crate) const fn rare(self, why: &'static str) -> Self {
+        Self {
+            rare: Some(why),
+            ..self
+        }
+    }
+
     /// Name of the call.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -81,6 +92,7 @@ macro_rules! permit {
             constant: stringify!($number),
             verdict: $crate::sandbox::call::Verdict::Allowed,
             reason: $reason,
+            rare: None,
         }
     };
     ($number:ident, $reason:literal, $($case:expr),+ $(,)?) => {
@@ -89,6 +101,7 @@ macro_rules! permit {
             constant: stringify!($number),
             verdict: $crate::sandbox::call::Verdict::AllowedWith(&[$($case),+]),
             reason: $reason,
+            rare: None,
         }
     };
 }
@@ -101,6 +114,7 @@ macro_rules! refuse {
             constant: stringify!($number),
             verdict: $crate::sandbox::call::Verdict::Refused,
             reason: $reason,
+            rare: None,
         }
     };
 }

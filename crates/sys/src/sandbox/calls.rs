@@ -1,8 +1,8 @@
 //! The system calls of each role. A call without a row ends the process: a row that is missing for a
 //! library's rare path kills in production, so those paths are listed with their reason as well.
 //!
-//! Found by `--sandbox=log` and `strace -f` over the tests of each daemon; rows for the other C library
-//! (musl) and for the other architectures say so.
+//! Found by `--sandbox=log` and `strace -f` over the tests of each daemon. A test lets a daemon do all its work and
+//! compares (`tests/system/tests/rows`): a row that nobody makes use of has to say why it is there all the same.
 
 use nix::libc::{
     self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, F_DUPFD_CLOEXEC, F_GETFD, IP_ADD_MEMBERSHIP,
@@ -34,6 +34,14 @@ const OWN: Test = Test {
     text: "itself",
 };
 
+/// Why a row is of no use where the tests run.
+const MUSL: &str = "made by programs with the C library musl";
+const ELSEWHERE: &str = "made by programs with musl, and on architectures without the older call";
+const ALLOCATOR: &str = "depends on the sizes of what is allocated, and their order";
+const FAULT: &str =
+    "made by a fault only; `tests/sandbox` of this crate aborts and overflows on purpose";
+const NO_STATX: &str = "made where the kernel has no statx";
+
 const ONLY_READ: Test = without!(2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND);
 
 /// What every role may do: wait, talk over the channels, log, manage its memory, end.
@@ -44,39 +52,42 @@ const COMMON: &[Row] = &[
     permit!(
         SYS_epoll_pwait,
         "the loop waits (musl, and architectures without epoll_wait)"
-    ),
+    )
+    .rare(ELSEWHERE),
     permit!(
         SYS_epoll_ctl,
         "the loop watches sockets that come and forgets those that go"
     ),
-    permit!(SYS_timerfd_settime, "the loop's deadline, in microseconds"),
     permit!(
         SYS_clock_gettime,
         "the time, where the kernel offers no vDSO for it"
-    ),
+    )
+    .rare("with a vDSO it is no system call"),
     #[cfg(target_arch = "x86_64")]
     permit!(SYS_poll, "the log asks whether the console takes a line"),
     permit!(
         SYS_ppoll,
         "the log asks whether the console takes a line (architectures without poll)"
-    ),
+    )
+    .rare(ELSEWHERE),
     permit!(
         SYS_restart_syscall,
         "the kernel goes on with a wait that SIGSTOP interrupted"
-    ),
+    )
+    .rare("needs a stop within the few microseconds of poll or of a rest"),
     // Descriptors that are open already.
     permit!(SYS_read, "timer, signals, connections"),
     permit!(SYS_write, "log lines, connections"),
     permit!(SYS_close, "closes what is no longer used"),
     permit!(SYS_recvmsg, "messages of other processes and of the kernel"),
     permit!(SYS_sendmsg, "messages to other processes"),
-    permit!(SYS_recvfrom, "packets and answers"),
     permit!(SYS_sendto, "packets, requests, syslog lines"),
     permit!(
         SYS_fcntl,
         "debug builds look at a descriptor before they close it",
         &[is!(1, F_GETFD)]
-    ),
+    )
+    .rare("release builds do not look"),
     // The log connects again when the syslog server was restarted.
     permit!(
         SYS_socket,
@@ -95,26 +106,30 @@ const COMMON: &[Row] = &[
         SYS_mmap,
         "the allocator; never memory that can be executed",
         &[without!(2, PROT_EXEC)]
-    ),
+    )
+    .rare(ALLOCATOR),
     permit!(SYS_munmap, "the allocator"),
-    permit!(SYS_mremap, "the allocator"),
-    permit!(SYS_madvise, "the allocator"),
+    permit!(SYS_mremap, "the allocator").rare(ALLOCATOR),
+    permit!(SYS_madvise, "the allocator").rare(ALLOCATOR),
     permit!(
         SYS_mprotect,
         "the allocator (musl); never memory that can be executed",
         &[without!(2, PROT_EXEC)]
-    ),
+    )
+    .rare(ALLOCATOR),
     permit!(
         SYS_getrandom,
         "seeds of hash tables, of the TLS library and of random waits"
-    ),
+    )
+    .rare("made where something makes its first hash table, in checkerd alone so far"),
     // Ending, also by a fault of this program.
     permit!(SYS_exit_group, "the end"),
-    permit!(SYS_exit, "the end (musl, after exit_group)"),
+    permit!(SYS_exit, "the end (musl, after exit_group)").rare(MUSL),
     permit!(
         SYS_futex,
         "locks of the standard library, should one ever wait"
-    ),
+    )
+    .rare("there is one thread, which waits for nobody"),
     permit!(
         SYS_sigaltstack,
         "the standard library gives back the stack of its overflow handler at the end"
@@ -122,16 +137,18 @@ const COMMON: &[Row] = &[
     permit!(
         SYS_rt_sigaction,
         "a fault: the overflow handler and abort restore the default action"
-    ),
-    permit!(SYS_rt_sigprocmask, "a fault: abort unblocks its signal"),
+    )
+    .rare(FAULT),
+    permit!(SYS_rt_sigprocmask, "a fault: abort unblocks its signal").rare(FAULT),
     permit!(
         SYS_rt_sigreturn,
         "a fault: return from the overflow handler"
-    ),
-    permit!(SYS_getpid, "a fault: abort names the process"),
-    permit!(SYS_gettid, "a fault: abort names the thread"),
-    permit!(SYS_tgkill, "a fault: abort", &[OWN, is!(2, SIGABRT)]),
-    permit!(SYS_tkill, "a fault: abort (musl)", &[OWN, is!(1, SIGABRT)]),
+    )
+    .rare(FAULT),
+    permit!(SYS_getpid, "a fault: abort names the process").rare(FAULT),
+    permit!(SYS_gettid, "a fault: abort names the thread").rare(FAULT),
+    permit!(SYS_tgkill, "a fault: abort", &[OWN, is!(2, SIGABRT)]).rare(FAULT),
+    permit!(SYS_tkill, "a fault: abort (musl)", &[OWN, is!(1, SIGABRT)]).rare(FAULT),
     permit!(
         SYS_prctl,
         "start-up asks whether this filter is in force",
@@ -139,20 +156,24 @@ const COMMON: &[Row] = &[
     ),
 ];
 
-/// `vrrpd` and `ipvsd` have no file to open.
-const NO_FILES: &[Row] = &[
+/// `vrrpd` and `ipvsd` wait for microseconds, and have no file to open.
+const BESIDE_CHECKERD: &[Row] = &[
+    permit!(SYS_timerfd_settime, "the loop's deadline, in microseconds"),
     refuse!(
         SYS_openat,
         "no file is opened; a library that looks for one goes on without"
-    ),
+    )
+    .rare("no library looks for one so far"),
     #[cfg(target_arch = "x86_64")]
     refuse!(
         SYS_open,
         "no file is opened; a library that looks for one goes on without (musl)"
-    ),
+    )
+    .rare(MUSL),
 ];
 
 const VRRPD: &[Row] = &[
+    permit!(SYS_recvfrom, "packets, and what waits at a new socket"),
     permit!(SYS_recvmmsg, "many adverts at once"),
     permit!(SYS_sendmmsg, "many adverts at once"),
     permit!(
@@ -220,8 +241,13 @@ const IPVSD: &[Row] = &[
         SYS_setsockopt,
         "room for the answers about a large table",
         &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUFFORCE)],
-        &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUF)],
     ),
+    permit!(
+        SYS_setsockopt,
+        "the same, in a container",
+        &[is!(1, SOL_SOCKET), is!(2, SO_RCVBUF)],
+    )
+    .rare("made where CAP_NET_ADMIN is that of a container alone"),
     permit!(
         SYS_fcntl,
         "net_namespace_ipvs: the socket that the parent opened, taken again after an error",
@@ -254,6 +280,7 @@ const CHECK_SOCKETS: &[Row] = &[
 ];
 
 const CHECKERD: &[Row] = &[
+    permit!(SYS_recvfrom, "answers of servers"),
     permit!(
         SYS_socket,
         "checks and mail over TCP, questions to name servers over UDP",
@@ -317,25 +344,28 @@ const CHECKERD: &[Row] = &[
             1,
             O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND
         )]
-    ),
+    )
+    .rare(MUSL),
     permit!(SYS_statx, "how long such a file is"),
     permit!(
         SYS_fstat,
         "how long such a file is (kernels without statx, as older C libraries ask)"
-    ),
+    )
+    .rare(NO_STATX),
     permit!(
         SYS_newfstatat,
         "how long such a file is (kernels without statx, as newer C libraries ask)"
-    ),
+    )
+    .rare(NO_STATX),
 ];
 
 impl Role {
     /// The system calls of the role. A call may have several rows; then each adds its cases.
     pub fn calls(self) -> impl Iterator<Item = &'static Row> {
         let own: [&'static [Row]; 2] = match self {
-            Self::Vrrpd => [VRRPD, NO_FILES],
+            Self::Vrrpd => [VRRPD, BESIDE_CHECKERD],
             Self::Checkerd => [CHECKERD, &[]],
-            Self::Ipvsd => [IPVSD, NO_FILES],
+            Self::Ipvsd => [IPVSD, BESIDE_CHECKERD],
         };
         COMMON.iter().chain(own.into_iter().flatten())
     }

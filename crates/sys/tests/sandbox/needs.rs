@@ -123,8 +123,8 @@ pub(crate) const NEEDS: &[Attempt] = &[
         },
     },
     Attempt {
-        name: "wait for a deadline",
-        roles: ALL,
+        name: "wait for a deadline in microseconds",
+        roles: &[Vrrpd, Ipvsd],
         landlock: 0,
         ends: WORKS,
         prepare: || {
