@@ -299,7 +299,7 @@ impl Daemon {
 
     fn message(&mut self, message: ToCheckerd, now: Instant) -> Result<(), DaemonError> {
         match message {
-            ToCheckerd::Begin(generation) => self.intake.begin(generation),
+            ToCheckerd::Begin(generation) => self.intake.begin(generation)?,
             ToCheckerd::Global(global) => self.intake.global(*global)?,
             ToCheckerd::Authorities(piece) => self.intake.authorities(&piece)?,
             ToCheckerd::Checker(checker) => self.intake.checker(*checker)?,

@@ -24,6 +24,10 @@ pub(crate) struct Complete {
 /// What the parent did wrong. Any of these is a fault of this program, not of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntakeError {
+    /// A configuration within another.
+    Nested,
+    /// A configuration that is not newer than the one in force.
+    Generation(Generation),
     /// An item or a commit outside a configuration.
     NotBegun,
     /// A commit for another configuration than was begun.
@@ -47,6 +51,8 @@ pub enum IntakeError {
 impl fmt::Display for IntakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Nested => f.write_str("a configuration began within another"),
+            Self::Generation(generation) => write!(f, "configuration {generation} is out of turn"),
             Self::NotBegun => f.write_str("a part of a configuration without its beginning"),
             Self::OtherGeneration => f.write_str("the end of another configuration than was begun"),
             Self::Global => f.write_str("no global part, or two"),
@@ -69,9 +75,12 @@ impl fmt::Display for IntakeError {
 
 impl std::error::Error for IntakeError {}
 
-/// The configuration that is under way, if any.
+/// The configuration that is under way, if any, and which one came before it.
 #[derive(Debug, Default)]
-pub(crate) struct Intake(Option<Partial>);
+pub(crate) struct Intake {
+    partial: Option<Partial>,
+    in_force: Option<Generation>,
+}
 
 #[derive(Debug)]
 struct Partial {
@@ -87,9 +96,18 @@ struct Partial {
 }
 
 impl Intake {
-    /// A configuration follows; one that is under way is forgotten.
-    pub(crate) fn begin(&mut self, generation: Generation) {
-        self.0 = Some(Partial {
+    /// A configuration follows.
+    ///
+    /// # Errors
+    /// Within another, and when it is not newer than the one in force.
+    pub(crate) fn begin(&mut self, generation: Generation) -> Result<(), IntakeError> {
+        if self.partial.is_some() {
+            return Err(IntakeError::Nested);
+        }
+        if Some(generation) <= self.in_force {
+            return Err(IntakeError::Generation(generation));
+        }
+        self.partial = Some(Partial {
             generation,
             global: None,
             checkers: Vec::new(),
@@ -100,10 +118,11 @@ impl Intake {
             sessions: BTreeSet::new(),
             suspensions: Vec::new(),
         });
+        Ok(())
     }
 
     pub(crate) fn global(&mut self, global: CheckerGlobal) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         match partial.global.replace(global) {
             None => Ok(()),
             Some(_) => Err(IntakeError::Global),
@@ -112,7 +131,7 @@ impl Intake {
 
     /// A piece of the authorities, after a global part that has some.
     pub(crate) fn authorities(&mut self, piece: &[u8]) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         let global = partial.global.as_mut().ok_or(IntakeError::Global)?;
         let text = global.trusted_authorities.as_mut();
         text.ok_or(IntakeError::Global)?.extend_from_slice(piece);
@@ -120,7 +139,7 @@ impl Intake {
     }
 
     pub(crate) fn checker(&mut self, checker: Checker) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         let empty = match &checker.probe {
             Probe::Http(http) => http.urls.is_empty(),
             Probe::Smtp { hosts, .. } => hosts.is_empty(),
@@ -158,14 +177,14 @@ impl Intake {
 
     /// What a predecessor knew. Of a checker that is not configured it is of no use and later ignored.
     pub(crate) fn resume(&mut self, snapshot: CheckerSnapshot) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         partial.resume.push(snapshot);
         Ok(())
     }
 
     /// An instance of which the VRRP process may speak.
     pub(crate) fn instance(&mut self, id: InstanceId) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         if partial.instances.insert(id) {
             Ok(())
         } else {
@@ -175,7 +194,7 @@ impl Intake {
 
     /// When checkers do not run; they, and the instances that it names, came before.
     pub(crate) fn suspension(&mut self, suspension: Suspension) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         let checkers = suspension.checkers.iter();
         let instances = suspension.instances.iter();
         let mut checkers = checkers.copied();
@@ -190,7 +209,7 @@ impl Intake {
 
     /// A BFD session of which the VRRP process may speak.
     pub(crate) fn session(&mut self, id: TrackerId) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         if partial.sessions.insert(id) {
             Ok(())
         } else {
@@ -199,11 +218,12 @@ impl Intake {
     }
 
     pub(crate) fn commit(&mut self, generation: Generation) -> Result<Complete, IntakeError> {
-        let partial = self.0.take().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.take().ok_or(IntakeError::NotBegun)?;
         if partial.generation != generation {
             return Err(IntakeError::OtherGeneration);
         }
         let global = partial.global.ok_or(IntakeError::Global)?;
+        self.in_force = Some(generation);
         Ok(Complete {
             checks: Configuration {
                 generation,
@@ -261,16 +281,13 @@ mod tests {
 
     fn begun() -> Intake {
         let mut intake = Intake::default();
-        intake.begin(Generation(3));
+        intake.begin(Generation(3)).unwrap();
         intake
     }
 
     #[test]
     fn a_whole_configuration_comes_out_as_it_was_sent() {
         let mut intake = begun();
-        intake.checker(misc(1)).unwrap();
-        // Begun anew: the first attempt leaves nothing behind.
-        intake.begin(Generation(4));
         intake.global(CheckerGlobal::default()).unwrap();
         intake.checker(misc(2)).unwrap();
         intake.instance(InstanceId(7)).unwrap();
@@ -278,8 +295,8 @@ mod tests {
             intake.instance(InstanceId(7)),
             Err(IntakeError::DuplicateInstance(InstanceId(7)))
         );
-        let complete = intake.commit(Generation(4)).unwrap();
-        assert_eq!(complete.checks.generation, Generation(4));
+        let complete = intake.commit(Generation(3)).unwrap();
+        assert_eq!(complete.checks.generation, Generation(3));
         assert_eq!(complete.checks.checkers, [misc(2)]);
         assert_eq!(complete.global, CheckerGlobal::default());
         assert_eq!(complete.instances, [InstanceId(7)].into());
@@ -308,6 +325,14 @@ mod tests {
             begun().commit(Generation(4)).unwrap_err(),
             IntakeError::OtherGeneration
         );
+        assert_eq!(begun().begin(Generation(4)), Err(IntakeError::Nested));
+        let mut again = begun();
+        again.global(global()).unwrap();
+        again.commit(Generation(3)).unwrap();
+        for earlier in [2, 3].map(Generation) {
+            assert_eq!(again.begin(earlier), Err(IntakeError::Generation(earlier)));
+        }
+        again.begin(Generation(4)).unwrap();
         let mut twice = begun();
         twice.global(global()).unwrap();
         assert_eq!(twice.global(global()), Err(IntakeError::Global));

@@ -25,8 +25,8 @@ const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Bytes below the stack pointer that belong to the function that runs, and room for what it may call.
 const SPARE_STACK: u64 = 4096;
 
-/// Room for the texts of one call.
-const ROOM: u64 = 1024;
+/// Room for what one call points to.
+const ROOM: u64 = 2048;
 
 /// An argument of a system call.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +56,19 @@ pub struct Captive {
     pid: Pid,
     memory: File,
     before: user_regs_struct,
-    gate: u64,
+    code: Code,
+    /// Bytes of its stack that the next call points to.
+    used: u64,
     is_there: bool,
+}
+
+/// Some of its code.
+#[derive(Debug)]
+struct Code {
+    start: u64,
+    length: u64,
+    /// Where the instruction `syscall` is.
+    gate: u64,
 }
 
 impl Captive {
@@ -86,7 +97,8 @@ impl Captive {
                 .write(true)
                 .open(format!("/proc/{pid}/mem"))?,
             before: ptrace::getregs(pid)?,
-            gate: gate(pid)?,
+            code: code(pid)?,
+            used: 0,
             is_there: true,
         })
     }
@@ -105,35 +117,55 @@ impl Captive {
         Self::take(pid)
     }
 
+    /// Puts bytes into its memory, for the next call alone, and says where.
+    ///
+    /// # Errors
+    /// When the process is gone, or its memory ends there.
+    pub fn put(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        let room = SPARE_STACK.saturating_add(ROOM);
+        let start = self.before.rsp.saturating_sub(room) & !0xf;
+        let at = start.saturating_add(self.used);
+        let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.used = self.used.saturating_add(length).saturating_add(16) & !0xf;
+        if self.used > ROOM {
+            return Err(io::Error::other("too much for one call"));
+        }
+        self.memory.write_all_at(bytes, at)?;
+        Ok(at)
+    }
+
+    /// Where it has so many bytes, whatever they are.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn some_bytes(&self, length: usize) -> io::Result<Argument<'static>> {
+        match u64::try_from(length) {
+            Ok(length) if length <= self.code.length => {
+                Ok(Argument::Number(self.code.start.cast_signed()))
+            }
+            Ok(_) | Err(_) => Err(io::Error::other("its code is shorter")),
+        }
+    }
+
     /// Makes it perform a system call.
     ///
     /// # Errors
     /// When it is gone already, or does something else.
     pub fn call(&mut self, number: i64, arguments: &[Argument<'_>]) -> io::Result<End> {
-        let mut room = self
-            .before
-            .rsp
-            .saturating_sub(SPARE_STACK.saturating_add(ROOM))
-            & !0xf;
         let mut words = [0_u64; 6];
         for (word, argument) in words.iter_mut().zip(arguments) {
             *word = match argument {
                 Argument::Number(number) => number.cast_unsigned(),
-                Argument::Bytes(bytes) => {
-                    self.memory.write_all_at(bytes, room)?;
-                    let address = room;
-                    let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
-                    room = room.saturating_add(length).saturating_add(16) & !0xf;
-                    address
-                }
+                Argument::Bytes(bytes) => self.put(bytes)?,
             };
         }
+        self.used = 0;
         let [rdi, rsi, rdx, r10, r8, r9] = words;
         let call = user_regs_struct {
             rax: number.cast_unsigned(),
             // It is in no system call that the kernel would begin again.
             orig_rax: u64::MAX,
-            rip: self.gate,
+            rip: self.code.gate,
             rdi,
             rsi,
             rdx,
@@ -204,8 +236,8 @@ fn unexpected(status: WaitStatus) -> io::Error {
     io::Error::other(format!("the captive does something else: {status:?}"))
 }
 
-/// Where the instruction `syscall` is in its memory.
-fn gate(pid: Pid) -> io::Result<u64> {
+/// The part of its memory that holds the C library, or itself: whatever has the instruction `syscall`.
+fn code(pid: Pid) -> io::Result<Code> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     for line in maps.lines().filter(|line| line.contains(" r-xp ")) {
@@ -224,7 +256,11 @@ fn gate(pid: Pid) -> io::Result<u64> {
         }
         if let Some(at) = code.windows(SYSCALL.len()).position(|two| two == SYSCALL) {
             let at = u64::try_from(at).map_err(io::Error::other)?;
-            return Ok(start.saturating_add(at));
+            return Ok(Code {
+                start,
+                length: end.saturating_sub(start),
+                gate: start.saturating_add(at),
+            });
         }
     }
     Err(io::Error::other(format!(

@@ -14,6 +14,8 @@ mod captured;
 mod command_line;
 mod confinement;
 mod container;
+#[cfg(target_arch = "x86_64")]
+mod edges;
 mod fifos;
 mod mail;
 mod misbehaviour;

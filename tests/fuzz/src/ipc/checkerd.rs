@@ -34,10 +34,7 @@ pub fn ipc_parentd_checkerd(data: &[u8]) {
             continue;
         };
         let refused = match message {
-            ToCheckerd::Begin(generation) => {
-                intake.begin(generation);
-                Ok(())
-            }
+            ToCheckerd::Begin(generation) => intake.begin(generation),
             ToCheckerd::Global(global) => intake.global(*global),
             ToCheckerd::Authorities(piece) => intake.authorities(&piece),
             ToCheckerd::Checker(checker) => intake.checker(*checker),

@@ -25,7 +25,7 @@ use crate::rig::{CHILDREN, Rig, SOON, WHOLE, children};
 use attacks::{ATTACKS, Attack};
 
 /// Whoever waits is in one of these: the loops of our processes, a script that sleeps.
-const WAITS: [i64; 5] = [
+pub(crate) const WAITS: [i64; 5] = [
     libc::SYS_epoll_wait,
     libc::SYS_epoll_pwait,
     libc::SYS_clock_nanosleep,
