@@ -163,7 +163,7 @@ impl Intake {
 
     /// Checkers of the configuration in force, which stay as they are.
     pub(crate) fn kept(&mut self, ids: &[CheckerId], in_force: &Checks) -> Result<(), IntakeError> {
-        let partial = self.0.as_mut().ok_or(IntakeError::NotBegun)?;
+        let partial = self.partial.as_mut().ok_or(IntakeError::NotBegun)?;
         for id in ids {
             if in_force.checker(*id).is_none() {
                 return Err(IntakeError::NotInForce(*id));
