@@ -10,6 +10,7 @@ mod step;
 use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use kr_testkit::netns::{Network, run};
@@ -150,7 +151,16 @@ fn programs() -> io::Result<()> {
 
 fn tests() -> io::Result<Outcome> {
     programs()?;
-    counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
+    // Those with daemons and servers wait more than they work.
+    let threads = thread::available_parallelism()?.get().saturating_mul(2);
+    let threads = format!("--test-threads={threads}");
+    counted(&mut cargo(&[
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--",
+        &threads,
+    ]))
 }
 
 /// The documentation builds, and what is generated from the registry is up to date.
