@@ -1,5 +1,5 @@
 //! What can happen to a running process from outside: signals, limits that are lowered, processor time that is
-//! taken away, a disk that is full.
+//! taken away, a disk that is full, a clock that is set.
 
 mod undying;
 
@@ -13,6 +13,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime, clock_settime};
 use nix::unistd::Pid;
 
 use crate::netns::{Host, run};
@@ -40,6 +41,8 @@ pub enum Harm {
     FullDisk,
     /// More messages of rtnetlink than fit its sockets.
     LostEvents,
+    /// The time of day is an hour later, and after a while what it was. It concerns the whole machine.
+    Clock,
 }
 
 /// A daemon to which harms are done.
@@ -71,6 +74,9 @@ const STOPPED: Duration = Duration::from_secs(10);
 
 /// Several turns of every loop and several checks.
 const A_WHILE: Duration = Duration::from_secs(3);
+
+/// An hour, in seconds.
+const LATER: i64 = 3_600;
 
 impl Harm {
     /// Does it to the victim, and undoes what can be undone.
@@ -111,6 +117,11 @@ impl Harm {
             }
             Self::FullDisk => full_disk(scene)?,
             Self::LostEvents => lost_events(scene)?,
+            Self::Clock => {
+                set_clock(LATER)?;
+                sleep(A_WHILE);
+                set_clock(-LATER)?;
+            }
         }
         Ok(())
     }
@@ -152,6 +163,15 @@ fn lost_events(scene: &impl Scene) -> io::Result<()> {
     kill(scene.victim(), Signal::SIGSTOP)?;
     scene.host().ip("address delete 10.99.0.1/16 dev eth0\n")?;
     Ok(kill(scene.victim(), Signal::SIGCONT)?)
+}
+
+fn set_clock(seconds: i64) -> io::Result<()> {
+    let clock = ClockId::CLOCK_REALTIME;
+    let now = clock_gettime(clock)?;
+    Ok(clock_settime(
+        clock,
+        now + nix::sys::time::TimeSpec::new(seconds, 0),
+    )?)
 }
 
 /// Bytes of the file system of [`on_small_disk`].

@@ -36,6 +36,7 @@ mod namespaces;
 mod pools;
 mod reload;
 mod resilience;
+mod survival;
 mod sync;
 mod table;
 mod traffic;

@@ -3,6 +3,7 @@
 //!
 //! [`TABLE`] is the promise, a row for each harm. Each process on each side is a column of its own: one daemon with
 //! a stock keepalived as its peer, which suffers all harms one after the other. The columns run at the same time.
+//! Setting the clock would concern this whole machine, so that row is in the tests of the emulated one.
 
 mod scene;
 
