@@ -13,6 +13,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime, clock_settime};
 use nix::unistd::Pid;
 
@@ -42,7 +43,9 @@ pub enum Harm {
     /// More messages of rtnetlink than fit its sockets.
     LostEvents,
     /// The time of day is an hour later, and after a while what it was. It concerns the whole machine.
-    Clock,
+    ClockAhead,
+    /// The time of day is an hour earlier, and after a while what it was. It concerns the whole machine.
+    ClockBack,
 }
 
 /// A daemon to which harms are done.
@@ -75,8 +78,8 @@ const STOPPED: Duration = Duration::from_secs(10);
 /// Several turns of every loop and several checks.
 const A_WHILE: Duration = Duration::from_secs(3);
 
-/// An hour, in seconds.
-const LATER: i64 = 3_600;
+/// In seconds.
+const HOUR: i64 = 3_600;
 
 impl Harm {
     /// Does it to the victim, and undoes what can be undone.
@@ -117,11 +120,8 @@ impl Harm {
             }
             Self::FullDisk => full_disk(scene)?,
             Self::LostEvents => lost_events(scene)?,
-            Self::Clock => {
-                set_clock(LATER)?;
-                sleep(A_WHILE);
-                set_clock(-LATER)?;
-            }
+            Self::ClockAhead => step_clock(HOUR)?,
+            Self::ClockBack => step_clock(-HOUR)?,
         }
         Ok(())
     }
@@ -165,13 +165,16 @@ fn lost_events(scene: &impl Scene) -> io::Result<()> {
     Ok(kill(scene.victim(), Signal::SIGCONT)?)
 }
 
-fn set_clock(seconds: i64) -> io::Result<()> {
+fn step_clock(seconds: i64) -> io::Result<()> {
+    move_clock(seconds)?;
+    sleep(A_WHILE);
+    move_clock(-seconds)
+}
+
+fn move_clock(seconds: i64) -> io::Result<()> {
     let clock = ClockId::CLOCK_REALTIME;
     let now = clock_gettime(clock)?;
-    Ok(clock_settime(
-        clock,
-        now + nix::sys::time::TimeSpec::new(seconds, 0),
-    )?)
+    Ok(clock_settime(clock, now + TimeSpec::new(seconds, 0))?)
 }
 
 /// Bytes of the file system of [`on_small_disk`].

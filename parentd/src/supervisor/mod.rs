@@ -13,6 +13,7 @@ mod handlers;
 mod heartbeat;
 mod reload;
 mod takeover;
+mod time_of_day;
 mod track;
 mod upgrade;
 mod watchdog;
@@ -51,6 +52,7 @@ use crate::scripts::{RunEnded, Scripts};
 use crate::supervisor::accusations::Accusations;
 use crate::supervisor::child::{Checkerd, Child, Edge, Ipvsd, Launcher, Tokens, Vrrpd};
 use crate::supervisor::heartbeat::{Cadence, PERIOD, Pace};
+use crate::supervisor::time_of_day::TimeOfDay;
 use crate::supervisor::upgrade::Upgrade;
 use crate::supervisor::watchdog::Watchdog;
 use crate::told::Told;
@@ -203,6 +205,7 @@ pub(crate) struct Supervisor {
     /// `disable_local_igmp`.
     local_igmp: Option<Silence>,
     pace: Pace,
+    time_of_day: TimeOfDay,
     accusations: Accusations,
     /// Of the VRRP, the checker and the IPVS process.
     cadences: [Cadence; 3],
@@ -285,6 +288,7 @@ impl Supervisor {
             table: parts.table,
             local_igmp: parts.local_igmp,
             pace: Pace::new(clock.now()),
+            time_of_day: TimeOfDay::new(clock.utc_offset()),
             accusations: Accusations::default(),
             cadences,
             watchdog: Watchdog::from_environment(clock.now()),
@@ -345,6 +349,11 @@ impl Supervisor {
                 "this process did not run for {:.1} s (stopped, or the host lacks processor time): scripts have as \
                  much more time",
                 beat.stalled.as_secs_f32()
+            );
+        }
+        if let Some(step) = self.time_of_day.step(self.clock.utc_offset()) {
+            log::info!(
+                "the clock was set {step}, or the host slept: no timer depends on the time of day"
             );
         }
         let generation = self.generation;

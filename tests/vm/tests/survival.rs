@@ -2,9 +2,10 @@
 //! never touched, every request through it is answered, and no router changes its state. The other processes, and
 //! both sides of a pair, suffer the same in the tests with namespaces, which need no IPVS.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use kr_test_vm::{Farm, VIP};
 use kr_testkit::binaries;
+use kr_testkit::capture::{self, Capture, Frame};
 use kr_testkit::harm::{self, Harm};
 use kr_testkit::keepalived::{Keepalived, Parts, Peer};
 use kr_testkit::netns::{Host, run};
@@ -23,7 +25,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// The harms, and what the log says of each.
-const TABLE: [(Harm, &str); 8] = [
+const TABLE: [(Harm, &str); 9] = [
     (Harm::Kill, "ipvsd was ended by SIGKILL"),
     (Harm::Fault, "ipvsd was ended by SIGSEGV"),
     (Harm::Stop, "killing ipvsd: it has not answered for 6"),
@@ -32,7 +34,8 @@ const TABLE: [(Harm, &str); 8] = [
     (Harm::NoMemory, "ipvsd was ended by SIGABRT"),
     (Harm::NoDescriptors, "checkerd was ended by SIGKILL"),
     (Harm::FullDisk, "ipvsd was ended by SIGKILL"),
-    (Harm::Clock, ""),
+    (Harm::ClockAhead, "the clock was set 3600 s ahead"),
+    (Harm::ClockBack, "the clock was set 3600 s back"),
 ];
 
 /// Longer than the master-down time of the backup, and time for a new process to be at work.
@@ -40,6 +43,10 @@ const SETTLED: Duration = Duration::from_secs(12);
 
 /// Time for everything to start in an emulated machine, and for two elections.
 const STARTED: Duration = Duration::from_secs(300);
+
+/// Who is master of VI_51, and of VI_52.
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
+const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 2);
 
 const SERVICE: [&str; 3] = [
     "-A -t 10.20.0.100:80 -s rr",
@@ -96,8 +103,11 @@ struct Scene {
     daemon: Process,
     stock: Keepalived,
     client: Client,
+    adverts: Capture,
     small_disk: PathBuf,
     directory: TempDir,
+    /// Of the stock keepalived.
+    _beside: Host,
     farm: Farm,
 }
 
@@ -108,9 +118,16 @@ impl Scene {
         farm.network
             .connect(&beside, "eth0", "front", &["10.20.0.2/24"])
             .unwrap();
+        // As the backup of either router sees them.
+        let adverts = Capture::start(&farm.client, capture::is_vrrp).unwrap();
         let theirs =
             router(51, "BACKUP", 100, "10.20.0.100") + &router(52, "MASTER", 150, "10.20.0.101");
         let stock = Keepalived::start(Peer::Stock, &beside, Parts::Vrrp, &theirs).unwrap();
+        // Before ours is there: otherwise ours would be master for a moment.
+        let there = eventually(STARTED, "a master to back", || {
+            last_state(&stock, "(VI_52)") == Some("MASTER")
+        });
+        assert!(there.is_ok(), "{}", stock.log());
         let directory = tempfile::tempdir().unwrap();
         let small_disk = directory.path().join("small");
         fs::create_dir(&small_disk).unwrap();
@@ -133,27 +150,22 @@ impl Scene {
             daemon,
             stock,
             client,
+            adverts,
             small_disk,
             directory,
+            _beside: beside,
             farm,
         };
         let settled = eventually(STARTED, "two masters and answers", || {
             scene.is_untouched()
                 && scene.farm.director.has_address("10.20.0.100")
-                && scene.stock_is("(VI_51)", "BACKUP")
-                && scene.stock_is("(VI_52)", "MASTER")
+                && last_state(&scene.stock, "(VI_51)") == Some("BACKUP")
+                && last_state(&scene.stock, "(VI_52)") == Some("MASTER")
                 && scene.client.answered() > 5
         });
         assert!(settled.is_ok(), "{settled:?}\n{}", scene.daemon.log());
+        sleep(SETTLED);
         scene
-    }
-
-    /// The last state that the stock keepalived entered.
-    fn stock_is(&self, router: &str, state: &str) -> bool {
-        let entered = format!("{router} Entering ");
-        let log = self.stock.log();
-        let last = log.lines().rfind(|line| line.contains(&entered));
-        last.is_some_and(|line| line.contains(&format!("{entered}{state}")))
     }
 
     /// The table holds the service as configured, whatever else it holds.
@@ -166,11 +178,13 @@ impl Scene {
     /// Does it, and checks that nothing changes from then on.
     fn suffer(&self, harm: Harm, text: &str) {
         let (log, entered) = (self.daemon.log().len(), self.stock.logged("Entering"));
+        let adverts = self.adverts.frames().len();
         let (answered, _earlier) = (self.client.answered(), self.client.take_failures());
         std::thread::scope(|scope| {
             let harm = scope.spawn(|| harm.befall(self));
-            let what = "the table stays, whatever happens";
-            throughout(SETTLED, what, || self.is_untouched()).unwrap();
+            while !harm.is_finished() {
+                assert!(self.is_untouched(), "{}", self.daemon.log());
+            }
             harm.join().unwrap().unwrap();
         });
         throughout(SETTLED, "the table stays", || self.is_untouched()).unwrap();
@@ -178,6 +192,9 @@ impl Scene {
         assert!(log.contains(text), "{harm:?}: no `{text}` in:\n{log}");
         let stock = self.stock.log();
         assert_eq!(self.stock.logged("Entering"), entered, "{harm:?}: {stock}");
+        let frames = self.adverts.frames();
+        let sent: BTreeSet<_> = frames[adverts..].iter().filter_map(of_advert).collect();
+        assert_eq!(sent, [(51, OURS), (52, THEIRS)].into(), "{harm:?}: {log}");
         for word in ["MASTER", "BACKUP", "FAULT"] {
             assert!(
                 !log.contains(&format!(" is {word} with")),
@@ -188,6 +205,24 @@ impl Scene {
         assert!(failures.is_empty(), "{harm:?}: {failures:?}\n{log}");
         assert!(self.client.answered() > answered + 10, "{harm:?}");
     }
+}
+
+/// The virtual router and the sender of an advert of version 2 over IPv4 without options.
+fn of_advert(frame: &Frame) -> Option<(u8, Ipv4Addr)> {
+    Some((
+        *frame.bytes.get(14 + 20 + 1)?,
+        capture::source(&frame.bytes)?,
+    ))
+}
+
+/// The state that the stock keepalived entered last.
+fn last_state(stock: &Keepalived, router: &str) -> Option<&'static str> {
+    let entered = format!("{router} Entering ");
+    let log = stock.log();
+    let last = log.lines().rfind(|line| line.contains(&entered))?;
+    let states = ["MASTER", "BACKUP", "FAULT"].into_iter();
+    let mut states = states.filter(|state| last.contains(&format!("{entered}{state}")));
+    states.next()
 }
 
 impl harm::Scene for Scene {
