@@ -6,10 +6,11 @@
 //! over, what it published is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kr_config::typed::Config;
 use kr_model::vrrp::State;
-use kr_model::{GroupId, InstanceId};
+use kr_model::{GroupId, InstanceId, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::published::Published;
@@ -30,12 +31,24 @@ pub(crate) struct Told {
     groups: BTreeMap<GroupId, State>,
     /// A successor has not taken over yet.
     resuming: bool,
+    /// When the first of the processes was started that took over from one another.
+    #[serde(default)]
+    since: Option<Instant>,
 }
 
 impl Told {
     /// A VRRP process starts; if there was one before it takes over.
-    pub(crate) fn process_started(&mut self) {
+    pub(crate) fn process_started(&mut self, now: Instant) {
         self.resuming = !self.instances.is_empty();
+        if !self.resuming {
+            self.since = Some(now);
+        }
+    }
+
+    /// How much is left of a delay that counts from the start of the first process.
+    pub(crate) fn left_of(&self, delay: Duration, now: Instant) -> Duration {
+        let passed = self.since.map_or(Duration::ZERO, |since| now.since(since));
+        delay.saturating_sub(passed)
     }
 
     /// Whether a change that an instance said is to be announced.
@@ -125,10 +138,10 @@ mod tests {
     #[test]
     fn a_change_that_a_successor_repeats_is_no_news() {
         let mut told = Told::default();
-        told.process_started();
+        told.process_started(Instant::ZERO);
         assert!(told.is_news(ID, State::Backup));
         assert!(told.is_news(ID, State::Master));
-        told.process_started();
+        told.process_started(Instant::ZERO);
         assert!(!told.is_news(ID, State::Master));
         let (config, published) = sample();
         assert_eq!(told.process_ready(&config, &published), []);
@@ -139,9 +152,9 @@ mod tests {
     #[test]
     fn a_change_that_was_published_but_not_said_is_announced_by_the_successor() {
         let mut told = Told::default();
-        told.process_started();
+        told.process_started(Instant::ZERO);
         told.is_news(ID, State::Backup);
-        told.process_started();
+        told.process_started(Instant::ZERO);
         let (config, published) = sample();
         let priority = published.instances[&ID].priority.get();
         assert_eq!(
@@ -152,9 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn a_successor_waits_for_what_is_left_of_a_delay_and_a_first_process_for_all_of_it() {
+        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
+        let (delay, mut told) = (Duration::from_secs(60), Told::default());
+        told.process_started(at(100));
+        assert_eq!(told.left_of(delay, at(100)), delay);
+        told.is_news(ID, State::Backup);
+        told.process_started(at(110));
+        assert_eq!(told.left_of(delay, at(110)), Duration::from_secs(50));
+        told.process_started(at(900));
+        assert_eq!(told.left_of(delay, at(900)), Duration::ZERO);
+    }
+
+    #[test]
     fn the_first_process_announces_everything_itself() {
         let mut told = Told::default();
-        told.process_started();
+        told.process_started(Instant::ZERO);
         let (config, published) = sample();
         assert_eq!(told.process_ready(&config, &published), []);
     }

@@ -184,8 +184,14 @@ impl Router {
         if self.deaf_until.is_none() {
             let after_start = now.saturating_add(global.startup_delay);
             let after_boot = Instant::ZERO.saturating_add(global.delay_after_boot);
-            let end = resume.is_empty().then(|| after_start.max(after_boot));
-            self.deaf_until = Some(end.unwrap_or(now));
+            // A predecessor that had heard or held something was not deaf any more.
+            let at_work = resume.values().any(|one| one.role.is_at_work());
+            let end = if at_work {
+                now
+            } else {
+                after_start.max(after_boot)
+            };
+            self.deaf_until = Some(end);
         }
         self.pace.configure(&global.pace);
         self.set_delays(&global.link_delays, now);
@@ -194,6 +200,7 @@ impl Router {
         if let Some(trackers) = self.next_trackers.take() {
             self.kernel.trackers.replace(trackers);
         }
+        let resume = &groups::whole(&instances, resume);
         self.regroup(&instances, resume);
         let gone = self.instances.iter().filter(|(id, slot)| {
             instances

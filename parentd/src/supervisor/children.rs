@@ -49,7 +49,7 @@ impl Supervisor {
         if !self.is_needed(Role::Vrrpd) {
             self.vrrpd.ask_to_leave(now);
         } else if self.vrrpd.is_due(now) && self.start(Role::Vrrpd) {
-            self.told.process_started();
+            self.told.process_started(now);
             self.transfer_to_vrrpd(true);
             self.join_siblings(Role::Vrrpd);
         }

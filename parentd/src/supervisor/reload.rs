@@ -3,6 +3,7 @@
 use kr_ipc::channel;
 use kr_ipc::edge::Sibling;
 use kr_ipc::edge::parentd_ipvsd::ToIpvsd;
+use kr_ipc::edge::parentd_vrrpd::ToVrrpd;
 use kr_model::Generation;
 use kr_sys::parent::{RootScripts, Tunes};
 use kr_sys::privilege::Role;
@@ -228,7 +229,10 @@ impl Supervisor {
     pub(super) fn transfer_to_vrrpd(&mut self, resume: bool) {
         let resume = resume.then_some(&self.published);
         let state = |id, source: &_| self.tracking.state(id, source);
-        for message in transfer::to_vrrpd(&self.config, self.generation, resume, state) {
+        for mut message in transfer::to_vrrpd(&self.config, self.generation, resume, state) {
+            if let (ToVrrpd::Global(global), Some(_)) = (&mut message, resume) {
+                global.startup_delay = self.told.left_of(global.startup_delay, self.now);
+            }
             self.vrrpd.send(&message);
         }
     }

@@ -63,6 +63,8 @@ pub struct Lan {
     walls: BTreeSet<(usize, usize)>,
     /// Who announced the addresses of an instance last: where neighbours and switches send packets.
     learned: BTreeMap<InstanceId, usize>,
+    /// A process that ends before it has done so much more.
+    doomed: Option<(usize, usize)>,
 }
 
 /// What becomes of one packet on its way to one receiver.
@@ -87,6 +89,8 @@ struct Host {
     /// What the parent process keeps.
     snapshots: BTreeMap<InstanceId, Snapshot>,
     states: BTreeMap<InstanceId, State>,
+    /// A successor takes over: what it repeats is no news.
+    resuming: bool,
     /// Whose addresses the kernel holds.
     held: BTreeMap<InstanceId, bool>,
 }
@@ -116,7 +120,24 @@ impl Lan {
             script: VecDeque::new(),
             walls: BTreeSet::new(),
             learned: BTreeMap::new(),
+            doomed: None,
         }
+    }
+
+    /// The process of a host ends (kill -9) when it has carried out so many more actions, if it gets so far.
+    pub fn doom(&mut self, host: usize, actions: usize) {
+        self.doomed = Some((host, actions));
+    }
+
+    /// It has not ended yet, and never will: how many actions were left.
+    pub fn spare(&mut self) -> Option<usize> {
+        self.doomed.take().map(|(_, left)| left)
+    }
+
+    /// True while the process of a host is there.
+    #[must_use]
+    pub fn runs(&self, host: usize) -> bool {
+        !matches!(self.hosts[host].process, Process::Gone)
     }
 
     /// Decides what becomes of the next deliveries.
@@ -160,6 +181,7 @@ impl Lan {
             link: LinkState::Up,
             snapshots: BTreeMap::new(),
             states: BTreeMap::new(),
+            resuming: false,
             held: BTreeMap::new(),
         });
         self.start(host);
@@ -172,6 +194,7 @@ impl Lan {
             return;
         }
         self.hosts[host].process = Process::Running(Router::new());
+        self.hosts[host].resuming = true;
         self.tell_link(host);
         let address = Some(self.hosts[host].address);
         self.give(
@@ -184,6 +207,19 @@ impl Lan {
         );
         let resume = self.hosts[host].snapshots.clone();
         self.configure(host, resume);
+        self.make_good(host);
+    }
+
+    /// What the parent does once a successor is ready: says what was published and not said.
+    fn make_good(&mut self, host: usize) {
+        let (now, kept) = (self.now, &mut self.hosts[host]);
+        kept.resuming = false;
+        for (id, snapshot) in &kept.snapshots {
+            let is = snapshot.role.state();
+            if is != State::Init && kept.states.insert(*id, is) != Some(is) {
+                self.history.push((now, host, *id, What::Entered(is)));
+            }
+        }
     }
 
     /// Puts a changed configuration into force.
@@ -386,7 +422,16 @@ impl Lan {
             router.handle(input, now);
             actions.extend(std::iter::from_fn(|| router.poll_action()));
         }
-        for action in actions {
+        for action in in_order(actions) {
+            if let Some((doomed, left)) = self.doomed
+                && doomed == host
+            {
+                if left == 0 {
+                    self.doomed = None;
+                    return self.kill(host);
+                }
+                self.doomed = Some((host, left - 1));
+            }
             self.carry_out(host, action);
         }
     }
@@ -421,8 +466,10 @@ impl Lan {
                 self.hosts[host].snapshots.insert(snapshot.id, *snapshot);
             }
             Action::Transition { instance, to, .. } => {
-                self.hosts[host].states.insert(instance, to);
-                self.history.push((now, host, instance, What::Entered(to)));
+                let before = self.hosts[host].states.insert(instance, to);
+                if !self.hosts[host].resuming || before != Some(to) {
+                    self.history.push((now, host, instance, What::Entered(to)));
+                }
             }
             Action::LowerPriorityHeard { instance } => {
                 self.history.push((now, host, instance, What::LowerHeard));
@@ -461,6 +508,29 @@ impl Lan {
         let arrival = (self.now.saturating_add(delay), self.sent);
         self.flying.insert(arrival, (to, packet.to_vec()));
     }
+}
+
+/// As the driver does it: what a successor has to know before it happens, then adverts, then addresses, then the rest.
+fn in_order(mut actions: Vec<Action>) -> Vec<Action> {
+    let mut moved = BTreeSet::new();
+    let ranks = actions.iter().map(|action| match action {
+        Action::Publish(snapshot) if !moved.contains(&snapshot.id) => 0,
+        Action::SendAdvert { .. } => 1,
+        Action::SetAddresses { instance, .. } => {
+            moved.insert(*instance);
+            2
+        }
+        Action::Publish(_)
+        | Action::Announce { .. }
+        | Action::Transition { .. }
+        | Action::LowerPriorityHeard { .. }
+        | Action::GroupTransition { .. }
+        | Action::Event(_) => 3,
+    });
+    let ranks: Vec<u8> = ranks.collect();
+    let mut ranked: Vec<_> = ranks.into_iter().zip(actions.drain(..)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, action)| action).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

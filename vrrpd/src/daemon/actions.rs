@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kr_ipc::ChannelError;
 use kr_ipc::edge::parentd_vrrpd::FromVrrpd;
+use kr_model::vrrp::Snapshot;
 use kr_vrrp::{Action, Input, Severity};
 
 use super::Daemon;
@@ -23,10 +24,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// The adverts of all go first, then the addresses of all change in one request, then everything else follows.
+    /// What a successor has to know before it happens is said first. Then the adverts of all go, then the addresses
+    /// of all change in one request, then everything else follows.
     fn carry_out(&mut self) -> Result<(), ChannelError> {
         let mut rest = Vec::new();
         let mut moved = BTreeSet::new();
+        let mut published = Ok(());
         while let Some(action) = self.router.poll_action() {
             if let Action::SendAdvert {
                 interface,
@@ -47,22 +50,27 @@ impl Daemon {
                     self.present.remove(&instance);
                 }
                 moved.insert(instance);
+            } else if let Action::Publish(snapshot) = action {
+                if moved.contains(&snapshot.id) {
+                    rest.push(Action::Publish(snapshot));
+                } else {
+                    published = published.and_then(|()| self.publish(snapshot));
+                }
             } else {
                 rest.push(action);
             }
         }
         self.send_adverts();
         self.set_addresses(&moved);
+        // Also a process whose parent is gone does what its peers and the kernel expect.
+        published?;
         for action in rest {
             match action {
                 Action::SendAdvert { .. } | Action::SetAddresses { .. } => {}
                 Action::Announce {
                     device, address, ..
                 } => self.announce(&device, address),
-                Action::Publish(snapshot) => {
-                    self.siblings.say(snapshot.id, snapshot.role.state());
-                    self.channel.send(&FromVrrpd::Snapshot(snapshot))?;
-                }
+                Action::Publish(snapshot) => self.publish(snapshot)?,
                 Action::Transition {
                     instance,
                     to,
@@ -94,5 +102,10 @@ impl Daemon {
             self.settle_routing();
         }
         Ok(())
+    }
+
+    fn publish(&mut self, snapshot: Box<Snapshot>) -> Result<(), ChannelError> {
+        self.siblings.say(snapshot.id, snapshot.role.state());
+        self.channel.send(&FromVrrpd::Snapshot(snapshot))
     }
 }

@@ -297,7 +297,7 @@ pub enum Role {
     Backup {
         /// When this router takes over unless an advert comes.
         master_down_at: Instant,
-        /// The master last heard and its priority.
+        /// The master last heard and its priority, unless it has resigned.
         master: Option<(IpAddr, u8)>,
         /// The advert interval in force (version 3 learns it from the master).
         interval: AdvertInterval,
@@ -323,5 +323,18 @@ impl Role {
             Self::Master { .. } => State::Master,
             Self::Fault => State::Fault,
         }
+    }
+
+    /// True of a master, and of a backup that heard one.
+    #[must_use]
+    pub const fn is_at_work(&self) -> bool {
+        matches!(
+            self,
+            Self::Master { .. }
+                | Self::Backup {
+                    master: Some(_),
+                    ..
+                }
+        )
     }
 }

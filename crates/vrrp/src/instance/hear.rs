@@ -184,17 +184,22 @@ impl VirtualRouter {
         let Phase::Backup(backup) = &mut self.phase else {
             return;
         };
+        let preempted = backup.preempt_at;
         match backup.regard(heard.priority, own, preemption, turn.now) {
             Regard::Resigning => {
                 backup.master_down_at = skew_ends;
-                backup.resigned = true;
                 backup.ready = None;
+                if !std::mem::replace(&mut backup.resigned, true) {
+                    self.publish_unless_within(PUBLISH_MASTER_EVERY, turn);
+                }
             }
             // The down timer keeps running: this router takes over when it ends.
             Regard::Overtaken => {}
             Regard::Master => {
                 let master = Some((heard.source, heard.priority));
                 let before = backup.master;
+                let known =
+                    (before, backup.resigned, preempted) == (master, false, backup.preempt_at);
                 *backup = Backup {
                     master_down_at: down_ends,
                     resigned: false,
@@ -204,11 +209,13 @@ impl VirtualRouter {
                     grace_given: false,
                     ready: None,
                 };
-                let pause = if before == master {
-                    PUBLISH_EVERY
-                } else {
+                if before != master {
                     self.said.forget_for_master(turn.now);
-                    before.map_or(Duration::ZERO, |_| PUBLISH_MASTER_EVERY)
+                }
+                let pause = match before {
+                    Some(_) if known => PUBLISH_EVERY,
+                    Some(_) => PUBLISH_MASTER_EVERY,
+                    None => Duration::ZERO,
                 };
                 self.publish_unless_within(pause, turn);
             }
@@ -342,11 +349,8 @@ impl VirtualRouter {
         false
     }
 
-    /// MASTER ends because another router is the better one: no priority 0, which would start a needless
-    /// election.
+    /// MASTER ends because another router is the better one.
     fn yield_to(&mut self, heard: Heard, turn: &mut Turn<'_>) {
-        self.release_master();
-        self.set_addresses(false, turn);
         let interval = self.learned_interval(heard);
         let backup = Backup {
             master_down_at: turn.now.saturating_add(self.master_down(interval)),
@@ -361,7 +365,7 @@ impl VirtualRouter {
             source: heard.source,
             priority: heard.priority,
         };
-        self.enter(Phase::Backup(backup), cause, turn);
+        self.give_way(backup, cause, turn);
     }
 
     /// RFC 9568 section 6.4.2: version 3 takes the interval of the master; in version 2 they are equal.

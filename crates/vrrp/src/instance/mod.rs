@@ -251,7 +251,8 @@ impl VirtualRouter {
     /// A backup restarts its whole master-down time, like a router that just started: adverts may have
     /// come in the gap, and a backup must not take a living master for dead. It costs at most one
     /// master-down time, and only when the master dies together with this process. The stored deadline
-    /// is therefore not needed, and need not be kept fresh.
+    /// therefore need not be kept fresh. One that knew of no master, as at the start or after a priority 0, keeps
+    /// it, but waits for as long as an advert of a new master may take.
     pub(crate) fn resume(&mut self, old: &Snapshot, around: Surroundings, turn: &mut Turn<'_>) {
         self.source = around.source.or(self.source);
         self.weight = around.weight;
@@ -265,14 +266,20 @@ impl VirtualRouter {
         match old.role {
             Role::Init => return self.start(around, turn),
             Role::Backup {
+                master_down_at,
                 master,
                 interval,
                 preempt_at,
-                ..
             } => {
                 self.set_addresses(false, turn);
+                let whole = turn.start_at.saturating_add(self.master_down(interval));
+                let least = turn.now.saturating_add(interval.as_duration());
+                let least = least.saturating_add(self.skew(interval));
                 self.phase = Phase::Backup(Backup {
-                    master_down_at: turn.now.saturating_add(self.master_down(interval)),
+                    master_down_at: match master {
+                        Some(_) => whole,
+                        None => master_down_at.max(least).min(whole),
+                    },
                     resigned: false,
                     master,
                     interval,
@@ -533,15 +540,10 @@ impl VirtualRouter {
             if self.config.advert_before_yielding {
                 self.send_advert(turn);
             }
-            self.release_master();
-            self.set_addresses(false, turn);
             let interval = self.config.advert_interval;
             let down_at = turn.now.saturating_add(self.master_down(interval));
-            self.enter(
-                Phase::Backup(Backup::until(down_at, interval)),
-                Cause::GroupBackup,
-                turn,
-            );
+            let backup = Backup::until(down_at, interval);
+            self.give_way(backup, Cause::GroupBackup, turn);
         }
     }
 
@@ -550,15 +552,13 @@ impl VirtualRouter {
     fn become_master(&mut self, cause: Cause, turn: &mut Turn<'_>) {
         self.gave_way = false;
         self.counters.become_master = self.counters.become_master.saturating_add(1);
-        let advert_at = turn
-            .now
-            .saturating_add(self.config.advert_interval.as_duration());
-        self.phase = Phase::Master(Master::until(advert_at));
+        // The first advert is due until it has left.
+        self.begin(Phase::Master(Master::until(turn.now)), cause, turn);
         self.send_advert(turn);
         self.set_addresses(true, turn);
         self.announcer.become_master(&self.config, turn.now);
         self.send_announcements(turn);
-        self.entered(cause, turn);
+        self.say_transition(State::Master, cause, turn);
     }
 
     /// MASTER ends because this router stops or cannot go on: priority 0 lets a backup take over after
@@ -568,23 +568,40 @@ impl VirtualRouter {
         self.release_master();
     }
 
+    /// MASTER ends for another master, and without a priority 0, which would start a needless election. A
+    /// successor of this process must not take the addresses again.
+    fn give_way(&mut self, to: Backup, cause: Cause, turn: &mut Turn<'_>) {
+        self.release_master();
+        self.begin(Phase::Backup(to), cause, turn);
+        self.set_addresses(false, turn);
+        self.say_transition(State::Backup, cause, turn);
+    }
+
     fn release_master(&mut self) {
         self.announcer.clear();
         self.counters.release_master = self.counters.release_master.saturating_add(1);
     }
 
+    /// Enters a state that does nothing to the network or the kernel: a successor of a process that ends here enters
+    /// it again, and says so again, which the parent notices.
     fn enter(&mut self, phase: Phase, cause: Cause, turn: &mut Turn<'_>) {
-        self.phase = phase;
-        self.entered(cause, turn);
+        self.change(phase, cause, turn);
+        self.say_transition(self.role().state(), cause, turn);
+        self.publish(turn);
     }
 
-    /// Says the state that was just entered.
-    fn entered(&mut self, cause: Cause, turn: &mut Turn<'_>) {
+    /// Begins a state that does something to them, which follows, and last of all the transition is said. A
+    /// successor of a process that ends in between does it all again, and the parent says what was not said.
+    fn begin(&mut self, phase: Phase, cause: Cause, turn: &mut Turn<'_>) {
+        self.change(phase, cause, turn);
+        self.publish(turn);
+    }
+
+    fn change(&mut self, phase: Phase, cause: Cause, turn: &Turn<'_>) {
+        self.phase = phase;
         self.since = turn.now;
         self.cause = cause;
         self.said.forget(turn.now);
-        self.say_transition(self.role().state(), cause, turn);
-        self.publish(turn);
     }
 
     fn say_transition(&mut self, to: State, cause: Cause, turn: &mut Turn<'_>) {
@@ -608,7 +625,8 @@ impl VirtualRouter {
             Phase::Init | Phase::Waiting => Role::Init,
             Phase::Backup(backup) => Role::Backup {
                 master_down_at: backup.master_down_at,
-                master: backup.master,
+                // One that said priority 0 is there no more.
+                master: backup.master.filter(|_| !backup.resigned),
                 interval: backup.interval,
                 preempt_at: backup.preempt_at,
             },

@@ -149,12 +149,10 @@ impl VirtualRouter {
     }
 
     fn give_up(&mut self, late: Duration, turn: &mut Turn<'_>) {
-        self.release_master();
-        self.set_addresses(false, turn);
         let interval = self.config.advert_interval;
         let down_at = turn.now.saturating_add(self.master_down(interval));
         let backup = Backup::until(down_at, interval);
-        self.enter(Phase::Backup(backup), Cause::HeldUp { late }, turn);
+        self.give_way(backup, Cause::HeldUp { late }, turn);
     }
 
     /// A master that sent nothing for so long that a backup may have taken over announces again: the

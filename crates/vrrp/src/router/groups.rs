@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kr_model::vrrp::{Instance, Snapshot, State};
+use kr_model::vrrp::{Instance, Role, Snapshot, State};
 use kr_model::{GroupId, InstanceId, Instant};
 
 use super::{Router, Trouble};
@@ -147,6 +147,53 @@ impl Router {
         };
         self.actions.extend(self.groups.keys().map(stop));
     }
+}
+
+/// What to resume from. A process that ended while a group changed its state has published that of some members
+/// only: the others follow the newest one. Nobody knows how far the network and the kernel were, so what a change does
+/// to them is done again.
+pub(super) fn whole(
+    instances: &BTreeMap<InstanceId, Arc<Instance>>,
+    resume: &BTreeMap<InstanceId, Snapshot>,
+) -> BTreeMap<InstanceId, Snapshot> {
+    let mut whole = resume.clone();
+    let mut newest: BTreeMap<GroupId, &Snapshot> = BTreeMap::new();
+    let group_of = |id: &InstanceId| instances.get(id).and_then(|instance| instance.group);
+    let moves =
+        |snapshot: &Snapshot| matches!(snapshot.role.state(), State::Backup | State::Master);
+    for (id, snapshot) in resume.iter().filter(|(_, one)| moves(one)) {
+        if let Some(group) = group_of(id) {
+            let known = newest.entry(group).or_insert(snapshot);
+            if snapshot.since > known.since {
+                *known = snapshot;
+            }
+        }
+    }
+    for (id, snapshot) in whole.iter_mut().filter(|(_, one)| moves(one)) {
+        let leader = group_of(id).and_then(|group| newest.get(&group));
+        let Some(leader) = leader.filter(|one| one.role.state() != snapshot.role.state()) else {
+            continue;
+        };
+        snapshot.role = match leader.role {
+            // An advert is due: it may not have sent one.
+            Role::Master { .. } => Role::Master {
+                advert_at: leader.since,
+            },
+            Role::Backup {
+                master_down_at,
+                interval,
+                ..
+            } => Role::Backup {
+                master_down_at,
+                master: None,
+                interval,
+                preempt_at: None,
+            },
+            other @ (Role::Init | Role::Fault) => other,
+        };
+        (snapshot.since, snapshot.cause) = (leader.since, leader.cause);
+    }
+    whole
 }
 
 fn faulty<'a>(

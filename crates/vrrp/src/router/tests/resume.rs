@@ -92,3 +92,77 @@ fn a_resumed_master_without_its_link_gives_the_addresses_back() {
         ]
     );
 }
+
+#[test]
+fn a_resumed_backup_without_a_master_waits_only_for_what_a_new_one_may_need() {
+    // When it would have taken over, by milliseconds from now, and when it does.
+    for (was, is) in [(-500, 1_609_375), (2_000, 2_000_000), (60_000, 3_609_375)] {
+        let role = Role::Backup {
+            master_down_at: Instant::from_micros((1_000_000_i64 + was) as u64 * 1_000),
+            master: None,
+            interval: AdvertInterval::DEFAULT,
+            preempt_at: None,
+        };
+        let mut bench = Bench::empty();
+        bench.give(configure(instance(100), Some(snapshot(role))));
+        assert_eq!(bench.timeout(), is, "{was}");
+    }
+}
+
+#[test]
+fn a_priority_0_and_a_preempt_delay_are_known_to_a_successor() {
+    let mut bench = Bench::backup(Instance {
+        preemption: Preemption::Delayed(Duration::from_secs(60)),
+        ..instance(100)
+    });
+    assert_eq!(bench.hear(9, 200), [Published(State::Backup)]);
+    bench.later(1_000);
+    assert_eq!(bench.hear(9, 50), [Published(State::Backup)]);
+    let known = bench.router.instances[&ID].router.snapshot().role;
+    assert!(
+        matches!(
+            known,
+            Role::Backup {
+                preempt_at: Some(_),
+                ..
+            }
+        ),
+        "{known:?}"
+    );
+    bench.later(1_000);
+    assert_eq!(bench.hear(9, 0), [Published(State::Backup)]);
+    assert_eq!(bench.hear(9, 0), [], "nobody fills the channel with it");
+    let known = bench.router.instances[&ID].router.snapshot().role;
+    assert!(
+        matches!(known, Role::Backup { master: None, .. }),
+        "{known:?}"
+    );
+}
+
+#[test]
+fn a_successor_waits_for_the_rest_of_the_startup_delay_unless_there_was_none() {
+    let nobody = Role::Backup {
+        master_down_at: Instant::from_micros(1_010_000_000),
+        master: None,
+        interval: AdvertInterval::DEFAULT,
+        preempt_at: None,
+    };
+    let heard = Role::Backup {
+        master_down_at: Instant::from_micros(1_001_000_000),
+        master: Some((v4(9), 200)),
+        interval: AdvertInterval::DEFAULT,
+        preempt_at: None,
+    };
+    for (role, timeout) in [(nobody, 10_000_000), (heard, 3_609_375)] {
+        let mut bench = Bench::empty();
+        let mut global = global();
+        global.startup_delay = Duration::from_secs(7);
+        let config = instance(100);
+        bench.give(Input::Configure {
+            global,
+            instances: [(config.id, config.into())].into(),
+            resume: [(ID, snapshot(role))].into(),
+        });
+        assert_eq!(bench.timeout(), timeout, "{role:?}");
+    }
+}
