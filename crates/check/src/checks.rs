@@ -578,14 +578,15 @@ impl Checks {
         if let Some(event) = event {
             self.actions.push_back(Action::Log { checker: id, event });
         }
+        self.wait(id, delay, now);
+        // A successor that did not know of a verdict would take it back.
+        self.publish(id, now);
         if let Some(verdict) = verdict {
             self.actions.push_back(Action::Verdict {
                 generation: self.generation,
                 verdict,
             });
         }
-        self.wait(id, delay, now);
-        self.publish(id, now);
         if let Some(result) = shared {
             self.tell_sharers(id, &result, now);
         }

@@ -351,11 +351,12 @@ impl Table {
         }
     }
 
-    /// The next thing to do. Kernel actions come before the notices that they caused.
+    /// The next thing to do. What is to be told comes first, then what a successor must know, then what the kernel
+    /// shall do: a process that ends in between is told its last verdicts again, tells again what the parent knows
+    /// already, and never takes a change of the kernel back. The last words of a stop follow what was done.
     pub fn poll_action(&mut self) -> Option<Action> {
-        if self.in_flight == InFlight::Nothing
-            && let Some(action) = self.kernel_action()
-        {
+        let stopping = self.phase == Phase::Stopping;
+        if stopping && let Some(action) = self.free_kernel_action() {
             return Some(action);
         }
         if let Some(action) = self.queue.pop_front() {
@@ -368,6 +369,9 @@ impl Table {
                 .map(|part| Action::Publish(Box::new(part)));
             self.queue.extend(actions);
             return self.queue.pop_front();
+        }
+        if let Some(action) = self.free_kernel_action() {
+            return Some(action);
         }
         if self.in_flight != InFlight::Nothing {
             return None;
@@ -388,6 +392,13 @@ impl Table {
             return Some(Action::Finished);
         }
         None
+    }
+
+    fn free_kernel_action(&mut self) -> Option<Action> {
+        if self.in_flight != InFlight::Nothing {
+            return None;
+        }
+        self.kernel_action()
     }
 
     /// The real servers of a virtual server of the configuration in force.

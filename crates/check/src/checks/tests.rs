@@ -572,6 +572,24 @@ fn a_successor_carries_on_where_its_predecessor_ended() {
 }
 
 #[test]
+fn a_successor_knows_of_every_verdict_that_was_said() {
+    let mut checks = configured(&[tcp(1)]);
+    let (_, did) = drive(&mut checks, "+--+");
+    let (mut known, mut said) = (None, 0);
+    for action in did {
+        match action {
+            Action::Snapshot(snapshot) => known = Some(snapshot.up),
+            Action::Verdict { verdict, .. } => {
+                assert_eq!(known, Some(verdict.up));
+                said += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(said, 3);
+}
+
+#[test]
 fn an_old_due_time_is_carried_on_in_step() {
     let mut first = configured(&[tcp(1)]);
     let (_, said) = drive(&mut first, "++++");

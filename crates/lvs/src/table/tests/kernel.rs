@@ -16,7 +16,9 @@ fn many_verdicts_before_the_actions_are_one_batch() {
         };
         lab.table.handle(Input::Verdict(verdict), lab.now);
     }
-    assert!(matches!(lab.table.poll_action(), Some(Action::Apply(list)) if list.len() == 8));
+    lab.drain();
+    let published = lab.snapshots[&VS].verdicts.len();
+    assert_eq!((lab.operations.len(), lab.batches, published), (8, 1, 8));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod kept;
 mod kernel;
+mod killed;
 mod pools;
 mod random;
 mod reload;
@@ -123,6 +124,8 @@ struct Lab {
     /// Service key whose additions the kernel refuses.
     refuses: Option<ServiceKey>,
     operations: Vec<Operation>,
+    /// How many requests these were.
+    batches: usize,
     notices: Vec<Notice>,
     events: Vec<Event>,
     snapshots: BTreeMap<VirtualServerId, PoolSnapshot>,
@@ -140,6 +143,8 @@ struct Lab {
     remains: Vec<bool>,
     installed: Vec<Generation>,
     finished: bool,
+    /// The process is killed after so many more actions.
+    left: Option<usize>,
 }
 
 impl Lab {
@@ -151,6 +156,7 @@ impl Lab {
             broken: None,
             refuses: None,
             operations: Vec::new(),
+            batches: 0,
             notices: Vec::new(),
             events: Vec::new(),
             snapshots: BTreeMap::new(),
@@ -163,6 +169,7 @@ impl Lab {
             remains: Vec::new(),
             installed: Vec::new(),
             finished: false,
+            left: None,
         }
     }
 
@@ -176,6 +183,7 @@ impl Lab {
     /// Starts to count anew.
     fn forget(&mut self) {
         self.operations.clear();
+        self.batches = 0;
         self.notices.clear();
         self.events.clear();
     }
@@ -187,6 +195,11 @@ impl Lab {
 
     fn drain(&mut self) {
         while let Some(action) = self.table.poll_action() {
+            match &mut self.left {
+                Some(0) => return,
+                Some(left) => *left -= 1,
+                None => {}
+            }
             match action {
                 Action::Read { services } => {
                     let answer = match self.broken {
@@ -200,6 +213,7 @@ impl Lab {
                     let answer = Input::Applied(outcomes.collect());
                     self.table.handle(answer, self.now);
                     self.operations.extend(operations);
+                    self.batches += 1;
                 }
                 Action::Notify(notice) => self.notices.push(notice),
                 Action::Log(event) => self.events.push(event),
