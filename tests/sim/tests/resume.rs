@@ -2,7 +2,7 @@
 //! or in a sync group: its successor ends where it would have ended itself, the other router notices nothing that it
 //! would not have noticed, and every change is told once.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::indexing_slicing, reason = "test code")]
 
 use std::time::Duration;
 

@@ -577,13 +577,11 @@ fn a_successor_knows_of_every_verdict_that_was_said() {
     let (_, did) = drive(&mut checks, "+--+");
     let (mut known, mut said) = (None, 0);
     for action in did {
-        match action {
-            Action::Snapshot(snapshot) => known = Some(snapshot.up),
-            Action::Verdict { verdict, .. } => {
-                assert_eq!(known, Some(verdict.up));
-                said += 1;
-            }
-            _ => {}
+        if let Action::Snapshot(snapshot) = action {
+            known = Some(snapshot.up);
+        } else if let Action::Verdict { verdict, .. } = action {
+            assert_eq!(known, Some(verdict.up));
+            said += 1;
         }
     }
     assert_eq!(said, 3);

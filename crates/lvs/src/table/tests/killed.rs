@@ -49,9 +49,10 @@ fn news(notices: &[Notice]) -> Vec<Notice> {
                 Notice::CheckerChanged { checker: a, .. },
                 Notice::CheckerChanged { checker: b, .. },
             ) => a == b,
-            (Notice::QuorumChanged { .. }, Notice::QuorumChanged { .. })
-            | (Notice::Kernel { .. }, Notice::Kernel { .. }) => true,
-            _ => false,
+            (Notice::RealServerChanged { .. } | Notice::CheckerChanged { .. }, _) => false,
+            (one @ (Notice::QuorumChanged { .. } | Notice::Kernel { .. }), other) => {
+                std::mem::discriminant(one) == std::mem::discriminant(other)
+            }
         };
         let before = known.iter().position(same);
         if before.is_some_and(|at| &known[at] == notice) {

@@ -66,11 +66,10 @@ fn a_stop_before_everything_was_read_removes_what_a_predecessor_may_have_left() 
     lab.table.handle(Input::Configure(Box::new(many)), lab.now);
     // The last of the services, 80 among the first, are not read when the stop comes.
     let mut actions = std::iter::from_fn(|| lab.table.poll_action());
-    let services = actions.find_map(|action| match action {
-        Action::Read { services } => Some(services),
-        _ => None,
-    });
-    let services = services.unwrap();
+    let read = actions.find(|action| matches!(action, Action::Read { .. }));
+    let Some(Action::Read { services }) = read else {
+        panic!("nothing is read")
+    };
     let answer = lab.reading(&services);
     lab.table.handle(Input::Read(answer), lab.now);
     lab.kernel.insert(vip(300), lab.kernel[&vip(80)].clone());

@@ -53,11 +53,11 @@ fn hear_unicast(bench: &mut Bench, destination: IpAddr) -> Vec<Did> {
 fn checksum_is_for(bench: &mut Bench) -> IpAddr {
     bench.now = bench.router.poll_timeout().unwrap();
     bench.router.handle(Input::Timer, bench.now);
-    let advert = |action| match action {
-        Action::SendAdvert { packet, .. } => Some(packet),
-        _ => None,
+    let mut actions = bench.actions().into_iter();
+    let advert = actions.find(|action| matches!(action, Action::SendAdvert { .. }));
+    let Some(Action::SendAdvert { packet, .. }) = advert else {
+        panic!("no advert");
     };
-    let packet = bench.actions().into_iter().find_map(advert).unwrap();
     [v4(9), IpAddr::V4(MULTICAST_V4)]
         .into_iter()
         .find(|destination| {
