@@ -92,7 +92,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         name: "connect elsewhere",
         landlock: 0,
         attempt: |captive, _| {
-            let made = socket(captive, libc::AF_INET, libc::SOCK_STREAM, 0)?;
+            let made = socket(captive, libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
             // Nobody listens at port 9 of this host: who is answered so has reached it.
             connect(
                 captive,
@@ -360,6 +360,9 @@ pub(super) const ATTACKS: &[Attack] = &[
         fates: [Killed, Killed, Killed, PARENT_IS_ROOT, SCRIPT],
     },
 ];
+
+/// What becomes of attempts otherwise when ipvsd makes the sockets of checks: it gets one, and cannot connect it.
+pub(super) const WITH_SOCKETS: &[(&str, Fate)] = &[("connect elsewhere", Refused)];
 
 /// `AT_FDCWD`.
 const HERE: Argument<'static> = Argument::Number(libc::AT_FDCWD as i64);
