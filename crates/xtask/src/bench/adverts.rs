@@ -14,7 +14,7 @@ use kr_testkit::netns::{Host, Network};
 use kr_testkit::wait::eventually;
 
 use super::usage::{Usage, anonymous_mib, system_calls};
-use super::{Figure, Row, figure};
+use super::{Beside, Figure, Row, figure};
 
 /// Length of a measurement.
 const MEASURED: Duration = Duration::from_secs(10);
@@ -29,37 +29,37 @@ const START: Duration = Duration::from_secs(90);
 
 pub(super) const MASTER_1000_FAST: Row = Row {
     heading: "adverts sent by 1,000 masters every 0.1 s",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| sent(peer, 1000, 10),
 };
 
 pub(super) const BACKUP_1000_FAST: Row = Row {
     heading: "adverts heard by 1,000 backups every 0.1 s",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| heard(peer, 1000, 10),
 };
 
 pub(super) const MASTER_1000: Row = Row {
     heading: "adverts sent by 1,000 masters every second",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| sent(peer, 1000, 100),
 };
 
 pub(super) const BACKUP_1000: Row = Row {
     heading: "adverts heard by 1,000 backups every second",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| heard(peer, 1000, 100),
 };
 
 pub(super) const MASTER_250_FAST: Row = Row {
     heading: "adverts sent by 250 masters every 0.1 s",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| sent(peer, 250, 10),
 };
 
 pub(super) const MASTER_ONE: Row = Row {
     heading: "adverts sent by one master every second",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| sent(peer, 1, 100),
 };
 

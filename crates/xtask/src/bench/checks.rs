@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::standin::StandIn;
 use super::usage::{Usage, anonymous_mib, system_calls_per_socket};
-use super::{Figure, Row, figure};
+use super::{Beside, Figure, Row, figure};
 
 /// Real servers behind each virtual server.
 const REAL_SERVERS: u8 = 100;
@@ -42,7 +42,7 @@ const TLS_CHECK: &str = "SSL_GET {\nurl {\npath /\nstatus_code 200\n}\n";
 const fn row(heading: &'static str, measure: fn(Peer) -> io::Result<Vec<Figure>>) -> Row {
     Row {
         heading,
-        needs_ipvs: false,
+        beside: Beside::Here,
         measure,
     }
 }

@@ -12,7 +12,7 @@ use kr_testkit::keepalived::Peer;
 
 use super::adverts::{Pair, median_and_99, router, start, wait_for};
 use super::moments::Addresses;
-use super::{Figure, Row, figure};
+use super::{Beside, Figure, Row, figure};
 
 /// Priority of the backup; the master is an address owner, which needs no time to become one.
 const BACKUP: u8 = 100;
@@ -20,31 +20,31 @@ const OWNER: u8 = 255;
 
 pub(super) const SLOW: Row = Row {
     heading: "failover with advert_int 1",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1, 100, 20),
 };
 
 pub(super) const FAST: Row = Row {
     heading: "failover with advert_int 0.1",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1, 10, 20),
 };
 
 pub(super) const FASTER: Row = Row {
     heading: "failover with advert_int 0.03",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1, 3, 20),
 };
 
 pub(super) const FASTEST: Row = Row {
     heading: "failover with advert_int 0.01",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1, 1, 20),
 };
 
 pub(super) const MANY: Row = Row {
     heading: "failover of 250 at once",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 250, 100, 5),
 };
 

@@ -10,6 +10,7 @@ mod moments;
 mod reading;
 mod standin;
 mod start;
+mod table;
 mod trouble;
 mod usage;
 
@@ -38,9 +39,19 @@ pub(crate) struct BenchTask {
 /// One measurement.
 struct Row {
     heading: &'static str,
-    /// keepalived does nothing of this on a kernel without IPVS: it is compared inside the lab.
-    needs_ipvs: bool,
+    beside: Beside,
     measure: fn(Peer) -> io::Result<Vec<Figure>>,
+}
+
+/// Where keepalived does the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// On this kernel.
+    Here,
+    /// On a kernel with IPVS, and so do we: inside the lab, when this one has none.
+    Ipvs,
+    /// Nowhere: it would take minutes.
+    Nobody,
 }
 
 /// One number of a measurement.
@@ -58,6 +69,9 @@ const ROWS: &[Row] = &[
     reading::TEST,
     reading::RELOAD_SAME,
     reading::RELOAD_ONE,
+    reading::RELOAD_LARGE,
+    table::START,
+    table::RELOAD,
     adverts::MASTER_1000_FAST,
     adverts::BACKUP_1000_FAST,
     adverts::MASTER_1000,
@@ -101,13 +115,16 @@ pub(crate) fn run(task: &BenchTask) -> io::Result<ExitCode> {
     };
     for row in checks::ROWS.iter().chain(ROWS).filter(wanted) {
         println!("\n{}", row.heading);
-        let ours = (row.measure)(Peer::Ours)?;
-        if row.needs_ipvs && !lab::is_inside() && !lab::kernel_has_ipvs() {
-            print(&ours, None);
+        if row.beside == Beside::Ipvs && !lab::is_inside() && !lab::kernel_has_ipvs() {
             in_lab(row.heading)?;
-        } else {
-            print(&ours, Some(&(row.measure)(Peer::Stock)?));
+            continue;
         }
+        let ours = (row.measure)(Peer::Ours)?;
+        let stock = match row.beside {
+            Beside::Here | Beside::Ipvs => Some((row.measure)(Peer::Stock)?),
+            Beside::Nobody => None,
+        };
+        print(&ours, stock.as_deref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -136,9 +153,7 @@ fn rebuilt(task: &BenchTask, optimised: &std::path::Path) -> io::Result<ExitCode
 }
 
 fn in_lab(heading: &str) -> io::Result<()> {
-    println!(
-        "keepalived needs IPVS for this: both in the lab (emulated: compare, do not read absolutely)"
-    );
+    println!("this needs IPVS: both in the lab (emulated: compare, do not read absolutely)");
     let program = std::env::current_exe()?;
     let script = lab::quoted([
         program.to_string_lossy().as_ref(),

@@ -13,13 +13,41 @@ use kr_testkit::wait::eventually;
 
 use super::standin::StandIn;
 use super::usage::Usage;
-use super::{Figure, Row, figure};
+use super::{Beside, Figure, Row, figure};
 
 /// How often a test is repeated; the median counts.
 const RUNS: usize = 5;
 
-/// Real servers of each virtual server.
-const POOL: u32 = 100;
+/// How many virtual and real servers, and of how many of these the weight changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// Real servers.
+    pub(super) servers: u32,
+    /// Real servers of each virtual server; the last one may have fewer.
+    pub(super) pool: u32,
+    /// One of so many changes its weight.
+    pub(super) every: u32,
+}
+
+impl Size {
+    /// So many real servers, 100 to each virtual server, of which the first changes its weight.
+    pub(super) const fn of(servers: u32) -> Self {
+        Self {
+            servers,
+            pool: 100,
+            every: servers,
+        }
+    }
+}
+
+pub(super) const TEN_THOUSAND: Size = Size::of(10_000);
+
+/// A large load balancer: 2,313 virtual servers.
+const LARGE: Size = Size {
+    servers: 37_000,
+    pool: 16,
+    every: 370,
+};
 
 /// Time for a start and for a reload.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -29,27 +57,36 @@ const SETTLED: Duration = Duration::from_secs(5);
 
 pub(super) const TEST: Row = Row {
     heading: "-t on 50,000 real servers",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: test,
 };
 
 pub(super) const RELOAD_SAME: Row = Row {
     heading: "reload with 10,000 real servers, none changed",
-    needs_ipvs: false,
-    measure: |peer| reload(peer, false),
+    beside: Beside::Here,
+    measure: |peer| reload(peer, TEN_THOUSAND, 1),
 };
 
 pub(super) const RELOAD_ONE: Row = Row {
     heading: "reload with 10,000 real servers, one changed",
-    needs_ipvs: false,
-    measure: |peer| reload(peer, true),
+    beside: Beside::Here,
+    measure: |peer| reload(peer, TEN_THOUSAND, 7),
+};
+
+pub(super) const RELOAD_LARGE: Row = Row {
+    heading: "reload with 37,000 real servers of 2,300 services, 100 changed",
+    beside: Beside::Nobody,
+    measure: |peer| reload(peer, LARGE, 7),
 };
 
 /// The configuration test: time on a processor, and most memory, both as time(1) tells.
 fn test(peer: Peer) -> io::Result<Vec<Figure>> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("keepalived.conf");
-    fs::write(&file, configuration(50_000, 1).map_err(io::Error::other)?)?;
+    fs::write(
+        &file,
+        configuration(Size::of(50_000), 1).map_err(io::Error::other)?,
+    )?;
     let mut runs = (0..RUNS)
         .map(|_| {
             let output = Command::new("time")
@@ -80,11 +117,12 @@ fn measured(text: &str) -> Option<(f64, f64)> {
     Some((user + system, kib / 1024.0))
 }
 
-/// A reload: time on a processor of all processes, and time until the daemon says that it is over.
-fn reload(peer: Peer, changed: bool) -> io::Result<Vec<Figure>> {
+/// A reload after which some servers have this weight, or as before 1: time on a processor of all processes, and time
+/// until the daemon says that it is over.
+fn reload(peer: Peer, size: Size, weight: u32) -> io::Result<Vec<Figure>> {
     let network = Network::new()?;
     let host = network.host("director")?;
-    let text = |weight| configuration(10_000, weight).map_err(io::Error::other);
+    let text = |weight| configuration(size, weight).map_err(io::Error::other);
     let stand_in = StandIn::new()?;
     let running = Keepalived::start_adapted(
         tempfile::tempdir()?,
@@ -101,7 +139,7 @@ fn reload(peer: Peer, changed: bool) -> io::Result<Vec<Figure>> {
     eventually(LIMIT, started, || running.logged(started) > 0)?;
     sleep(SETTLED);
     let (before, start) = (Usage::of(&running), Instant::now());
-    running.reload(&text(if changed { 7 } else { 1 })?)?;
+    running.reload(&text(weight)?)?;
     eventually(LIMIT, over, || running.logged(over) > 0)?;
     let elapsed = start.elapsed();
     sleep(SETTLED);
@@ -112,12 +150,12 @@ fn reload(peer: Peer, changed: bool) -> io::Result<Vec<Figure>> {
     ])
 }
 
-/// Virtual servers with 100 real servers each, the first of which has this weight; checks are rare, so that they
-/// hardly count.
-fn configuration(servers: u32, weight: u32) -> Result<String, std::fmt::Error> {
+/// Virtual servers with their real servers, some of which have this weight; checks are rare, so that they hardly
+/// count.
+pub(super) fn configuration(size: Size, weight: u32) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    for number in 0..servers {
-        let (pool, place) = (number / POOL, number % POOL);
+    for number in 0..size.servers {
+        let (pool, place) = (number / size.pool, number % size.pool);
         if place == 0 {
             write!(
                 text,
@@ -134,9 +172,9 @@ fn configuration(servers: u32, weight: u32) -> Result<String, std::fmt::Error> {
             number / 62_500 + 1,
             number / 250 % 250,
             number % 250 + 1,
-            if number == 0 { weight } else { 1 }
+            if number % size.every == 0 { weight } else { 1 }
         )?;
-        if place + 1 == POOL {
+        if place + 1 == size.pool || number + 1 == size.servers {
             text.push_str("}\n");
         }
     }
@@ -151,7 +189,7 @@ mod tests {
 
     #[test]
     fn servers_differ_and_pools_are_closed() {
-        let text = configuration(50_000, 1).unwrap();
+        let text = configuration(Size::of(50_000), 1).unwrap();
         let lines = |word| text.lines().filter(move |line| line.contains(word));
         assert_eq!(lines("real_server").collect::<BTreeSet<_>>().len(), 50_000);
         assert_eq!(lines("virtual_server").collect::<BTreeSet<_>>().len(), 500);

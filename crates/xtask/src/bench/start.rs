@@ -10,7 +10,7 @@ use kr_testkit::wait::eventually;
 
 use super::adverts::{Pair, median_and_99, start};
 use super::moments::Addresses;
-use super::{Figure, Row, figure};
+use super::{Beside, Figure, Row, figure};
 
 /// An address owner waits for nobody.
 const OWNER: u8 = 255;
@@ -22,25 +22,25 @@ const TRIALS: u32 = 7;
 
 pub(super) const ONE: Row = Row {
     heading: "start of one router",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1, 0),
 };
 
 pub(super) const MANY: Row = Row {
     heading: "start of 1,000 routers",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1000, 0),
 };
 
 pub(super) const ONE_OF_MANY_LINKS: Row = Row {
     heading: "start of one router beside 1,000 other links",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1, 1000),
 };
 
 pub(super) const MANY_OF_MANY_LINKS: Row = Row {
     heading: "start of 1,000 routers beside 1,000 other links",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: |peer| measure(peer, 1000, 1000),
 };
 

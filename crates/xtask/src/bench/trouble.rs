@@ -13,7 +13,7 @@ use kr_testkit::process::Process;
 
 use super::adverts::{Pair, jitter, router, start, wait_for};
 use super::usage::Usage;
-use super::{Figure, Row, figure};
+use super::{Beside, Figure, Row, figure};
 
 const MEASURED: Duration = Duration::from_secs(10);
 
@@ -24,13 +24,13 @@ const ROUTES: u32 = 20_000;
 
 pub(super) const BUSY: Row = Row {
     heading: "20 masters every 0.1 s on a busy host",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: busy,
 };
 
 pub(super) const FLOOD: Row = Row {
     heading: "a master every second and packets that are no adverts",
-    needs_ipvs: false,
+    beside: Beside::Here,
     measure: flood,
 };
 
