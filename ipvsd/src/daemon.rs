@@ -30,6 +30,9 @@ const VRRPD: Token = Token(3);
 /// heard. The verdicts among them are written to the kernel in one batch.
 const MESSAGES_PER_TURN: usize = 256;
 
+/// Further attempts to use a socket that another process uses at the same time.
+const TRIES: u32 = 20;
+
 /// How long the end waits for the parent to take the last messages.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -421,8 +424,26 @@ impl Daemon {
         Ok(false)
     }
 
-    /// Uses the kernel's table, which is opened when needed; an error closes it.
-    fn with_kernel(&mut self, work: impl FnOnce(&mut Ipvs) -> Result<Input, IpvsError>) -> Input {
+    /// Uses the kernel's table, which is opened when needed; an error closes it. What is asked for can be asked twice.
+    fn with_kernel(
+        &mut self,
+        mut work: impl FnMut(&mut Ipvs) -> Result<Input, IpvsError>,
+    ) -> Input {
+        // A predecessor that is not gone yet, as in an upgrade, has the same way to the table of another namespace.
+        let mut more = if self.way.is_some() { TRIES } else { 0 };
+        loop {
+            match self.try_with_kernel(&mut work) {
+                Ok(input) => return input,
+                Err(error) if error.is_shared() && more > 0 => more -= 1,
+                Err(error) => return Input::Unusable(error.to_string()),
+            }
+        }
+    }
+
+    fn try_with_kernel(
+        &mut self,
+        work: &mut impl FnMut(&mut Ipvs) -> Result<Input, IpvsError>,
+    ) -> Result<Input, IpvsError> {
         let opened = match self.kernel.take() {
             Some(kernel) => Ok(kernel),
             None => self.open_kernel().inspect(|kernel| {
@@ -430,18 +451,20 @@ impl Daemon {
                 log::info!("IPVS {major}.{minor}.{patch} of this kernel");
             }),
         };
-        let result = opened.and_then(|mut kernel| {
-            let input = work(&mut kernel)?;
-            self.kernel = Some(kernel);
-            Ok(input)
-        });
-        result.unwrap_or_else(|error| Input::Unusable(error.to_string()))
+        let mut kernel = opened?;
+        let input = work(&mut kernel)?;
+        self.kernel = Some(kernel);
+        Ok(input)
     }
 
     fn open_kernel(&self) -> Result<Ipvs, IpvsError> {
         match &self.way {
             None => Ipvs::open(),
-            Some(way) => Ipvs::over_another(way.as_fd()),
+            Some(way) => {
+                // Another process that has it began at another time.
+                let [_, _, _, _, first @ ..] = self.clock.now().as_micros().to_be_bytes();
+                Ipvs::over_another(way.as_fd(), u32::from_be_bytes(first))
+            }
         }
     }
 

@@ -95,10 +95,14 @@ impl Socket {
     /// Takes a non-blocking socket that somebody else opened, perhaps in another network namespace, and may have
     /// used. What still waits in it is thrown away, also the rest of a dump that nobody read to its end.
     ///
+    /// Requests are numbered from `first` on. Whoever else uses the socket at the same time may take an answer away,
+    /// but with numbers of its own never takes it for that of a request of its own.
+    ///
     /// # Errors
     /// When it is no netlink socket, or the kernel refuses.
-    pub fn adopt(fd: OwnedFd) -> Result<Self, Errno> {
+    pub fn adopt(fd: OwnedFd, first: u32) -> Result<Self, Errno> {
         let mut socket = Self::of(fd, 0)?;
+        socket.sequence = first;
         loop {
             match socket.receive() {
                 Ok(None) => return Ok(socket),

@@ -341,3 +341,20 @@ fn local_igmp_is_off_while_the_daemon_runs() {
     daemon.terminate(SOON).unwrap();
     assert_eq!(reports(), "1\n");
 }
+
+#[test]
+fn a_kernel_without_ipvs_is_named_once_with_what_to_do_and_the_routers_run() {
+    let rig = Rig::new(WHOLE);
+    let daemon = rig.start_and_wait();
+    // The kernel may have loaded it just now.
+    if std::path::Path::new("/proc/net/ip_vs").exists() {
+        rig.wait_for(&daemon, "of this kernel");
+        return;
+    }
+    let line = "this kernel has no IPVS, and did not load it by itself; try `modprobe ip_vs`";
+    rig.wait_for(&daemon, line);
+    eventually(SOON, "the address", || rig.host.has_address("10.9.0.9")).unwrap();
+    // It is tried again every five seconds.
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(daemon.log().matches(line).count(), 1, "{}", daemon.log());
+}

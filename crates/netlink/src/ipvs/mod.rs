@@ -71,6 +71,17 @@ impl fmt::Display for IpvsError {
 
 impl std::error::Error for IpvsError {}
 
+impl IpvsError {
+    /// Somebody else who uses the socket took the answer away, or reads a whole table just now.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(
+            self,
+            Self::Netlink(NetlinkError::Unanswered | NetlinkError::Os(Errno::EBUSY))
+        )
+    }
+}
+
 impl From<NetlinkError> for IpvsError {
     fn from(error: NetlinkError) -> Self {
         Self::Netlink(error)
@@ -102,16 +113,17 @@ impl Ipvs {
         Self::over(Socket::open(SockProtocol::NetlinkGeneric, 0)?)
     }
 
-    /// The same over a generic netlink socket that was opened before, and that nobody else uses meanwhile: the
-    /// table is that of the network namespace of the socket.
+    /// The same over a generic netlink socket that was opened before: the table is that of the network namespace of
+    /// the socket. Who else uses it meanwhile must number requests from another `first` on.
     ///
     /// # Errors
-    /// As of [`Self::open`], and when it is no such socket.
-    pub fn over_another(socket: BorrowedFd<'_>) -> Result<Self, IpvsError> {
+    /// As of [`Self::open`], and when it is no such socket. [`IpvsError::is_shared`], also of everything that is asked
+    /// later, when somebody else uses the socket at the same time: ask again.
+    pub fn over_another(socket: BorrowedFd<'_>, first: u32) -> Result<Self, IpvsError> {
         let own = socket.try_clone_to_owned().map_err(|error| {
             NetlinkError::from(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
         })?;
-        Self::over(Socket::adopt(own)?)
+        Self::over(Socket::adopt(own, first)?)
     }
 
     fn over(mut socket: Socket) -> Result<Self, IpvsError> {

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 
 use kr_model::ipvs::{Destination, Service};
 use kr_model::lvs::{Forwarding, Protocol, Scheduler, ServiceFlags};
@@ -82,4 +83,56 @@ fn a_missing_scheduler_is_named_with_its_module() {
         explain(&add, Errno::ENOENT),
         "this kernel has no scheduler `mh`; try `modprobe ip_vs_mh`"
     );
+}
+
+/// As when the IPVS processes before and after an upgrade both have the socket of another namespace's table.
+#[test]
+fn an_answer_that_another_user_of_the_socket_asked_for_is_never_taken_for_an_own_one() {
+    let controller = (CONTROLLER, CONTROLLER_VERSION);
+    let question = |writer: &mut Writer| writer.text(FAMILY_NAME, "nlctrl");
+    let number = |body: &[u8]| {
+        let id = attributes(body).find(|attribute| attribute.kind == FAMILY_ID);
+        id.and_then(|id| id.u16())
+    };
+    let mut theirs = Socket::open(SockProtocol::NetlinkGeneric, 0).unwrap();
+    let same = theirs.as_fd().try_clone_to_owned().unwrap();
+    let mut ours = Socket::adopt(same, 1 << 20).unwrap();
+    // They ask for a family that is not there, and are not there to read the refusal.
+    let mut writer = Writer::default();
+    let sequence = theirs.next_sequence();
+    writer.request(
+        CONTROLLER,
+        REQUEST | ACK,
+        sequence,
+        GET_FAMILY,
+        CONTROLLER_VERSION,
+        |w| w.text(FAMILY_NAME, "nobody"),
+    );
+    theirs.send(writer.bytes()).unwrap();
+    let mut found = None;
+    let asked = ask(
+        &mut ours,
+        controller,
+        REQUEST | ACK,
+        GET_FAMILY,
+        question,
+        |body| {
+            found = number(body);
+        },
+    );
+    assert_eq!((asked, found), (Ok(()), Some(CONTROLLER)));
+    // Their answer is gone; they notice, and may ask again.
+    while ours.receive().unwrap().is_some() {}
+    assert_eq!(theirs.receive(), Ok(None));
+    let lost = IpvsError::from(NetlinkError::Unanswered);
+    assert!(lost.is_shared());
+    let asked = ask(
+        &mut theirs,
+        controller,
+        REQUEST | ACK,
+        GET_FAMILY,
+        question,
+        |_| {},
+    );
+    assert_eq!(asked, Ok(()));
 }
