@@ -26,7 +26,7 @@ use crate::log_file;
 use crate::marker::Marker;
 use crate::namespace::{Namespace, table_socket};
 use crate::pidfile::{Paths, PidFile};
-use crate::supervisor::child::{Launcher, find_directory, tunes};
+use crate::supervisor::child::{Launcher, Programs, find_directory, tunes};
 use crate::supervisor::{
     EXIT_CONFIGURATION, EXIT_FATAL, EXIT_NO_PERMISSION, Parts, Supervisor, answered_signals,
 };
@@ -248,7 +248,7 @@ fn parts(
         settings,
         allocator,
         launcher: Launcher {
-            directory,
+            programs: Programs::of(directory),
             log: log.settings,
             log_file: log.file,
             label: log.label,

@@ -108,7 +108,7 @@ pub fn options() -> Option<Result<Options, EarlyExit>> {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let of_a_child = |word: &String| {
-        let settings = ["--log=", "--sandbox=", "--duty="];
+        let settings = ["--log=", "--sandbox=", "--duty=", "--protocol="];
         settings.iter().any(|name| word.starts_with(name))
             || [
                 "--log-file",

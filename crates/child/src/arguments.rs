@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) unconfined: bool,
     /// `--duty=DUTY`.
     pub(crate) duty: Duty,
+    /// `--protocol=NUMBER`: the language of the parent ([`kr_ipc::protocol`]).
+    pub(crate) protocol: Option<u64>,
     /// `--sandbox=MODE`: what happens at a forbidden system call. `None`: no sandbox, with `--unconfined`.
     pub(crate) sandbox: Option<Mode>,
 }
@@ -42,6 +44,10 @@ impl Arguments {
                 }
                 Some(("--duty", duty)) => {
                     arguments.duty = duty.parse().map_err(|error| format!("{word}: {error}"))?;
+                }
+                Some(("--protocol", number)) => {
+                    let number = number.parse().map_err(|error| format!("{word}: {error}"))?;
+                    arguments.protocol = Some(number);
                 }
                 Some(("--sandbox", mode)) => {
                     let mode = mode.parse().map_err(|error| format!("{word}: {error}"))?;
@@ -79,6 +85,7 @@ mod tests {
         assert!(parse(&["--unconfined"]).unwrap().unconfined);
         let arguments = parse(&["--duty=low-ports"]).unwrap();
         assert_eq!(arguments.duty, Duty::LowPorts);
+        assert_eq!(parse(&["--protocol=77"]).unwrap().protocol, Some(77));
     }
 
     #[test]
@@ -100,5 +107,6 @@ mod tests {
         assert!(parse(&["--log=nonsense"]).is_err());
         assert!(parse(&["--sandbox=off"]).is_err());
         assert!(parse(&["--duty=all"]).is_err());
+        assert!(parse(&["--protocol=old"]).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! Start-up shared by the three children of the parent: take the channel, open the log, give up what
 //! the role does not need, and verify it, before the daemon's own loop begins.
 //!
-//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--lock-memory] [--shared-account] [--duty=DUTY] [--sandbox=on|log]`,
+//! A child is started as `vrrpd --log=SETTINGS [--log-file] [--lock-memory] [--shared-account] [--duty=DUTY] [--sandbox=on|log]
+//! [--protocol=NUMBER]`,
 //! with its end of the edge
 //! to the parent at descriptor 3 and, with `--log-file`, the log file at descriptor 4. A test may start one
 //! by hand with `--unconfined`: then whatever account and capabilities it has are kept, with a warning,
@@ -20,6 +21,7 @@ mod link;
 mod sandbox;
 
 use std::env;
+use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -80,6 +82,11 @@ pub struct Started<S, R> {
 /// Why a child cannot start; its text says what to do.
 #[derive(Debug)]
 pub enum StartError {
+    /// The parent speaks another language, for it is of another version.
+    Language {
+        /// Which child.
+        role: Role,
+    },
     /// An argument that the parent never gives.
     Arguments(String),
     /// Descriptor 3 is not the channel.
@@ -113,6 +120,12 @@ impl fmt::Display for StartError {
                 "{} is started by keepalived-rs, not by hand: descriptor {CHANNEL_FD} is not a channel to it",
                 role.program()
             ),
+            Self::Language { role } => write!(
+                f,
+                "{} is of another version than the daemon that starts it: install all programs of one version, then \
+                 `keepalived-rs --upgrade` or a restart of the service changes to it",
+                role.program()
+            ),
             Self::Log => f.write_str("logging was started twice"),
             Self::Os { what, errno } => write!(f, "{what}: {errno}"),
             Self::NoProc(error) => write!(
@@ -137,6 +150,15 @@ impl std::error::Error for StartError {}
 /// with [`EXIT_NO_PERMISSION`].
 pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S, R>, StartError> {
     let arguments = Arguments::parse(env::args_os().skip(1)).map_err(StartError::Arguments)?;
+    // A process that was executed from an open file is named after its descriptor on older kernels.
+    let name = CString::new(role.program()).unwrap_or_default();
+    prctl::set_name(&name).map_err(os("name"))?;
+    if arguments
+        .protocol
+        .is_some_and(|number| number != kr_ipc::protocol())
+    {
+        return Err(StartError::Language { role });
+    }
     let channel = take_channel(role)?;
     let file = arguments
         .log_file

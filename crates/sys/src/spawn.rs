@@ -101,11 +101,14 @@ pub enum Stderr<'a> {
 /// and its duty as ambient ones, `SIGTERM` when this process dies. Without `identity` it
 /// shares the account of this process, which is not root, and keeps its bounding set.
 ///
+/// What runs is the open `file`, whatever is at the path of the program now; the path is only what it is called, and
+/// what runs without a file, or when the kernel refuses to execute one that has no path any more (AppArmor).
+///
 /// # Errors
 /// When this process is out of descriptors, memory or processes.
 pub fn spawn_child(
     (role, duty): (Role, Duty),
-    program: &Program,
+    (program, file): (&Program, Option<BorrowedFd<'_>>),
     identity: Option<&Identity>,
     tuning: &Tuning,
     descriptors: &[BorrowedFd<'_>],
@@ -115,7 +118,7 @@ pub fn spawn_child(
         capabilities: role.mask() | duty.mask(),
         tuning,
     };
-    spawn(program, None, identity, descriptors, stderr, confinement)
+    spawn(program, file, identity, descriptors, stderr, confinement)
 }
 
 /// A script of the operator, and how it is to be started.
@@ -409,7 +412,7 @@ impl Plan<'_> {
         if let Some(file) = &self.file {
             let errno = execveat(file.as_fd(), &self.arguments, &self.environment);
             // The kernel refuses a `#!` script so, for the descriptor closes before the interpreter could
-            // read it.
+            // read it; and AppArmor a program whose file was replaced, unless its profile allows that.
             if !matches!(errno, Errno::ENOENT | Errno::ENOEXEC) {
                 return errno;
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kr_testkit::binaries;
 use kr_testkit::process::{Process, child_named, is_alive};
 use kr_testkit::wait::{eventually, throughout};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::rig::{CHILDREN, Rig, SOON, WHOLE, children, pid_in};
@@ -220,6 +220,54 @@ fn new_program_that_cannot_take_over_leaves_the_old_one_running_and_says_why() {
     installed.rig.configure(WHOLE);
     let output = installed.upgrade();
     assert!(output.status.success(), "{output:?}\n{}", daemon.log());
+}
+
+#[test]
+fn a_child_that_dies_between_installation_and_upgrade_is_started_from_the_old_file() {
+    let installed = Installed::new(WHOLE);
+    let daemon = installed.start();
+    let before = children(&daemon);
+    // Also when the new one would do nothing good.
+    installed.replace("ipvsd", "exit 5");
+    installed.install();
+    installed.replace("vrrpd", "exec sleep 1000");
+    for pid in &before {
+        kill(*pid, Signal::SIGKILL).unwrap();
+    }
+    let again = || {
+        let names = CHILDREN.iter().zip(&before);
+        let mut now = names.map(|(name, before)| (child_named(daemon.pid(), name), before));
+        now.all(|(now, before)| now.is_some_and(|now| now != *before))
+    };
+    let address = || installed.rig.host.has_address("10.9.0.9");
+    eventually(SOON, "new children", again).unwrap();
+    throughout(Duration::from_secs(2), "the address stays", address).unwrap();
+    for (name, pid) in CHILDREN.iter().zip(children(&daemon)) {
+        let old = format!("{} (deleted)", installed.program(name).display());
+        assert_eq!(installed.runs(pid), PathBuf::from(old));
+        let told = format!("{name} is another file now");
+        assert!(daemon.log().contains(&told), "{}", daemon.log());
+    }
+    assert_eq!(installed.masters(), 1, "{:?}", installed.rig.notes());
+    installed.install();
+    let output = installed.upgrade();
+    assert!(output.status.success(), "{output:?}\n{}", daemon.log());
+    for (name, pid) in CHILDREN.iter().zip(children(&daemon)) {
+        assert_eq!(installed.runs(pid), installed.program(name));
+    }
+    assert!(address());
+}
+
+#[test]
+fn a_child_of_another_version_refuses_to_start_and_says_why() {
+    for name in CHILDREN {
+        let mut command = Command::new(binaries::path(name).unwrap());
+        let output = command.arg("--protocol=1").output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{name}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("{name} is of another version than the daemon that starts it");
+        assert!(said.contains(&expected), "{said}");
+    }
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn a_child_runs_as_its_account_with_exactly_its_capabilities() {
     let program = shell("cat /proc/$$/status >&3", &[]);
     let mut process = spawn_child(
         (Role::Vrrpd, Duty::Usual),
-        &program,
+        (&program, None),
         Some(&identity),
         &Tuning::default(),
         &[write.as_fd()],

@@ -1,7 +1,10 @@
 //! With what a child is started: its executable, arguments, priority.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use kr_log::Settings;
@@ -11,12 +14,14 @@ use kr_sys::privilege::{Duty, Role};
 use kr_sys::sandbox::Mode as Sandbox;
 use kr_sys::spawn::Program;
 use kr_sys::tuning::Tuning;
+use nix::libc;
+use nix::sys::stat::{fstat, stat};
 
 /// What every child is started with.
 #[derive(Debug)]
 pub(crate) struct Launcher {
-    /// Directory of the executables.
-    pub(crate) directory: PathBuf,
+    /// The executables.
+    pub(crate) programs: Programs,
     /// Log settings; the ident is that of the parent.
     pub(crate) log: Settings,
     /// The log file, shared by all.
@@ -27,10 +32,61 @@ pub(crate) struct Launcher {
     pub(crate) sandbox: Sandbox,
 }
 
-impl Launcher {
-    /// The path of a child's executable.
+/// The executables of the children, as they were when this program started. A package manager puts new files in their
+/// place before it asks for an upgrade: until then, a child that has to be started again is of this version.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    directory: PathBuf,
+    files: BTreeMap<Role, OwnedFd>,
+}
+
+impl Programs {
+    /// Keeps those of a directory open. One that cannot be opened is looked for when it is needed.
+    pub(crate) fn of(directory: PathBuf) -> Self {
+        let open = |role: Role| {
+            let file = File::options()
+                .read(true)
+                .custom_flags(libc::O_PATH | libc::O_CLOEXEC)
+                .open(directory.join(role.program()));
+            Some((role, file.ok()?.into()))
+        };
+        let files = Role::ALL.iter().filter_map(|role| open(*role)).collect();
+        Self { directory, files }
+    }
+
+    /// The path of an executable.
     pub(crate) fn path(&self, role: Role) -> PathBuf {
         self.directory.join(role.program())
+    }
+
+    /// Whether there is another file at the path now, or none.
+    fn is_replaced(&self, role: Role) -> bool {
+        let Some(file) = self.files.get(&role) else {
+            return false;
+        };
+        let known = fstat(file).map(|kept| (kept.st_dev, kept.st_ino));
+        let now = stat(&self.path(role)).map(|found| (found.st_dev, found.st_ino));
+        known.is_ok() && known != now
+    }
+}
+
+impl Launcher {
+    /// The executable of a child.
+    pub(super) fn file(&self, role: Role) -> Option<BorrowedFd<'_>> {
+        self.programs.files.get(&role).map(OwnedFd::as_fd)
+    }
+
+    /// Says that what is started is not what is installed.
+    pub(super) fn tell_replaced(&self, role: Role) {
+        if self.programs.is_replaced(role) {
+            log::warn!(
+                "{} is another file now: {} of version {} is started from the old one; \
+                 --upgrade changes to what is installed",
+                self.programs.path(role).display(),
+                role.program(),
+                env!("CARGO_PKG_VERSION")
+            );
+        }
     }
 
     /// A child with its arguments and environment.
@@ -47,6 +103,7 @@ impl Launcher {
         let mut arguments = vec![
             format!("--log={settings}"),
             format!("--sandbox={}", self.sandbox),
+            format!("--protocol={}", kr_ipc::protocol()),
         ];
         if duty != Duty::Usual {
             arguments.push(format!("--duty={duty}"));
@@ -63,7 +120,7 @@ impl Launcher {
         // The zone of log lines; a child needs nothing else of the environment.
         let zone = std::env::var("TZ").ok().map(|zone| format!("TZ={zone}"));
         let environment: Vec<String> = zone.into_iter().collect();
-        let path = self.path(role);
+        let path = self.programs.path(role);
         Program::new(&path.to_string_lossy(), &arguments, &environment).map_err(io::Error::other)
     }
 }

@@ -24,7 +24,9 @@ use nix::unistd::Pid;
 
 pub(crate) use crate::supervisor::child::edge::{Checkerd, Edge, Ipvsd, Vrrpd};
 pub(crate) use crate::supervisor::child::handed::HandedChild;
-pub(crate) use crate::supervisor::child::launcher::{Launcher, find_directory, tunes, tuning};
+pub(crate) use crate::supervisor::child::launcher::{
+    Launcher, Programs, find_directory, tunes, tuning,
+};
 pub(crate) use crate::supervisor::child::standby::Standing;
 
 use crate::supervisor::backoff::Backoff;
@@ -557,9 +559,10 @@ fn spawn<E: Edge>(
     } else {
         Stderr::Null
     };
+    launcher.tell_replaced(E::ROLE);
     let process = spawn_child(
         (E::ROLE, duty),
-        &program,
+        (&program, launcher.file(E::ROLE)),
         identity,
         &tuning,
         &descriptors,

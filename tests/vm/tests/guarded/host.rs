@@ -38,7 +38,7 @@ pub(crate) fn clone() -> PathBuf {
 pub(crate) fn install() {
     fs::create_dir_all(LIBEXEC).unwrap();
     for name in ["vrrpd", "checkerd", "ipvsd"] {
-        copy(&binaries::path(name).unwrap(), &format!("{LIBEXEC}/{name}"));
+        copy(&binaries::path(name).unwrap(), &installed(name));
     }
     copy(&binaries::path("keepalived-rs").unwrap(), PARENT);
     let file = |name: &str| clone().join("systemd").join(name);
@@ -53,6 +53,11 @@ pub(crate) fn install() {
     write_program("/etc/keepalived/note.sh", NOTE);
     fs::write("/run/notes", "").unwrap();
     fs::set_permissions("/run/notes", fs::Permissions::from_mode(0o666)).unwrap();
+}
+
+/// Where a child's program is.
+pub(crate) fn installed(name: &str) -> String {
+    format!("{LIBEXEC}/{name}")
 }
 
 /// Puts `program` in the place of another, which keeps its name and its label.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kr_test_vm::Farm;
+use kr_testkit::binaries;
 use kr_testkit::netns::{Host, Network};
 use kr_testkit::process::{Process, child_named};
 use kr_testkit::wait::eventually;
@@ -228,8 +229,23 @@ fn reload_and_dump(director: &Director<'_>) {
     director.wait("switched on", Director::is_whole);
 }
 
-/// Another version in place: every program is replaced, the parent keeps its process.
+/// Another version in place: every program is replaced, the parent keeps its process. A child that dies before is
+/// started from the file that is not there any more, and confined as ever.
 fn upgrade(director: &Director<'_>) {
+    for name in CHILDREN {
+        let old = director.child(name).unwrap();
+        let label = host::label(old);
+        host::copy(&binaries::path(name).unwrap(), &host::installed(name));
+        kill(old, Signal::SIGKILL).unwrap();
+        director.wait("the old file", |it| {
+            it.child(name)
+                .is_some_and(|now| now != old && host::label(now) == label)
+        });
+        let now = director.child(name).unwrap();
+        let file = fs::read_link(format!("/proc/{now}/exe")).unwrap();
+        assert!(file.to_string_lossy().ends_with(" (deleted)"), "{file:?}");
+    }
+    director.wait("whole before the upgrade", Director::is_whole);
     let before = CHILDREN.map(|name| director.child(name));
     let file = format!("/etc/keepalived/{}.conf", director.name);
     let answer = director.host.run(PARENT, &["--upgrade", "-f", &file]);
