@@ -52,7 +52,10 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ),
     ("make", "drives the build of the SELinux module"),
     ("perl-base", "the intruder of those tests"),
-    ("strace", "counts the system calls of a check"),
+    (
+        "strace",
+        "shows the system calls of a check, and of each process",
+    ),
     ("procps", "ps, which shows the kernel's threads in the lab"),
     ("curl", "asks for a page where the demonstration is kept"),
     ("xz-utils", "unpacks the lab's kernel"),
