@@ -1,10 +1,11 @@
 //! Frames as a host sees them, and VRRP packets made by hand.
 
+use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -33,12 +34,24 @@ pub struct Frame {
     pub bytes: Vec<u8>,
 }
 
+/// How long the kernel keeps frames before they are fetched. It wakes nobody up for a frame, which would cost whoever
+/// sends it more than the frame does.
+const REST: Duration = Duration::from_millis(5);
+
 /// Collects the frames of all interfaces of a host, sent and received, until dropped.
 #[derive(Debug)]
 pub struct Capture {
-    frames: Arc<Mutex<Vec<Frame>>>,
+    collection: Arc<Mutex<Collection>>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A packet socket, and those of its frames that are wanted.
+struct Collection {
+    socket: Socket,
+    wanted: Box<dyn Fn(&[u8]) -> bool + Send>,
+    buffer: Vec<u8>,
+    frames: Vec<Frame>,
 }
 
 impl Capture {
@@ -50,52 +63,42 @@ impl Capture {
         let socket = host.enter(|| {
             Socket::new(
                 Domain::PACKET,
-                Type::RAW,
+                Type::RAW.nonblocking(),
                 Some(Protocol::from(EVERY_PROTOCOL)),
             )
         })??;
         // A second of ten thousand frames.
         setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20))?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        socket.set_read_timeout(Some(Duration::from_millis(50)))?;
-        let frames = Arc::new(Mutex::new(Vec::new()));
+        let collection = Arc::new(Mutex::new(Collection {
+            socket,
+            wanted: Box::new(wanted),
+            buffer: vec![0; 65_536],
+            frames: Vec::new(),
+        }));
         let ended = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
-            let (frames, ended) = (Arc::clone(&frames), Arc::clone(&ended));
+            let (collection, ended) = (Arc::clone(&collection), Arc::clone(&ended));
             move || {
-                let mut buffer = vec![0; 65_536];
                 while !ended.load(Ordering::Relaxed) {
-                    let Some((length, at)) = receive(&socket, &mut buffer) else {
-                        continue;
-                    };
-                    let Some(bytes) = buffer.get(..length).filter(|bytes| wanted(bytes)) else {
-                        continue;
-                    };
-                    let frame = Frame {
-                        at,
-                        bytes: bytes.to_vec(),
-                    };
-                    frames
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(frame);
+                    lock(&collection).fetch();
+                    thread::sleep(REST);
                 }
             }
         });
         Ok(Self {
-            frames,
+            collection,
             ended,
             thread: Some(thread),
         })
     }
 
-    /// What has been collected so far, oldest first.
+    /// What came until now, oldest first.
     #[must_use]
     pub fn frames(&self) -> Vec<Frame> {
-        self.frames
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let mut collection = lock(&self.collection);
+        collection.fetch();
+        collection.frames.clone()
     }
 }
 
@@ -108,13 +111,73 @@ impl Drop for Capture {
     }
 }
 
-/// The length of the next frame, and when the kernel saw it; `None` when none comes for a while.
-fn receive(socket: &Socket, buffer: &mut [u8]) -> Option<(usize, Instant)> {
+fn lock(collection: &Mutex<Collection>) -> MutexGuard<'_, Collection> {
+    collection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} frames", self.frames.len())
+    }
+}
+
+impl Collection {
+    /// Takes what the kernel kept.
+    fn fetch(&mut self) {
+        let clocks = Clocks::read();
+        while let Some((length, stamp)) = receive(&self.socket, &mut self.buffer) {
+            let bytes = self.buffer.get(..length);
+            if let (Some(bytes), Some(at)) = (
+                bytes.filter(|bytes| (self.wanted)(bytes)),
+                clocks.instant(stamp),
+            ) {
+                let bytes = bytes.to_vec();
+                self.frames.push(Frame { at, bytes });
+            }
+        }
+    }
+}
+
+/// Both clocks at one moment: the kernel stamps frames with the time of day.
+struct Clocks {
+    now: Instant,
+    time_of_day: Duration,
+}
+
+impl Clocks {
+    fn read() -> Self {
+        let read = || {
+            let now = Instant::now();
+            let time_of_day = clock_gettime(ClockId::CLOCK_REALTIME);
+            let time_of_day = time_of_day.map_or(Duration::ZERO, Duration::from);
+            (now.elapsed(), Self { now, time_of_day })
+        };
+        let (mut shortest, mut clocks) = read();
+        for _ in 0..4 {
+            // One that nothing came between.
+            let (took, again) = read();
+            if took < shortest {
+                (shortest, clocks) = (took, again);
+            }
+        }
+        clocks
+    }
+
+    /// The moment of a stamp, which may be a little later than this one.
+    fn instant(&self, stamp: Duration) -> Option<Instant> {
+        match self.time_of_day.checked_sub(stamp) {
+            Some(age) => self.now.checked_sub(age),
+            None => self.now.checked_add(stamp.saturating_sub(self.time_of_day)),
+        }
+    }
+}
+
+/// The length of the next frame, and when the kernel saw it; `None` when there is none now.
+fn receive(socket: &Socket, buffer: &mut [u8]) -> Option<(usize, Duration)> {
     let mut space = nix::cmsg_space!(TimeSpec);
     let mut slices = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::empty();
     let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
-    let (now, time_of_day) = (Instant::now(), clock_gettime(ClockId::CLOCK_REALTIME).ok()?);
     let stamp = received.cmsgs().ok()?.find_map(|message| {
         if let ControlMessageOwned::ScmTimestampns(stamp) = message {
             Some(Duration::from(stamp))
@@ -122,8 +185,7 @@ fn receive(socket: &Socket, buffer: &mut [u8]) -> Option<(usize, Instant)> {
             None
         }
     });
-    let age = Duration::from(time_of_day).saturating_sub(stamp?);
-    Some((received.bytes, now.checked_sub(age)?))
+    Some((received.bytes, stamp?))
 }
 
 /// Whether a frame is an IPv4 VRRP packet.

@@ -120,6 +120,28 @@ impl Network {
         host.ip(&batch)
     }
 
+    /// Joins two hosts without a segment: nothing between them takes time that would count as the sender's.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn cable(
+        &self,
+        hosts: [&Host; 2],
+        interface: &str,
+        addresses: [&str; 2],
+    ) -> io::Result<()> {
+        let [a, b] = hosts;
+        run(Command::new("ip")
+            .args(["link", "add", interface, "netns", a.name(), "type", "veth"])
+            .args(["peer", "name", interface, "netns", b.name()]))?;
+        for (host, address) in hosts.into_iter().zip(addresses) {
+            host.ip(&format!(
+                "link set {interface} up\naddress add {address} dev {interface}\n"
+            ))?;
+        }
+        Ok(())
+    }
+
     /// Separates the hosts of two ports, numbered from 0 in the order of [`Self::connect`], or joins them again:
     /// separated hosts still hear all others, and are heard by them.
     ///

@@ -16,8 +16,9 @@ use kr_testkit::wait::eventually;
 use super::usage::{Usage, anonymous_mib, system_calls};
 use super::{Beside, Figure, Row, figure};
 
-/// Length of a measurement.
+/// Length of a measurement; of one with few adverts, so that what happens every few seconds counts as often as it does.
 const MEASURED: Duration = Duration::from_secs(10);
+const MEASURED_OF_FEW: Duration = Duration::from_secs(30);
 
 /// Length of the count of system calls, which slows the program down and so has a time of its own.
 const TRACED: Duration = Duration::from_secs(3);
@@ -57,10 +58,22 @@ pub(super) const MASTER_250_FAST: Row = Row {
     measure: |peer| sent(peer, 250, 10),
 };
 
+pub(super) const BACKUP_250_FAST: Row = Row {
+    heading: "adverts heard by 250 backups every 0.1 s",
+    beside: Beside::Here,
+    measure: |peer| heard(peer, 250, 10),
+};
+
 pub(super) const MASTER_ONE: Row = Row {
     heading: "adverts sent by one master every second",
     beside: Beside::Here,
     measure: |peer| sent(peer, 1, 100),
+};
+
+pub(super) const BACKUP_ONE: Row = Row {
+    heading: "adverts heard by one backup every second",
+    beside: Beside::Here,
+    measure: |peer| heard(peer, 1, 100),
 };
 
 /// Two hosts with as many links between them as the routers need.
@@ -75,10 +88,9 @@ impl Pair {
         let network = Network::new()?;
         let (a, b) = (network.host("a")?, network.host("b")?);
         for link in 0..links(routers) {
-            let (segment, name) = (format!("lan{link}"), format!("eth{link}"));
-            network.segment(&segment)?;
-            network.connect(&a, &name, &segment, &[&format!("10.{link}.0.1/16")])?;
-            network.connect(&b, &name, &segment, &[&format!("10.{link}.0.2/16")])?;
+            let addresses = [format!("10.{link}.0.1/16"), format!("10.{link}.0.2/16")];
+            let [first, second] = &addresses;
+            network.cable([&a, &b], &format!("eth{link}"), [first, second])?;
         }
         Ok(Self {
             a,
@@ -132,6 +144,14 @@ pub(super) fn wait_for(running: &Keepalived, what: &str, routers: u32) -> io::Re
     eventually(START, what, || running.logged(what) >= wanted).map(drop)
 }
 
+const fn measured(routers: u32) -> Duration {
+    if routers > 1 {
+        MEASURED
+    } else {
+        MEASURED_OF_FEW
+    }
+}
+
 /// As master, with nobody else there.
 fn sent(peer: Peer, routers: u32, centiseconds: u32) -> io::Result<Vec<Figure>> {
     let pair = Pair::new(routers)?;
@@ -140,13 +160,13 @@ fn sent(peer: Peer, routers: u32, centiseconds: u32) -> io::Result<Vec<Figure>> 
     sleep(Duration::from_secs(6));
     let capture = Capture::start(&pair.b, is_vrrp)?;
     let before = Usage::of(&running);
-    sleep(MEASURED);
+    sleep(measured(routers));
     let used = Usage::of(&running).since(before);
     let frames = capture.frames();
     let (median, worst) = jitter(&frames, centiseconds);
     drop(capture);
     let adverts = count(frames.len())?;
-    let rate = adverts / MEASURED.as_secs_f64();
+    let rate = adverts / measured(routers).as_secs_f64();
     let calls = system_calls(&running, TRACED)?;
     let mut figures = costs(&running, used, adverts, rate, calls);
     figures.push(figure("interval off by, median, ms", median));
@@ -164,11 +184,11 @@ fn heard(peer: Peer, routers: u32, centiseconds: u32) -> io::Result<Vec<Figure>>
     sleep(Duration::from_secs(6));
     let capture = Capture::start(&pair.b, is_vrrp)?;
     let before = Usage::of(&running);
-    sleep(MEASURED);
+    sleep(measured(routers));
     let used = Usage::of(&running).since(before);
     let adverts = count(capture.frames().len())?;
     drop(capture);
-    let rate = adverts / MEASURED.as_secs_f64();
+    let rate = adverts / measured(routers).as_secs_f64();
     let calls = system_calls(&running, TRACED)?;
     if running.logged("MASTER STATE") > 0 {
         return Err(io::Error::other(
