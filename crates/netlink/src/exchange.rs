@@ -29,6 +29,22 @@ pub(crate) fn answers(
     Ok(answers)
 }
 
+/// Reads until the request with this number is answered, which none of a later one is.
+pub(crate) fn answers_until(
+    socket: &mut Socket,
+    last: Option<u32>,
+) -> Result<BTreeMap<u32, Result<(), Errno>>, NetlinkError> {
+    let mut all = BTreeMap::new();
+    while last.is_some_and(|last| !all.contains_key(&last)) {
+        let more = answers(socket, 1)?;
+        if more.is_empty() {
+            return Err(NetlinkError::Unanswered);
+        }
+        all.extend(more);
+    }
+    Ok(all)
+}
+
 /// Asks for a dump with the request that `ask` writes under a sequence number, and gives every object to
 /// `take`; anew when the table changed meanwhile.
 pub(crate) fn dump<T>(

@@ -63,15 +63,22 @@ pub(super) fn dump(table: Table, sequence: u32) -> Result<Vec<u8>, NetlinkError>
     Ok(bytes.into_inner())
 }
 
-/// Appends the request for a change, which the kernel answers under `sequence`.
+/// Appends the request for a change. The kernel answers under `sequence` when it refuses, and otherwise only if that
+/// is wanted.
 pub(super) fn change(
     bytes: &mut Cursor<Vec<u8>>,
     change: Change<'_>,
     sequence: u32,
+    answered: bool,
 ) -> Result<(), NetlinkError> {
+    let flags = if answered {
+        NlmF::REQUEST | NlmF::ACK
+    } else {
+        NlmF::REQUEST
+    };
     match change {
         Change::Add { link, address } => {
-            let flags = NlmF::REQUEST | NlmF::ACK | NlmF::CREATE | NlmF::EXCL;
+            let flags = flags | NlmF::CREATE | NlmF::EXCL;
             write(
                 bytes,
                 Rtm::Newaddr,
@@ -81,12 +88,11 @@ pub(super) fn change(
             )
         }
         Change::Renew { link, address } => {
-            let flags = NlmF::REQUEST | NlmF::ACK | NlmF::CREATE | NlmF::REPLACE;
+            let flags = flags | NlmF::CREATE | NlmF::REPLACE;
             let body = addition(link, address, true)?;
             write(bytes, Rtm::Newaddr, flags, sequence, body)
         }
         Change::Remove(place) => {
-            let flags = NlmF::REQUEST | NlmF::ACK;
             let body = body(place, RtScope::Universe, attributes(place)?)?;
             write(bytes, Rtm::Deladdr, flags, sequence, body)
         }
@@ -261,6 +267,7 @@ mod tests {
                 address: &address,
             },
             9,
+            true,
         )
         .unwrap();
         #[rustfmt::skip]
@@ -319,10 +326,14 @@ mod tests {
                 address: &address,
             },
             1,
+            false,
         )
         .unwrap();
-        change(&mut bytes, Change::Remove(Place::of(link, &address)), 2).unwrap();
+        let removal = Change::Remove(Place::of(link, &address));
+        change(&mut bytes, removal, 2, true).unwrap();
         let bytes = bytes.into_inner();
+        let acknowledged = messages(&bytes).map(|message| message.unwrap().flags & 4 != 0);
+        assert_eq!(acknowledged.collect::<Vec<_>>(), [false, true]);
         let read: Vec<_> = messages(&bytes)
             .map(|message| message.map(|m| (m.sequence, event(&m).unwrap())).unwrap())
             .collect();

@@ -156,7 +156,7 @@ impl Change<'_> {
     /// [`NetlinkError::Unwritable`] when it does not fit a message.
     pub fn request(self, sequence: u32) -> Result<Vec<u8>, NetlinkError> {
         let mut bytes = Cursor::new(Vec::new());
-        encode::change(&mut bytes, self, sequence)?;
+        encode::change(&mut bytes, self, sequence, true)?;
         Ok(bytes.into_inner())
     }
 }

@@ -86,16 +86,18 @@ impl Requests {
     ) -> Result<(), NetlinkError> {
         let mut bytes = Cursor::new(Vec::new());
         let mut asked = Vec::with_capacity(batch.len());
-        for change in batch {
+        for (place, change) in (1..).zip(batch) {
             let sequence = self.socket.next_sequence();
-            encode::change(&mut bytes, *change, sequence)?;
+            // They are made in order: an answer to the last one is one to all that were not refused.
+            encode::change(&mut bytes, *change, sequence, place == batch.len())?;
             asked.push((sequence, change));
         }
         self.socket.send(bytes.get_ref())?;
-        let mut answers = exchange::answers(&mut self.socket, batch.len())?;
+        let last = asked.last().map(|(sequence, _)| *sequence);
+        let mut answers = exchange::answers_until(&mut self.socket, last)?;
         for (sequence, change) in asked {
-            let answer = answers.remove(&sequence);
-            outcomes.push(forgive(change, answer.ok_or(NetlinkError::Unanswered)?));
+            let answer = answers.remove(&sequence).unwrap_or(Ok(()));
+            outcomes.push(forgive(change, answer));
         }
         Ok(())
     }
