@@ -192,6 +192,8 @@ pub(crate) struct Daemon {
     configured: bool,
     /// Masters whose addresses the router has to be told of.
     unjudged: BTreeSet<InstanceId>,
+    /// What the router wants done besides.
+    later: actions::Later,
     /// An instance has `auth_hmac`.
     signed: bool,
     /// Instances came or went whose routes and rules are not followed yet.
@@ -258,6 +260,7 @@ impl Daemon {
             moderation: Moderation::default(),
             configured: false,
             unjudged: BTreeSet::new(),
+            later: actions::Later::default(),
             signed: false,
             routing_changed: false,
             renew_at: None,
@@ -290,7 +293,7 @@ impl Daemon {
 
     /// One wake-up.
     fn turn(&mut self) -> Result<Next, DaemonError> {
-        let deadline = if self.backlog.is_empty() {
+        let deadline = if self.backlog.is_empty() && self.later.is_empty() {
             let retry = self.table.refusals().deadline();
             let mend = self.routing.deadline();
             let filter = self.firewall.deadline();
@@ -333,7 +336,7 @@ impl Daemon {
             }
         }
         self.tell_time_of_day();
-        self.serve_packets()?;
+        self.serve_packets();
         self.serve_bfd()?;
         self.serve_timer()?;
         if self.backlog.kernel {
@@ -348,6 +351,7 @@ impl Daemon {
             self.backlog.filter = self.firewall.hear(self.clock.now());
         }
         self.firewall.mend(self.clock.now());
+        self.serve_later()?;
         if self.backlog.signals && self.serve_signals()? == Next::Leave {
             return Ok(Next::Leave);
         }
@@ -361,17 +365,17 @@ impl Daemon {
         self.serve_bfd_timer()?;
         let now = self.clock.now();
         for _ in 0..TIMER_BUDGET {
-            if self.router.poll_timeout().is_none_or(|at| at > now) {
+            if !self.is_due(now) || self.later.is_full() {
                 break;
             }
             self.router.handle(Input::Timer, now);
-            self.act()?;
+            self.act();
         }
         if self.renew_at.is_some_and(|at| at <= now) {
             self.renew(&BTreeMap::new());
         }
         if self.table.refusals().deadline().is_some_and(|at| at <= now) {
-            self.set_refused()?;
+            self.set_refused();
         }
         Ok(())
     }
@@ -411,7 +415,7 @@ impl Daemon {
                 (Order::Track(tracker, state), None) => {
                     let input = Input::Tracker { tracker, state };
                     self.router.handle(input, self.clock.now());
-                    self.act()?;
+                    self.act();
                 }
                 (Order::Apply(configuration), None) => self.apply(*configuration)?,
                 (Order::Stop, None) => {
@@ -448,6 +452,7 @@ impl Daemon {
                     self.backlog.kernel = false;
                     break;
                 }
+                Ok(Some(event)) if self.table.kernel().knows(&event) => {}
                 Ok(Some(event)) => {
                     if self.concerns_us(&event) {
                         concerned = true;
@@ -487,23 +492,23 @@ impl Daemon {
             self.promote_secondaries();
             self.adjust_sockets();
         }
-        self.tell_kernel_news()?;
+        self.tell_kernel_news();
         self.repair(&taken, links_changed);
         if links_changed || addresses_changed || !taken.is_empty() {
             self.routing.surroundings_changed(self.clock.now());
         }
-        self.act()
+        self.act();
+        Ok(())
     }
 
     /// Tells the router of links and source addresses, as far as they changed.
-    fn tell_kernel_news(&mut self) -> Result<(), ChannelError> {
+    fn tell_kernel_news(&mut self) {
         let is_virtual = |ip: IpAddr| self.virtual_ips.contains(&ip);
         let tracked = &self.tracked_sources;
         for input in self.told.news(self.table.kernel(), tracked, is_virtual) {
             self.router.handle(input, self.clock.now());
-            self.act()?;
+            self.act();
         }
-        Ok(())
     }
 
     fn adjust_sockets(&mut self) {
@@ -521,8 +526,9 @@ impl Daemon {
     /// Says farewell to the other routers and to the parent.
     fn leave(&mut self) {
         self.router.handle(Input::Shutdown, self.clock.now());
+        self.act();
         // The router's actions must be carried out also when the parent is gone and hears nothing.
-        while self.act().is_err() {}
+        while self.finish().is_err() {}
         self.bfd.shutdown(self.clock.now());
         if !self.keep_at_exit {
             self.remove_statics();

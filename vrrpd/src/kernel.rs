@@ -68,6 +68,17 @@ impl Kernel {
         }
     }
 
+    /// True for the event of an address that this process set itself, and that is as it was set.
+    pub(crate) fn knows(&self, event: &Event) -> bool {
+        let Event::Address(new) = event else {
+            return false;
+        };
+        let list = self.addresses.get(&new.place.link).into_iter().flatten();
+        let mut same = list.filter(|known| known.place == new.place);
+        let kind = |address: &Address| (address.is_ours(), address.is_doubtful());
+        new.is_ours() && same.any(|known| kind(known) == kind(new))
+    }
+
     /// Follows a change that this process made, before the kernel tells of it.
     pub(crate) fn made(&mut self, change: Change<'_>) {
         match change {

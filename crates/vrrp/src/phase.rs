@@ -11,11 +11,11 @@ use std::time::Duration;
 use kr_model::{InstanceId, Instant};
 
 /// Adverts that are worth a wake-up, and leave before one that is due now notices.
-pub(crate) const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 64;
 
 /// So many at one moment are a crowd. Fewer may meet by chance, when some leave early with others, and parting again
 /// would move them for ever.
-const CROWD: usize = 4 * BATCH;
+const CROWD: usize = 2 * BATCH;
 
 /// Adverts that are due so close to the first one of a crowd belong to it.
 const MOMENT: Duration = Duration::from_micros(100);
@@ -79,15 +79,13 @@ mod tests {
 
     #[test]
     fn a_crowd_is_split_into_batches_over_the_interval() {
-        let crowd = spread_of((0..70).map(|number| Some(1000 + number)));
-        let batch = |part, size| vec![(part, 5); size];
-        let batches = [
-            batch(0, 16),
-            batch(1, 16),
-            batch(2, 16),
-            batch(3, 16),
-            batch(4, 6),
-        ];
+        let crowd = spread_of(
+            (0..98)
+                .map(|number| Some(1000 + number))
+                .chain([Some(1097); 64]),
+        );
+        let batch = |part, size| vec![(part, 3); size];
+        let batches = [batch(0, 64), batch(1, 64), batch(2, 34)];
         assert_eq!(crowd, batches.concat());
         let last = Phase { part: 2, of: 3 };
         assert_eq!(last.ahead(Duration::from_secs(3)), Duration::from_secs(2));
@@ -96,9 +94,9 @@ mod tests {
     #[test]
     fn those_with_moments_of_their_own_are_no_crowd_however_late_it_is() {
         assert_eq!(
-            spread_of((0..90).map(|number| Some(number * 500))),
-            [(0, 1); 90]
+            spread_of((0..190).map(|number| Some(number * 500))),
+            [(0, 1); 190]
         );
-        assert_eq!(spread_of([None; 90].into_iter()), [(0, 1); 90]);
+        assert_eq!(spread_of([None; 190].into_iter()), [(0, 1); 190]);
     }
 }

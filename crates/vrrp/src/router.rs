@@ -28,8 +28,9 @@ use refusals::Refusals;
 /// Room for so many actions is kept for the next ones; more is needed when all instances change at once.
 const ACTIONS_KEPT: usize = 256;
 
-/// Instances served by one [`Input::Timer`]: the addresses of so many can be set before anything else is done for one.
-const SERVED: usize = 256;
+/// Instances served by one [`Input::Timer`]: a batch of adverts leaves whole, and of hundreds that become master at once
+/// the first do not wait for the adverts of the last before their addresses are set.
+const SERVED: usize = phase::BATCH;
 
 /// All instances of one process.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! What others are told of a change: notify scripts, then the lines of the FIFOs, then mail.
 
+use std::collections::btree_map::Entry;
+
 use kr_config::typed::{Config, InstanceEntry, InstanceNotify};
 use kr_ipc::edge::parentd_ipvsd::ServerReason;
 use kr_model::vrrp::{Cause, Snapshot, State};
@@ -144,7 +146,7 @@ impl Supervisor {
 
     /// An instance published itself: with `notify_priority_changes` another priority in the same state is
     /// told to the FIFOs.
-    pub(super) fn snapshot_came(&mut self, snapshot: Box<Snapshot>) -> Result<(), Misbehaviour> {
+    pub(super) fn snapshot_came(&mut self, snapshot: Snapshot) -> Result<(), Misbehaviour> {
         let id = snapshot.id;
         let (entry, config) = self
             .find_with(|config| config.instances.get(&id))
@@ -162,7 +164,11 @@ impl Supervisor {
         let line = word
             .filter(|_| changed && tells_priority_changes(config, entry))
             .map(|word| line::instance(&entry.instance.name, word, snapshot.priority.get()));
-        self.published.instances.insert(id, snapshot);
+        match self.published.instances.entry(id) {
+            // In its place: very many come and go.
+            Entry::Occupied(mut known) => **known.get_mut() = snapshot,
+            Entry::Vacant(new) => drop(new.insert(Box::new(snapshot))),
+        }
         line.iter()
             .for_each(|line| self.fifos.write(Subject::Vrrp, line));
         Ok(())

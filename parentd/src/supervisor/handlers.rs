@@ -140,7 +140,11 @@ impl Supervisor {
                 self.vrrpd.set_ready(generation);
                 self.announce_untold();
             }
-            FromVrrpd::Snapshot(snapshot) => self.snapshot_came(snapshot)?,
+            FromVrrpd::Snapshots(snapshots) => {
+                for snapshot in snapshots {
+                    self.snapshot_came(snapshot)?;
+                }
+            }
             FromVrrpd::Bfd(snapshot) => {
                 let id = snapshot.id;
                 self.find(|config| config.bfd.get(&id))

@@ -194,6 +194,8 @@ pub(crate) struct Supervisor {
     ipvsd: Child<Ipvsd>,
     /// A child may have said more than was read.
     more_to_read: bool,
+    /// There was, and memory was taken for it.
+    flooded: bool,
     /// A reload was asked for while one was on its way.
     reload_again: bool,
     started_at: Instant,
@@ -280,6 +282,7 @@ impl Supervisor {
                 standby: IPVSD_STANDBY,
             }),
             more_to_read: false,
+            flooded: false,
             reload_again: false,
             started_at: clock.now(),
             root_scripts: parts.root_scripts,
@@ -310,6 +313,12 @@ impl Supervisor {
         loop {
             if let Some(code) = self.reconcile() {
                 return code;
+            }
+            if self.more_to_read {
+                self.flooded = true;
+            } else if std::mem::take(&mut self.flooded) {
+                // A thousand instances changed at once; from now on they do so one by one.
+                kr_sys::memory::give_back();
             }
             let deadline = self.poll_timeout();
             self.pace.sleep(self.clock.now(), deadline);

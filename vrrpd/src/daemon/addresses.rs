@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use kr_ipc::ChannelError;
 use kr_model::InstanceId;
 use kr_model::units::IfName;
 use kr_model::vrrp::Instance;
@@ -15,7 +14,7 @@ use crate::intake::Instances;
 
 impl Daemon {
     /// Tries again to set what the kernel refused, and whatever else of the wanted addresses is missing.
-    pub(super) fn set_refused(&mut self) -> Result<(), ChannelError> {
+    pub(super) fn set_refused(&mut self) {
         let wanted = self
             .host
             .wanted(&self.instances, &self.present, self.table.kernel());
@@ -23,7 +22,7 @@ impl Daemon {
         let changes = reconcile(self.table.kernel(), &none, &wanted, &none);
         self.table.make_again(&changes, self.clock.now());
         self.unjudged.extend(&self.present);
-        self.act()
+        self.act();
     }
 
     /// Puts back what somebody else removed, and sets what could not be set before a link was there.

@@ -60,7 +60,7 @@ impl Daemon {
         let needs = sockets::needs(both, self.table.kernel(), self.log_unknown_vrids);
         self.sockets
             .adjust(&needs, &self.events, self.table.kernel());
-        self.tell_kernel_news()?;
+        self.tell_kernel_news();
         let mut trackers = new.trackers;
         let news = self.configure_bfd(new.bfd, new.resume_bfd, &mut trackers);
         let now = self.clock.now();
@@ -73,7 +73,7 @@ impl Daemon {
         self.siblings.begin(new.generation);
         self.tell_time_of_day();
         self.router.handle(configure, now);
-        self.act()?;
+        self.act();
         self.pass_on(news)?;
         self.siblings.retain(|id| self.instances.contains_key(&id));
         self.siblings
@@ -82,11 +82,12 @@ impl Daemon {
         self.settle(&managed, &old);
         self.settle_routing();
         self.renew(&Self::lifetimes(&old, self.table.kernel()));
-        self.act()?;
+        self.act();
         self.adjust_sockets();
         self.remove_links();
         self.release_filter(&filter);
         self.promote_secondaries();
+        self.finish()?;
         // All instances changed at once; from now on they do so one by one.
         kr_sys::memory::give_back();
         log::info!(

@@ -60,16 +60,16 @@ impl Daemon {
             for complaint in self.own_links.complaints(self.table.kernel()) {
                 log::warn!("{complaint}");
             }
-            self.move_instances()?;
+            self.move_instances();
         }
         self.settle_links();
         self.report_links()
     }
 
     /// The links that instances run on have other names.
-    fn move_instances(&mut self) -> Result<(), ChannelError> {
+    fn move_instances(&mut self) {
         let Some(global) = self.global.clone() else {
-            return Ok(());
+            return;
         };
         self.instances = self.resolved(&self.unresolved);
         self.virtual_ips = virtual_ips(&self.instances);
@@ -81,7 +81,7 @@ impl Daemon {
             resume: BTreeMap::new(),
         };
         self.router.handle(configure, self.clock.now());
-        self.act()
+        self.act();
     }
 
     /// Brings the wanted links into being.

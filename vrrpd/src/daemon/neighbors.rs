@@ -68,7 +68,7 @@ impl Daemon {
                     let state = tracked(reach);
                     let input = Input::Tracker { tracker, state };
                     self.router.handle(input, self.clock.now());
-                    self.act()?;
+                    self.act();
                 }
             }
         }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use kr_ipc::ChannelError;
 use kr_model::units::IfName;
 use kr_vrrp::Input;
 
@@ -19,7 +18,7 @@ impl Daemon {
     }
 
     /// Gives waiting packets to the router.
-    pub(super) fn serve_packets(&mut self) -> Result<(), ChannelError> {
+    pub(super) fn serve_packets(&mut self) {
         for port in std::mem::take(&mut self.backlog.ports) {
             let link = self.table.kernel().link(port.link);
             let Some(interface) = link.map(|link| link.name.clone()) else {
@@ -41,11 +40,10 @@ impl Daemon {
                     payload,
                 };
                 self.router.handle(input, now);
-                self.act()?;
+                self.act();
             }
             self.inbox = inbox;
         }
-        Ok(())
     }
 
     pub(super) fn queue_advert(&mut self, interface: &IfName, advert: Outgoing) {

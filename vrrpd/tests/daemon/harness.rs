@@ -246,8 +246,10 @@ impl Vrrpd {
             match self.channel.recv() {
                 Ok(Some(message)) => {
                     match &message {
-                        FromVrrpd::Snapshot(snapshot) => {
-                            self.snapshots.insert(snapshot.id, (**snapshot).clone());
+                        FromVrrpd::Snapshots(snapshots) => {
+                            let all = snapshots.iter().cloned();
+                            self.snapshots
+                                .extend(all.map(|snapshot| (snapshot.id, snapshot)));
                         }
                         FromVrrpd::Transition { to, .. } => self.transitions.push(*to),
                         FromVrrpd::Ready(_)

@@ -72,8 +72,8 @@ pub enum ToVrrpd {
 pub enum FromVrrpd {
     /// The configuration is in force.
     Ready(Generation),
-    /// An instance as it is now; the parent keeps the latest for a successor and for dumps.
-    Snapshot(Box<Snapshot>),
+    /// Instances as they are now; the parent keeps the latest for a successor and for dumps.
+    Snapshots(Vec<Snapshot>),
     /// A BFD session as it is now; the parent keeps the latest as well.
     Bfd(Box<bfd::Snapshot>),
     /// A sync group changed its state as a whole: its scripts and mail are due.

@@ -84,6 +84,9 @@ impl Router {
 
     /// Brings the group of an instance that may have changed its state together again.
     pub(super) fn synchronise(&mut self, id: InstanceId, now: Instant) {
+        if self.groups.is_empty() {
+            return;
+        }
         let group = self
             .instances
             .get(&id)
