@@ -46,10 +46,13 @@ pub struct Capture {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What tells which frames are wanted.
+type Wanted = Box<dyn Fn(&[u8]) -> bool + Send>;
+
 /// A packet socket, and those of its frames that are wanted.
 struct Collection {
     socket: Socket,
-    wanted: Box<dyn Fn(&[u8]) -> bool + Send>,
+    wanted: Wanted,
     buffer: Vec<u8>,
     frames: Vec<Frame>,
 }
