@@ -185,7 +185,7 @@ pub(crate) struct Daemon {
     present: BTreeSet<InstanceId>,
     /// Packets of unknown virtual routers are read too.
     log_unknown_vrids: bool,
-    /// What one socket gave last.
+    /// What one socket gave last; without room before the first packet.
     inbox: Inbox<PACKET>,
     moderation: Moderation,
     /// A configuration was in force before.
@@ -256,7 +256,7 @@ impl Daemon {
             tracked_sources: BTreeSet::new(),
             log_unknown_vrids: false,
             present: BTreeSet::new(),
-            inbox: Inbox::new(PACKET_BUDGET),
+            inbox: Inbox::default(),
             moderation: Moderation::default(),
             configured: false,
             unjudged: BTreeSet::new(),

@@ -129,9 +129,16 @@ impl EventLoop {
     /// # Errors
     /// When polling fails, which is a fault of this program.
     pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Vec<Ready>> {
-        self.end_turn(self.clock.now());
-        self.arm(deadline)?;
-        let ready = self.poll(None);
+        let now = self.clock.now();
+        self.end_turn(now);
+        let timeout = if deadline.is_some_and(|at| at <= now) {
+            // To set a timer for that costs more than all the rest, and setting it back as much again.
+            Some(Duration::ZERO)
+        } else {
+            self.arm(deadline)?;
+            None
+        };
+        let ready = self.poll(timeout);
         self.begin_turn(deadline);
         ready
     }
@@ -352,6 +359,22 @@ mod tests {
         assert!(clock.now() < later);
         assert_eq!(events.wait(Some(later)).unwrap(), []);
         assert!(clock.now() >= later);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_leaves_the_timer_as_it_is() {
+        let mut events = EventLoop::new().unwrap();
+        let clock = Clock::new();
+        let later = clock.now().saturating_add(Duration::from_secs(3_600));
+        let (mut a, b) = UnixStream::pair().unwrap();
+        events
+            .register_for(b.as_fd(), Token(7), Interest::READABLE)
+            .unwrap();
+        a.write_all(b"x").unwrap();
+        assert_eq!(events.wait(Some(later)).unwrap().len(), 1);
+        assert_eq!(events.wait(Some(Instant::ZERO)).unwrap(), []);
+        assert_eq!(events.wait(Some(clock.now())).unwrap(), []);
+        assert_eq!(events.armed, Some(later));
     }
 
     #[test]

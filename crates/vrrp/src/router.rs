@@ -308,6 +308,9 @@ impl Router {
     ) -> Option<InstanceId> {
         let key = (Family::of(header.source), peek_vrid(header, payload)?);
         let sharers = self.receivers.get(interface)?.get(&key)?;
+        if let [only] = sharers.as_slice() {
+            return Some(*only);
+        }
         let claim = |id: &InstanceId| Some(self.instances.get(id)?.router.claim(header));
         sharers.iter().copied().min_by_key(|id| Reverse(claim(id)))
     }

@@ -71,10 +71,14 @@ impl fmt::Display for Misbehaviour {
 /// closed the channel itself, and a child that is ended for nothing is back in milliseconds.
 const SIBLING: &str = "its sibling says that it broke the protocol of their channel";
 
+/// So many messages in one turn come only when everything changes at once.
+const MANY: usize = 32;
+
 impl Supervisor {
     pub(super) fn read_vrrpd(&mut self) {
         let (messages, more) = self.vrrpd.receive();
         self.more_to_read |= more;
+        self.flooded |= messages.len() > MANY;
         for message in messages {
             if let Err(misbehaviour) = self.hear_vrrpd(message) {
                 self.vrrpd.end(&misbehaviour);

@@ -194,7 +194,7 @@ pub(crate) struct Supervisor {
     ipvsd: Child<Ipvsd>,
     /// A child may have said more than was read.
     more_to_read: bool,
-    /// There was, and memory was taken for it.
+    /// Very much was read, and memory was taken for it.
     flooded: bool,
     /// A reload was asked for while one was on its way.
     reload_again: bool,
@@ -314,9 +314,7 @@ impl Supervisor {
             if let Some(code) = self.reconcile() {
                 return code;
             }
-            if self.more_to_read {
-                self.flooded = true;
-            } else if std::mem::take(&mut self.flooded) {
+            if !self.more_to_read && std::mem::take(&mut self.flooded) {
                 // A thousand instances changed at once; from now on they do so one by one.
                 kr_sys::memory::give_back();
             }

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use kr_model::units::IfName;
+use kr_sys::batch::Inbox;
 use kr_vrrp::Input;
 
-use super::Daemon;
+use super::{Daemon, PACKET_BUDGET};
 use crate::sockets::Outgoing;
 
 impl Daemon {
@@ -25,6 +26,10 @@ impl Daemon {
                 continue;
             };
             let mut inbox = std::mem::take(&mut self.inbox);
+            if inbox.room() == 0 {
+                // A master that nobody talks to needs none.
+                inbox = Inbox::new(PACKET_BUDGET);
+            }
             if self.sockets.receive(port, &mut inbox) {
                 self.backlog.ports.insert(port);
             }
