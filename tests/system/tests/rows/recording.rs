@@ -26,16 +26,8 @@ pub(super) struct Recording {
 pub(super) fn recorded(command: &Command, directory: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace
-        .args([
-            "-ff",
-            "-n",
-            "-q",
-            "-e",
-            "signal=none",
-            "-e",
-            "raw=!execve",
-            "-o",
-        ])
+        .args(["-ff", "-n", "-q", "-s", "4096", "-e", "signal=none"])
+        .args(["-e", "raw=!execve,execveat", "-o"])
         .arg(directory.join("calls"))
         .arg(command.get_program())
         .args(command.get_args());
@@ -55,10 +47,12 @@ pub(super) fn read(directory: &Path) -> Vec<Recording> {
 }
 
 fn of_process(process: u32, text: &str) -> Option<Recording> {
-    let program = text.lines().rev().find(|line| line.contains("execve(\""))?;
+    // Children are executed by their descriptor; the first argument has their name.
+    let is_start = |line: &&str| line.contains("] execve");
+    let program = text.lines().rev().find(is_start)?;
     let role = Role::ALL
         .into_iter()
-        .find(|role| program.contains(&format!("/{}\"", role.program())))?;
+        .find(|role| program.contains(&format!("/{}\", \"--", role.program())))?;
     let calls: Vec<Call> = text.lines().filter_map(call).collect();
     let entered = calls.iter().rposition(|call| {
         call.number == libc::SYS_seccomp
