@@ -107,11 +107,11 @@ impl Supervisor {
         self.follow_tracked();
         self.follow_reload_time();
         self.transfer_to_vrrpd(false);
-        self.transfer_to_checkerd(checkerd);
-        // One that is replaced gets it at its start.
+        // First who puts it into the kernel. One that is replaced gets it at its start.
         if !self.ipvsd.replace_unless(self.duty_of_ipvsd()) {
             self.transfer_to_ipvsd(ipvsd);
         }
+        self.transfer_to_checkerd(checkerd);
     }
 
     /// Follows the `reload_time_file` of the configuration in force.

@@ -134,7 +134,7 @@ fn reload(peer: Peer, size: Size, weight: u32) -> io::Result<Vec<Figure>> {
     )?;
     let (started, over) = match peer {
         Peer::Ours => ("up: every process runs", "reloaded: configuration"),
-        Peer::Stock => ("Startup complete", "Reload finished"),
+        Peer::Stock => ("Startup complete", "Reload complete"),
     };
     eventually(LIMIT, started, || running.logged(started) > 0)?;
     sleep(SETTLED);
