@@ -274,21 +274,22 @@ impl Daemon {
     /// Runs until the parent says stop, or is gone; then leaves cleanly.
     ///
     /// # Errors
-    /// Leaves cleanly, too, when the parent breaks the protocol or the loop fails.
+    /// When the parent breaks the protocol, this process has no descriptor left, or the loop fails. It ends as it is
+    /// then, for the parent starts a successor that goes on.
     pub(crate) fn run(mut self) -> Result<(), DaemonError> {
         let mut result = Ok(Next::Wait);
         while matches!(result, Ok(Next::Wait)) {
             result = self.turn();
         }
-        self.leave();
         match result {
-            Ok(_) => Ok(()),
+            Ok(_) => {}
             Err(DaemonError::Channel(ChannelError::Closed)) => {
                 log::warn!("the parent process is gone");
-                Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        self.leave();
+        Ok(())
     }
 
     /// One wake-up.

@@ -3,11 +3,10 @@
 
 mod undying;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
@@ -32,11 +31,11 @@ pub enum Harm {
     Fault,
     /// `SIGSTOP` for ten seconds.
     Stop,
-    /// A hundredth of a processor for eight seconds.
+    /// A hundredth of a processor for eight seconds, shared with a process that never rests.
     NoProcessor,
     /// No more memory than it has, while a far larger configuration comes.
     NoMemory,
-    /// No more descriptors than it has, while a sibling is started again.
+    /// No descriptor more, also for those that it closes, while a sibling is started again.
     NoDescriptors,
     /// No room for pid files and log lines, while it is started again.
     FullDisk,
@@ -101,8 +100,14 @@ impl Harm {
                 kill(pid, Signal::SIGCONT).ok();
             }
             Self::NoProcessor => {
-                let _starved = Starved::new(pid)?;
+                let starved = Starved::new(pid)?;
+                let _rival = Rival::in_group(&starved)?;
                 sleep(Duration::from_secs(8));
+                if starved.turns_lost()? == 0 {
+                    return Err(io::Error::other(format!(
+                        "process {pid} lacked no processor"
+                    )));
+                }
             }
             Self::NoMemory => {
                 let _lowered = Lowered::to_use(pid, Limit::Memory)?;
@@ -142,6 +147,11 @@ fn full_disk(scene: &impl Scene) -> io::Result<()> {
         kill(scene.victim(), Signal::SIGKILL)?;
     }
     sleep(A_WHILE);
+    let one_more = filler.with_extension("more");
+    if fs::write(&one_more, [0; 4096]).is_ok() {
+        return Err(io::Error::other("the disk was not full all the time"));
+    }
+    fs::remove_file(&one_more)?;
     fs::remove_file(&filler)
 }
 
@@ -207,7 +217,7 @@ const SECOND_SETTINGS: &[(&str, &str)] = &[("cpu.max", "10000 1000000")];
 pub enum Limit {
     /// Address space in bytes.
     Memory,
-    /// Number of the first descriptor that is free.
+    /// Number of the first descriptor behind the standard ones: those that a process closes are no gain.
     Descriptors,
 }
 
@@ -219,11 +229,11 @@ impl Limit {
         }
     }
 
-    /// What the process uses of it now.
+    /// As much as the process uses of it now, or less.
     fn used(self, pid: Pid) -> io::Result<u64> {
         match self {
             Self::Memory => address_space(pid),
-            Self::Descriptors => free_descriptor(pid),
+            Self::Descriptors => Ok(3),
         }
     }
 }
@@ -291,15 +301,6 @@ fn status(pid: Pid, name: &str) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other(format!("process {pid} has no {name}")))
 }
 
-fn free_descriptor(pid: Pid) -> io::Result<u64> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
-    let used: BTreeSet<u64> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    Ok((0..).find(|number| !used.contains(number)).unwrap_or(0))
-}
-
 /// A control group that gives a process one hundredth of a processor: ten milliseconds in each second. Dropping it
 /// lets the process go.
 #[derive(Debug)]
@@ -338,6 +339,16 @@ impl Starved {
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 
+    /// Periods in which the group would have run, and might not any more.
+    fn turns_lost(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(self.group.join("cpu.stat"))?;
+        let mut counts = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("nr_throttled "));
+        let count = counts.next().and_then(|count| count.trim().parse().ok());
+        count.ok_or_else(|| io::Error::other("cpu.stat has no nr_throttled"))
+    }
+
     fn processes(group: &Path) -> Vec<String> {
         let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
@@ -350,6 +361,28 @@ impl Drop for Starved {
             fs::write(self.root.join("cgroup.procs"), pid).ok();
         }
         fs::remove_dir(&self.group).ok();
+    }
+}
+
+/// A process that uses up whatever a group may have: one that nearly always sleeps would lack nothing.
+#[derive(Debug)]
+struct Rival(Child);
+
+impl Rival {
+    fn in_group(starved: &Starved) -> io::Result<Self> {
+        let busy = Command::new("sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()?;
+        let rival = Self(busy);
+        starved.write("cgroup.procs", &rival.0.id().to_string())?;
+        Ok(rival)
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 

@@ -54,11 +54,13 @@ fn the_death_of_the_parent_is_a_clean_leave() {
 }
 
 #[test]
-fn a_parent_that_breaks_the_order_of_messages_is_left_cleanly_with_a_failure() {
+fn a_parent_that_breaks_the_order_of_messages_finds_everything_as_it_was_for_a_successor() {
     let lan = Lan::new();
     let mut vrrpd = master(&lan);
+    let adverts = lan.adverts();
     vrrpd.send(&ToVrrpd::Commit(Generation(9)));
     assert_eq!(vrrpd.ended().code(), Some(1));
-    assert!(!lan.router.has_address("10.9.0.100"));
+    assert!(lan.router.has_address("10.9.0.100"));
+    assert!(!priorities(&adverts.frames()).contains(&0));
     assert!(vrrpd.log().contains("the parent sent"), "{}", vrrpd.log());
 }

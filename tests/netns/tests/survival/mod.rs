@@ -73,18 +73,18 @@ const TABLE: [Row; 8] = [
         Harm::NoMemory,
         [
             Lives("out of memory"),
-            Survives("vrrpd was ended by SIGABRT"),
-            Survives("checkerd was ended by SIGABRT"),
-            Survives("ipvsd was ended by SIGABRT"),
+            Replaced("vrrpd was ended by SIGABRT"),
+            Replaced("checkerd was ended by SIGABRT"),
+            Replaced("ipvsd was ended by SIGABRT"),
         ],
     ),
     (
         Harm::NoDescriptors,
         [
             Lives("Too many open files"),
-            Survives("vrrpd"),
-            Survives("checkerd"),
-            Survives("ipvsd"),
+            Replaced("vrrpd exited with code 1"),
+            Replaced("checkerd exited with code 1"),
+            Replaced("ipvsd exited with code 1"),
         ],
     ),
     (

@@ -60,6 +60,9 @@ const SOON: Duration = Duration::from_secs(10);
 /// A peer that heard priority 0 waits for the skew time alone (0.6 s); one that heard nothing waits for 3.6 s.
 const HANDED_OVER: Duration = Duration::from_millis(2_500);
 
+/// The service of a large configuration, whose servers do not exist.
+const MANY: &str = "in [192.168.77.101]:tcp:80 failed";
+
 const OURS: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 2);
 
@@ -236,7 +239,9 @@ impl Scene {
             let change = format!("VI_1 is {word} with");
             expect(!log.contains(&change), format!("a transition: {change}"));
         }
-        expect(!log.contains("now down"), "a check failed".to_owned());
+        let mut failed = log.lines().filter(|line| line.ends_with("now down"));
+        let failed = failed.any(|line| !line.contains(MANY));
+        expect(!failed, "a check failed".to_owned());
         let failures = self.client.take_failures();
         expect(failures.is_empty(), format!("requests: {failures:?}"));
         let answered = self.client.answered() - before.answered;
@@ -372,11 +377,9 @@ fn configuration(side: Side, large: bool) -> String {
         }}\n"
     );
     if large {
-        let lines = |line: fn(u32) -> String| (0..6_000).map(line).collect::<String>();
+        let lines = |line: fn(u32) -> String| (0..1_000).map(line).collect::<String>();
         let addresses = lines(|n| format!("10.98.{}.{}/32 dev lo\n", n / 250, n % 250));
-        let place = "virtual_ipaddress {";
-        let with = format!("virtual_ipaddress_excluded {{\n{addresses}}}\n    {place}");
-        text = text.replace(place, &with);
+        text += &format!("static_ipaddress {{\n{addresses}}}\n");
         text += "virtual_server 192.168.77.101 80 {\n delay_loop 600\n warmup 600\n protocol TCP\n lb_algo rr\n lb_kind NAT\n";
         text += &lines(|n| {
             let address = format!("10.97.{}.{}", n / 250, n % 250 + 1);
