@@ -59,8 +59,8 @@ fn news(notices: &[Notice]) -> Vec<Notice> {
             continue;
         }
         known.retain(|other| !same(other));
-        known.push(notice.clone());
-        news.push(notice.clone());
+        known.push(*notice);
+        news.push(*notice);
     }
     news
 }
