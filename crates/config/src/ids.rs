@@ -274,50 +274,34 @@ pub fn adopt(previous: Option<&Known>, allocator: &mut IdAllocator, mut new: Con
     }
 }
 
-/// New ids of the objects of a kind.
-struct Renamed<Id> {
-    /// Ids before and after, in the order of those before.
-    pairs: Vec<(Id, Id)>,
-    /// Every object has the id that it had.
-    same: bool,
-}
+/// Ids of the objects of a kind before and after, in the order of those before.
+struct Renamed<Id>(Vec<(Id, Id)>);
 
 impl<Id: Ord + Copy> Renamed<Id> {
-    fn new(pairs: Vec<(Id, Id)>) -> Self {
-        let same = pairs.iter().all(|(before, after)| before == after);
-        Self { pairs, same }
-    }
-
     fn get(&self, id: Id) -> Option<Id> {
-        let at = self.pairs.binary_search_by_key(&id, |(before, _)| *before);
-        self.pairs.get(at.ok()?).map(|(_, after)| *after)
+        let at = self.0.binary_search_by_key(&id, |(before, _)| *before);
+        self.0.get(at.ok()?).map(|(_, after)| *after)
     }
 
     /// The same for objects with the numbers of these.
     fn map<Other: Ord + Copy>(&self, to: impl Fn(Id) -> Other) -> Renamed<Other> {
-        let pairs = self.pairs.iter();
-        Renamed::new(pairs.map(|(a, b)| (to(*a), to(*b))).collect())
+        let pairs = self.0.iter();
+        Renamed(pairs.map(|(a, b)| (to(*a), to(*b))).collect())
     }
 }
 
-/// Moves every entry to its new id. Most reloads change few objects and no id: then all stay where they are.
+/// Moves every entry to its new id, into a map whose nodes are full: those of one that grew are half empty, and the
+/// parent keeps the configuration for as long as it is in force.
 fn renumber<Id: Ord + Copy, Entry>(
-    mut entries: BTreeMap<Id, Entry>,
+    entries: BTreeMap<Id, Entry>,
     ids: &Renamed<Id>,
     mut change: impl FnMut(Id, &mut Entry),
 ) -> BTreeMap<Id, Entry> {
-    let mut rename = |id: Id, entry: &mut Entry| {
-        let id = ids.get(id)?;
-        change(id, entry);
-        Some(id)
-    };
-    if ids.same {
-        entries.retain(|id, entry| rename(*id, entry).is_some());
-        return entries;
-    }
-    let moved = entries
-        .into_iter()
-        .filter_map(|(old, mut entry)| Some((rename(old, &mut entry)?, entry)));
+    let moved = entries.into_iter().filter_map(|(old, mut entry)| {
+        let id = ids.get(old)?;
+        change(id, &mut entry);
+        Some((id, entry))
+    });
     moved.collect()
 }
 
@@ -341,7 +325,7 @@ fn pair<Key: Ord, Id: Ord + Copy>(
     // Fresh ids in the order of the file.
     matched.sort_by_key(|(id, _)| *id);
     let pairs = matched.into_iter();
-    Renamed::new(
+    Renamed(
         pairs
             .map(|(id, known)| (id, known.unwrap_or_else(&mut fresh)))
             .collect(),

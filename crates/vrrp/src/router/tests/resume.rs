@@ -95,10 +95,14 @@ fn a_resumed_master_without_its_link_gives_the_addresses_back() {
 
 #[test]
 fn a_resumed_backup_without_a_master_waits_only_for_what_a_new_one_may_need() {
-    // When it would have taken over, by milliseconds from now, and when it does.
-    for (was, is) in [(-500, 1_609_375), (2_000, 2_000_000), (60_000, 3_609_375)] {
+    // The deadline of before in milliseconds (it is resumed at 1,000,000), and how many microseconds it waits.
+    for (was, is) in [
+        (999_500, 1_609_375),
+        (1_002_000, 2_000_000),
+        (1_060_000, 3_609_375),
+    ] {
         let role = Role::Backup {
-            master_down_at: Instant::from_micros((1_000_000_i64 + was) as u64 * 1_000),
+            master_down_at: Instant::from_micros(was * 1_000),
             master: None,
             interval: AdvertInterval::DEFAULT,
             preempt_at: None,
