@@ -52,6 +52,7 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 const EXIT_TEST_IMPOSSIBLE: u8 = 4;
 
 fn main() -> ExitCode {
+    memory::keep_large_blocks_apart();
     // The configuration holds passwords.
     if let Err(errno) = memory::keep_to_itself() {
         let message = format!("own memory cannot be kept out of core dumps: {errno}");

@@ -131,6 +131,7 @@ pub fn options() -> Option<Result<Options, EarlyExit>> {
 /// When the configuration cannot run at start, or a system call that nothing works without fails.
 pub fn run(options: &Options) -> Result<(), AloneError> {
     // The configuration may hold keys.
+    memory::keep_large_blocks_apart();
     memory::keep_to_itself().map_err(AloneError::Memory)?;
     let settings = Settings {
         ident: "checkerd".to_owned(),

@@ -14,6 +14,7 @@ use kr_model::script::ScriptOutcome;
 use kr_testkit::servers::TcpServer;
 use kr_testkit::servers::http::{Behaviour, HttpServer};
 use kr_testkit::servers::smtp::SmtpServer;
+use kr_testkit::wait::eventually;
 
 #[test]
 fn tcp_check_follows_the_listener() {
@@ -236,8 +237,10 @@ fn identical_checks_connect_once_and_everybody_hears_of_it() {
         daemon.until_verdict(id, true);
     }
     daemon.until_log("19 of them share the runs of an identical one");
+    // The server may count late what it accepts.
+    eventually(Duration::from_secs(10), "a connection", || count() > 0).unwrap();
     let seen = count();
-    assert!((1..20).contains(&seen), "{seen} connections");
+    assert!(seen < 20, "{seen} connections");
     drop(server);
     for id in 1..=20 {
         daemon.until_verdict(id, false);

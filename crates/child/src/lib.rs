@@ -149,6 +149,7 @@ impl std::error::Error for StartError {}
 /// When a step fails or the process holds more than its role may. The caller prints the error and exits
 /// with [`EXIT_NO_PERMISSION`].
 pub fn start<S: Serialize, R: DeserializeOwned>(role: Role) -> Result<Started<S, R>, StartError> {
+    memory::keep_large_blocks_apart();
     let arguments = Arguments::parse(env::args_os().skip(1)).map_err(StartError::Arguments)?;
     // A process that was executed from an open file is named after its descriptor on older kernels.
     let name = CString::new(role.program()).unwrap_or_default();
