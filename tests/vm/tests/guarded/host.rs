@@ -23,6 +23,9 @@ pub(crate) const CHECKERD: &str = "/usr/libexec/keepalived-rs/checkerd";
 /// Where systemd hears of its services.
 pub(crate) const NOTIFY_SOCKET: &str = "/run/systemd/notify";
 
+/// `1` where SELinux refuses what its policy does not allow.
+const ENFORCING: &str = "/sys/fs/selinux/enforce";
+
 /// Writes what it was called with and under which profile or domain it runs; accepts every check.
 const NOTE: &str = "#!/bin/sh\n\
     read -r label </proc/self/attr/current\n\
@@ -60,11 +63,14 @@ pub(crate) fn installed(name: &str) -> String {
     format!("{LIBEXEC}/{name}")
 }
 
-/// Puts `program` in the place of another, which keeps its name and its label.
+/// Puts `program` in the place of another, with the label of the place, as a package manager does.
 pub(crate) fn copy(program: &Path, to: &str) {
     // A running program's file cannot be written.
     fs::remove_file(to).ok();
     fs::copy(program, to).unwrap();
+    if fs::read_to_string(ENFORCING).is_ok_and(|text| text == "1") {
+        run(Command::new("restorecon").args(["-F", to])).unwrap();
+    }
 }
 
 fn write_program(path: &str, text: &str) {
